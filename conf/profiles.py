@@ -1,0 +1,175 @@
+"""Profiles: the rules by which a page is judged and becomes a bag of words. A profile is data, a TOML file.
+
+conf/profiles/*.toml are the built-in ones; each key is explained there, the rules in docs/text-rules.md.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import tomllib
+import unicodedata
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib import metadata, resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from conf.languages import three_letters
+from conf.word_lists import pack, parse_words, unpack
+
+RULES_VERSION: Final = 1
+"""Raised with any change of the kernels or the specification that can change a bag."""
+
+CHOICES: Final[dict[str, tuple[str, ...]]] = {
+    "tokenizer": ("ascii", "unicode"),
+    "possessives": ("strip", "keep"),
+    "hyphens": ("split", "keep"),
+    "mixed": ("drop", "split"),
+    "addresses": ("drop", "split"),
+    "inner_dots": ("drop", "split"),
+}
+NUMBERS: Final = {"min_valid_tokens": 0, "min_letters": 1}
+TEXTS: Final = ("description", "language", "dictionary", "stop_words", "apostrophes")
+KEYS: Final = (*CHOICES, *NUMBERS, *TEXTS, "language_methods")
+UNICODE_ONLY: Final = ("apostrophes", "possessives", "hyphens", "mixed", "addresses", "inner_dots", "min_letters")
+
+
+class ProfileError(Exception):
+    """A profile cannot be used; the message names the file, the key and the remedy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """One profile's rules and words. It can be pickled and is small (below 1 MB): executors need no files."""
+
+    name: str
+    description: str = ""
+    tokenizer: Literal["ascii", "unicode"]
+    language: str | None = None
+    """ISO 639-3 code of the pages to keep; None: pages in every language."""
+    language_methods: tuple[str, ...] = ("header", "detect")
+    dictionary: bytes | None = None
+    """The valid words (`conf.word_lists.pack`); None: every word is valid."""
+    stop_words: frozenset[bytes] = frozenset()
+    """UTF-8. They are valid whether or not the dictionary has them, and not counted."""
+    min_valid_tokens: int = 11
+    """Pages with fewer are rejected; counted before stop words are removed."""
+    apostrophes: str = "'’‘ʼ＇`´"
+    possessives: Literal["strip", "keep"] = "strip"
+    hyphens: Literal["split", "keep"] = "split"
+    mixed: Literal["drop", "split"] = "drop"
+    addresses: Literal["drop", "split"] = "drop"
+    inner_dots: Literal["drop", "split"] = "split"
+    min_letters: int = 1
+
+    @property
+    def valid_words(self) -> tuple[bytes, ...] | None:
+        """The dictionary's words, sorted bytewise; None: every word is valid. No possessives if those are stripped."""
+        if self.dictionary is None:
+            return None
+        stripped = self.tokenizer == "unicode" and self.possessives == "strip"
+        return unpack(self.dictionary, without_possessives=stripped)
+
+    @property
+    def rules_hash(self) -> str:
+        """SHA-256 (hex) over everything that can change a bag or a judgement. Name and description are not in it."""
+        rules = {key: value for key, value in asdict(self).items() if key not in ("name", "description")}
+        if self.tokenizer == "ascii":
+            rules = {key: value for key, value in rules.items() if key not in UNICODE_ONLY}
+        else:
+            rules["apostrophes"] = sorted(set(self.apostrophes))
+            rules["unicode_version"] = unicodedata.unidata_version
+        if self.dictionary is not None:
+            rules["dictionary"] = hashlib.sha256(zlib.decompress(self.dictionary)).hexdigest()
+        rules["stop_words"] = hashlib.sha256(b"\n".join(sorted(self.stop_words))).hexdigest()
+        rules["rules_version"] = RULES_VERSION
+        if "detect" in self.language_methods:
+            rules["pycld2"] = metadata.version("pycld2")
+        return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
+
+
+def builtin_profiles() -> list[str]:
+    """Names of the profiles that come with wetstream."""
+    files = (resources.files("conf") / "profiles").iterdir()
+    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+
+
+def load_profile(name_or_path: str) -> Profile:
+    """The built-in profile of this name, or the one in this .toml file. ProfileError: there is none, or it is wrong."""
+    file: Traversable = Path(name_or_path)
+    if not name_or_path.endswith(".toml"):
+        if name_or_path not in builtin_profiles():
+            known = ", ".join(builtin_profiles())
+            raise ProfileError(f"There is no profile {name_or_path!r}: give one of {known}, or the path of a .toml file.")
+        file = resources.files("conf") / "profiles" / f"{name_or_path}.toml"
+    try:
+        settings = tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise ProfileError(f"{name_or_path}: cannot be read ({error.strerror}); give the path of a profile.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ProfileError(f"{name_or_path}: is not valid TOML ({error}); correct it there.") from error
+    for key, value in settings.items():
+        if problem := _problem(key, value, settings):
+            raise ProfileError(f"{name_or_path}: {problem}")
+    if "tokenizer" not in settings:
+        raise ProfileError(f'{name_or_path}: tokenizer is missing; set it to "ascii" or "unicode".')
+    rules = dict(settings)
+    apostrophes = settings.get("apostrophes", Profile.apostrophes)
+    language = settings.get("language", "any")
+    rules["language"] = None if language == "any" else three_letters(language)
+    rules["language_methods"] = tuple(settings.get("language_methods", Profile.language_methods))
+    words = {}
+    for key in ("dictionary", "stop_words"):
+        where = settings.get(key, "")
+        words[key] = parse_list(name_or_path, key, where, apostrophes) if where else None
+    rules["dictionary"] = None if words["dictionary"] is None else pack(words["dictionary"])
+    rules["stop_words"] = words["stop_words"] or frozenset()
+    return Profile(name=Path(name_or_path).stem if name_or_path.endswith(".toml") else name_or_path, **rules)
+
+
+def parse_list(profile: str, key: str, where: str, apostrophes: str) -> frozenset[bytes]:
+    """The word list that a profile names: a path relative to the profile, or `builtin:` and a file in conf/words."""
+    file: Traversable = Path(profile).parent / where
+    if where.startswith("builtin:"):
+        file = resources.files("conf") / "words" / where.removeprefix("builtin:")
+    try:
+        words = parse_words(file.read_bytes(), apostrophes)
+    except OSError as error:
+        raise ProfileError(f"{profile}: {key} = {where!r} cannot be read ({error}); correct the path.") from error
+    except (EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise ProfileError(
+            f"{profile}: {key} = {where!r} is no word list ({error}); it needs one word a line in UTF-8, plain or .gz."
+        ) from error
+    if not words:
+        raise ProfileError(f'{profile}: {key} = {where!r} holds no words; write "" for no list.')
+    return words
+
+
+def _problem(key: str, value: Any, settings: Mapping[str, Any]) -> str | None:
+    """What is wrong with a setting, and what it may be."""
+    if key not in KEYS:
+        near = difflib.get_close_matches(key, KEYS, 1)
+        hint = f"did you mean {near[0]}?" if near else f"possible are: {', '.join(sorted(KEYS))}."
+        return f"there is no setting {key}; {hint}"
+    if key in UNICODE_ONLY and settings.get("tokenizer") == "ascii":
+        return f'{key} is only for tokenizer = "unicode"; remove the line, or change the tokenizer.'
+    if key in CHOICES and (not isinstance(value, str) or value not in CHOICES[key]):
+        return f"{key} = {value!r} is not possible; choose one of {', '.join(map(repr, CHOICES[key]))}."
+    if key in NUMBERS and (type(value) is not int or not NUMBERS[key] <= value < 1 << 31):
+        return f"{key} = {value!r} is not possible; give a whole number from {NUMBERS[key]} on."
+    if key in TEXTS and not isinstance(value, str):
+        return f"{key} = {value!r} is not possible; give a text in quotes."
+    if key == "language" and not (value == "any" or (value.isascii() and value.islower() and 2 <= len(value) <= 3)):
+        return f'language = {value!r} is not possible; give a code like "en" or "eng", or "any".'
+    if key == "language_methods":
+        if not isinstance(value, list) or not value or not all(method in ("header", "detect") for method in value):
+            return f'{key} = {value!r} is not possible; give one or both of ["header", "detect"].'
+        if len(set(value)) != len(value):
+            return f"{key} = {value!r} names a method twice; name it once."
+    if key == "apostrophes" and any(char.isalnum() or char.isspace() for char in value):
+        return f"apostrophes = {value!r} holds a letter, digit or space; give only characters that stand for '."
+    return None

@@ -1,0 +1,205 @@
+"""WARC records in the form of Common Crawl's WET files: what is in the headers of a synthetic page.
+
+All of a record's random choices come from one BLAKE2 hash of seed, file number and record number, so a record is the
+same in any run, on any machine, in a longer or a shorter file.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from bisect import bisect_right
+from dataclasses import dataclass
+from uuid import UUID
+
+from producers.sample.languages import ENGLISH, LANGUAGES, Language
+
+CRAWL = "CC-MAIN-2024-33"
+CRAWL_START_S = 1_722_640_361  # 2024-08-02T23:12:41Z
+SEGMENT_STEP_S = 5_400
+FETCH_S = 5 * 86_400
+FILES_PER_SEGMENT = 4
+LATIN = [i for i, language in enumerate(LANGUAGES) if language.latin]
+# One Latin page in so many is a stub (a login form, an error) that the p21 rule drops.
+STUBS_PER_256 = 32
+# Kept tokens of a document by per mille of the documents: the percentiles of a file of CC-MAIN-2016-50.
+LENGTHS = (
+    *((0, 8), (50, 20), (100, 37), (200, 88), (300, 147), (400, 208), (500, 280), (600, 365), (700, 479), (800, 650)),
+    *((900, 978), (950, 1450), (975, 2080), (990, 2965), (997, 5200), (999, 9000), (1000, 24_000)),
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one record will be, before its text is written. `second` is a minor language of the page, or -1."""
+
+    page_seed: int
+    language: int
+    second: int
+    words: int
+    url: str
+    date: str
+    record_id: UUID
+    refers_to: UUID
+
+
+class Draws:
+    """Whole numbers cut from the hash of a record's name."""
+
+    def __init__(self, name: str) -> None:
+        self.left = int.from_bytes(hashlib.blake2b(name.encode()).digest(), "little")
+
+    def bits(self, width: int) -> int:
+        """Take the next `width` bits."""
+        value = self.left & ((1 << width) - 1)
+        self.left >>= width
+        return value
+
+    def below(self, limit: int) -> int:
+        """Take a number from 0 to limit - 1."""
+        return self.bits(24) * limit >> 24
+
+    def uuid(self) -> UUID:
+        """Take a random UUID."""
+        return UUID(int=self.bits(128), version=4)
+
+
+def plan_record(seed: int, file: int, record: int, english_share: float) -> Plan:
+    """Decide on a record: its language, length, address and time."""
+    draws = Draws(f"{seed}/{file}/{record}")
+    page_seed, record_id, refers_to = draws.bits(64), draws.uuid(), draws.uuid()
+    number = _pick_language(draws, english_share)
+    language = LANGUAGES[number]
+    words = _words(draws, language)
+    second = -1
+    if words >= 40 and draws.bits(3) == 0:
+        second = ENGLISH if number != ENGLISH else LATIN[1 + draws.below(len(LATIN) - 1)]
+    start_s = CRAWL_START_S + file // FILES_PER_SEGMENT * SEGMENT_STEP_S
+    return Plan(
+        page_seed,
+        number,
+        second if language.latin else -1,
+        words,
+        _url(draws, language),
+        iso_time(start_s + draws.below(FETCH_S)),
+        record_id,
+        refers_to,
+    )
+
+
+def _pick_language(draws: Draws, english_share: float) -> int:
+    if draws.bits(24) < english_share * (1 << 24):
+        return ENGLISH
+    pick = draws.below(sum(language.share for language in LANGUAGES))
+    for number, language in enumerate(LANGUAGES):
+        pick -= language.share
+        if pick < 0:
+            return number
+    raise AssertionError("unreachable")
+
+
+def _words(draws: Draws, language: Language) -> int:
+    stub, chance, part = draws.bits(8), draws.below(1000), draws.bits(16)
+    if language.latin and stub < STUBS_PER_256:
+        return 1 + chance % 10
+    above = bisect_right(LENGTHS, (chance, 1 << 30))
+    (low_at, low), (high_at, high) = LENGTHS[above - 1 : above + 1]
+    kept = low + (high - low) * ((chance - low_at << 16) + part) // ((high_at - low_at) << 16)
+    return kept * 100 // (language.kept_per_100_words or LANGUAGES[ENGLISH].kept_per_100_words)
+
+
+def _url(draws: Draws, language: Language) -> str:
+    """Give an address on a made-up host; hosts follow Zipf's law with exponent 1."""
+    octave = 5 + draws.below(16)
+    host = (1 << octave) + draws.bits(octave)
+    name = spell_number(host * 7919)
+    domain = language.top_level_domains[host % len(language.top_level_domains)]
+    scheme, prefix = "http" if host % 5 == 0 else "https", "www." if host % 3 else ""
+    section, page = spell_number(draws.bits(8)), spell_number(draws.bits(12))
+    paths = (
+        *("", f"{section}/", f"{section}/{page}.html", f"{section}/{page}/", f"{section}/{page}-{section}"),
+        *(
+            f"index.php?id={draws.bits(14)}",
+            f"{section}?page={draws.bits(6)}&lang={language.code[:2]}",
+            f"%C3%A9{page}",
+        ),
+    )
+    return f"{scheme}://{prefix}{name}-example.{domain}/{paths[draws.bits(3)]}"
+
+
+def spell_number(number: int) -> str:
+    """Spell a number in English syllables: a made-up name."""
+    language, word = LANGUAGES[ENGLISH], ""
+    number, digit = divmod(number, len(language.starts))
+    word += language.starts[digit]
+    while number:
+        number, digit = divmod(number, len(language.joints))
+        word += language.joints[digit]
+    return word
+
+
+def iso_time(time_s: int) -> str:
+    """Write a Unix time as WARC does."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time_s))
+
+
+def conversion(plan: Plan, text: bytes, language_headers: bool, end: bytes) -> bytes:
+    """Make the whole conversion record around a page's text; `end` ends a header line."""
+    headers = [
+        ("WARC-Type", "conversion"),
+        ("WARC-Target-URI", plan.url),
+        ("WARC-Date", plan.date),
+        ("WARC-Record-ID", f"<{plan.record_id.urn}>"),
+        ("WARC-Refers-To", f"<{plan.refers_to.urn}>"),
+        ("WARC-Block-Digest", block_digest(text)),
+    ]
+    if language_headers and plan.words >= 12:
+        codes = [LANGUAGES[plan.language].code, LANGUAGES[plan.second].code if plan.second >= 0 else ""]
+        headers.append(("WARC-Identified-Content-Language", ",".join(filter(None, codes))))
+    headers += [("Content-Type", "text/plain"), ("Content-Length", str(len(text)))]
+    return _record(headers, text, end)
+
+
+def warcinfo(seed: int, file: int, end: bytes) -> bytes:
+    """Make the record at the beginning of a file, which says that all of it is made up."""
+    draws = Draws(f"{seed}/{file}/warcinfo")
+    date = iso_time(CRAWL_START_S + file // FILES_PER_SEGMENT * SEGMENT_STEP_S + FETCH_S)
+    fields = (
+        ("Software-Info", "wetstream sample"),
+        ("Extracted-Date", date),
+        ("isPartOf", CRAWL),
+        ("operator", "wetstream"),
+        ("description", f"Synthetic text in the form of a crawl, seed {seed}, file {file}"),
+        ("publisher", "wetstream"),
+    )
+    block = b"".join(f"{name}: {value}\r\n".encode() for name, value in fields) + b"\r\n"
+    headers = [
+        ("WARC-Type", "warcinfo"),
+        ("WARC-Date", date),
+        ("WARC-Filename", crawl_path(file).rpartition("/")[2]),
+        ("WARC-Record-ID", f"<{draws.uuid().urn}>"),
+        ("WARC-Block-Digest", block_digest(block)),
+        ("Content-Type", "application/warc-fields"),
+        ("Content-Length", str(len(block))),
+    ]
+    return _record(headers, block, end)
+
+
+def crawl_path(file: int) -> str:
+    """Give a file's path as Common Crawl would list it."""
+    segment, part = divmod(file, FILES_PER_SEGMENT)
+    start_s = CRAWL_START_S + segment * SEGMENT_STEP_S
+    begin, finish = (time.strftime("%Y%m%d%H%M%S", time.gmtime(t)) for t in (start_s, start_s + FETCH_S))
+    folder = f"crawl-data/{CRAWL}/segments/{start_s}{segment % 1000:03}.{segment % 100}/wet"
+    return f"{folder}/CC-MAIN-{begin}-{finish}-{part:05}.warc.wet.gz"
+
+
+def block_digest(block: bytes) -> str:
+    """Give the digest in the form that WARC uses."""
+    return "sha1:" + base64.b32encode(hashlib.sha1(block, usedforsecurity=False).digest()).decode()
+
+
+def _record(headers: list[tuple[str, str]], block: bytes, end: bytes) -> bytes:
+    lines = [b"WARC/1.0", *(f"{name}: {value}".encode() for name, value in headers), b"", b""]
+    return end.join(lines) + block + end + end

@@ -1,0 +1,105 @@
+"""The two topics of a pipeline: made when missing, known by their id."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from kafka import KafkaAdminClient
+from kafka.admin import NewTopic
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from conf.settings import Settings
+
+# Room for the largest record (16 MiB) with its key and the batch around it.
+MAX_MESSAGE_BYTES = 24 << 20
+
+
+class TopicError(Exception):
+    """The broker cannot be reached or a topic is not as it has to be; the message names it and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as the broker knows it: a topic deleted and made anew has another id."""
+
+    name: str
+    id: str
+    partitions: int
+
+
+def ensure_topics(settings: Settings, bootstrap_servers: str) -> tuple[Topic, Topic]:
+    """The records topic and the progress topic, made if they are missing.
+
+    Records are kept for ever by default (the topic is the archive that a replay reads); progress markers are compacted
+    to the last one of each source.
+    """
+    kafka = settings.kafka
+    records = NewTopic(
+        settings.records_topic,
+        kafka.partitions,
+        kafka.replication_factor,
+        topic_configs={"retention.ms": "-1", "retention.bytes": "-1", "max.message.bytes": str(MAX_MESSAGE_BYTES)},
+    )
+    progress = NewTopic(
+        settings.progress_topic,
+        kafka.partitions,
+        kafka.replication_factor,
+        topic_configs={
+            "cleanup.policy": "compact",
+            "min.cleanable.dirty.ratio": "0.1",
+            "segment.bytes": str(16 << 20),
+            "segment.ms": "600000",
+        },
+    )
+    admin = _admin(settings, bootstrap_servers)
+    try:
+        existing = set(admin.list_topics())
+        for topic in (records, progress):
+            if topic.name not in existing:
+                try:
+                    admin.create_topics([topic])
+                except TopicAlreadyExistsError:
+                    continue
+        return _describe(admin, records.name), _describe(admin, progress.name)
+    except KafkaError as error:
+        raise TopicError(f"Kafka at {bootstrap_servers} refused to make or describe the topics: {error}") from error
+    finally:
+        admin.close()
+
+
+def describe_topic(settings: Settings, bootstrap_servers: str, name: str) -> Topic | None:
+    """The topic of this name, None where there is none. Raises TopicError when the broker cannot be asked."""
+    admin = _admin(settings, bootstrap_servers)
+    try:
+        return _describe(admin, name) if name in set(admin.list_topics()) else None
+    except KafkaError as error:
+        raise TopicError(f"Kafka at {bootstrap_servers} did not describe the topic {name}: {error}") from error
+    finally:
+        admin.close()
+
+
+def _admin(settings: Settings, bootstrap_servers: str) -> KafkaAdminClient:
+    try:
+        return KafkaAdminClient(
+            bootstrap_servers=bootstrap_servers,
+            request_timeout_ms=settings.kafka.request_timeout_ms,
+            bootstrap_timeout_ms=min(10_000, settings.kafka.request_timeout_ms),
+        )
+    except KafkaError as error:
+        raise TopicError(
+            f"no Kafka broker answers at {bootstrap_servers} ({type(error).__name__}): start it (`wetstream up` for the "
+            "embedded one) or correct kafka.bootstrap_servers"
+        ) from error
+
+
+def _describe(admin: KafkaAdminClient, name: str) -> Topic:
+    # A topic that was just made may not be in the broker's metadata yet.
+    deadline = time.monotonic() + 10
+    while True:
+        (topic,) = admin.describe_topics([name])
+        if not topic["error_code"] and topic["partitions"]:
+            return Topic(name, str(topic["topic_id"]), len(topic["partitions"]))
+        if time.monotonic() > deadline:
+            raise TopicError(f"the broker does not describe topic {name} (error code {topic['error_code']})")
+        time.sleep(0.1)

@@ -1,0 +1,203 @@
+"""The documents sink: a Delta table whose own log says how far the topic is processed.
+
+A micro-batch is one commit: its files and its end positions together, as app transactions. It is made from the very
+snapshot that the positions were read from. A second writer's commit is refused by the log (both carry the transaction
+`commits`), which is the fence: two drivers can never count the same records twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction
+
+from conf.crash_points import crash_point
+from sinks.document_files import DocumentFile
+from sinks.schema import DOCUMENTS, SCHEMA_VERSION
+
+COMMITS = "wetstream/commits"  # number of commits by a writer: makes any two concurrent ones conflict
+TOPIC_COMMITS = "wetstream/topic-commits"  # how many of them came from the topic
+REMOVALS = "removals"
+SCAN_ROWS = 1 << 14
+CHECKPOINT_INTERVAL = "100"
+
+
+class DocumentsError(Exception):
+    """The documents table is not what it has to be; the message says what and the remedy."""
+
+
+class FencedError(DocumentsError):
+    """Another writer has committed since: this one must not go on from its positions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Offsets [start, end) of a topic partition."""
+
+    partition: int
+    start: int
+    end: int
+
+
+class Documents:
+    """The documents table of one generation, as its single writer sees it."""
+
+    def __init__(self, table: DeltaTable, path: Path) -> None:
+        self._table = table
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path, properties: Mapping[str, str]) -> Documents:
+        """Make an empty table; `properties` (of the generation) are kept in its metadata."""
+        configuration = {f"wetstream.{name}": value for name, value in properties.items()}
+        configuration["wetstream.schema_version"] = str(SCHEMA_VERSION)
+        configuration["delta.checkpointInterval"] = CHECKPOINT_INTERVAL
+        table = DeltaTable.create(
+            str(path), schema=DOCUMENTS, mode="error", configuration=configuration, raise_if_key_not_exists=False
+        )
+        return cls(table, path)
+
+    @classmethod
+    def open(cls, path: Path) -> Documents:
+        """Open the table. Raises DocumentsError when there is none or it is another version's."""
+        try:
+            table = DeltaTable(str(path))
+        except TableNotFoundError:
+            raise DocumentsError(
+                f"{path} is no documents table (it has no Delta log): restore it from a backup, or move the folder "
+                "away to begin anew"
+            ) from None
+        except DeltaError as error:
+            raise DocumentsError(f"the documents table {path} cannot be read: {error}") from error
+        documents = cls(table, path)
+        version = documents.properties.get("schema_version")
+        if version != str(SCHEMA_VERSION):
+            raise DocumentsError(
+                f"the documents table {path} has schema version {version}; this wetstream writes version "
+                f"{SCHEMA_VERSION}: use the version that made it, or replay into a new generation"
+            )
+        return documents
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """What was stored at creation: pipeline, generation, profile, rules_hash, schema_version."""
+        configuration = self._table.metadata().configuration
+        return {
+            key.removeprefix("wetstream."): value
+            for key, value in configuration.items()
+            if key.startswith("wetstream.") and value is not None
+        }
+
+    @property
+    def version(self) -> int:
+        """Version of the Delta table."""
+        return self._table.version()
+
+    @property
+    def topic_commits(self) -> int:
+        """How many micro-batches are in the table."""
+        return self._transaction(TOPIC_COMMITS)
+
+    def positions(self, topic_id: str, partitions: int) -> dict[str, int]:
+        """Next offset of each partition of a topic, by `<topic id>/<partition>`, and `removals`; zeros left out."""
+        names = [*(partition_key(topic_id, number) for number in range(partitions)), REMOVALS]
+        return {name: version for name in names if (version := self._transaction(name))}
+
+    def commit(self, files: Sequence[DocumentFile], finish: Mapping[str, int]) -> None:
+        """Add the files of a micro-batch; `finish` holds the new positions of the partitions that it moved.
+
+        Raises FencedError when the log has moved on since this handle's snapshot, or will not take the commit.
+        """
+        commits, topic_commits = self._transaction(COMMITS) + 1, self.topic_commits + 1
+        transactions = [Transaction(COMMITS, commits), Transaction(TOPIC_COMMITS, topic_commits)]
+        transactions += [Transaction(name, version) for name, version in sorted(finish.items())]
+        now_ms = int(time.time() * 1000)
+        actions: list[AddAction | RemoveAction] = [
+            AddAction(file.path, file.size, {}, now_ms, True, file.stats) for file in files
+        ]
+        for file in files:
+            if not (self.path / file.path).is_file():
+                raise DocumentsError(
+                    f"{self.path / file.path} was written by a task but is not there: executors and driver must see "
+                    "the same folder (documents.path on shared storage)"
+                )
+        crash_point("before-delta-commit")
+        try:
+            self._table.create_write_transaction(
+                actions, "append", DOCUMENTS, commit_properties=CommitProperties(app_transactions=transactions)
+            )
+        except CommitFailedError as error:
+            # Our own commit may have gone through although its answer was lost.
+            self._table = DeltaTable(str(self.path))
+            mine = self._transaction(COMMITS) == commits and all(
+                self._transaction(name) == version for name, version in finish.items()
+            )
+            if not (mine and {file.path for file in files} <= self._paths()):
+                raise FencedError(f"another writer has committed to {self.path}: {error}") from error
+        else:
+            self._table.update_incremental()
+            if self._transaction(COMMITS) != commits:
+                raise FencedError(f"another writer has committed to {self.path}")
+        crash_point("after-delta-commit")
+
+    def scan(self, ranges: Sequence[Range] | None = None) -> Iterator[pa.RecordBatch]:
+        """Documents rows, `words` dictionary-encoded; with `ranges` only those of these topic offsets.
+
+        Only files whose statistics say that they may hold such a row are opened.
+        """
+        for path in self._files(ranges):
+            file = pq.ParquetFile(self.path / path, read_dictionary=["words.list.element"])
+            for batch in file.iter_batches(batch_size=SCAN_ROWS):
+                chosen = batch if ranges is None else batch.filter(_in_ranges(batch, ranges))
+                if chosen.num_rows:
+                    yield chosen
+
+    def row_count(self) -> int:
+        """Rows of the table, from the log."""
+        return sum(pa.table(self._table.get_add_actions(flatten=True))["num_records"].to_pylist())
+
+    def _files(self, ranges: Sequence[Range] | None) -> list[str]:
+        actions = pa.table(self._table.get_add_actions(flatten=True))
+        if not actions.num_rows:
+            return []
+        paths = actions["path"].to_pylist()
+        columns = ("min.topic_partition", "max.topic_partition", "min.topic_offset", "max.topic_offset")
+        if ranges is None or any(name not in actions.column_names for name in columns):
+            return paths
+        bounds = zip(*(actions[name].to_pylist() for name in columns), strict=True)
+        return [path for path, bound in zip(paths, bounds, strict=True) if any(_may_hold(bound, r) for r in ranges)]
+
+    def _paths(self) -> set[str]:
+        return set(pa.table(self._table.get_add_actions(flatten=True))["path"].to_pylist())
+
+    def _transaction(self, name: str) -> int:
+        return self._table.transaction_version(name) or 0
+
+
+def partition_key(topic_id: str, partition: int) -> str:
+    """Name of a partition's position: the app id of its transactions, and its key in a position."""
+    return f"{topic_id}/{partition}"
+
+
+def _may_hold(bound: tuple[int | None, ...], wanted: Range) -> bool:
+    low_partition, high_partition, low, high = bound
+    if low_partition is None or high_partition is None or low is None or high is None:
+        return True
+    return low_partition <= wanted.partition <= high_partition and low < wanted.end and high >= wanted.start
+
+
+def _in_ranges(batch: pa.RecordBatch, ranges: Sequence[Range]) -> pa.Array:
+    partition, offset = batch.column("topic_partition"), batch.column("topic_offset")
+    mask = pa.array([False] * batch.num_rows)
+    for wanted in ranges:
+        inside = pc.and_(pc.greater_equal(offset, wanted.start), pc.less(offset, wanted.end))
+        mask = pc.or_(mask, pc.and_(pc.equal(partition, wanted.partition), inside))
+    return pc.fill_null(mask, False)

@@ -1,0 +1,115 @@
+"""Bring Redis to where the documents table is, whatever happened to it: the table decides, Redis follows.
+
+Behind (an old snapshot, a lost tail, a crash between the two commits): the missing range is read from the table and
+added. Empty, ahead, or counted before a removal that the table has since made: everything is counted anew, into a new
+build beside the old one, and readers are switched over at the end.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import cast
+
+from redis import Redis
+
+from conf.crash_points import crash_point
+from sinks.derive import derive
+from sinks.documents import REMOVALS, Documents, Range
+from sinks.keys import Keys, build_prefix, builds_key, live_key
+from sinks.statistics import NOWHERE, Position, Statistics
+
+log = logging.getLogger("wetstream")
+
+# Readers that have just read the old prefix get this long to finish.
+OLD_BUILD_S = 60
+
+
+class Builds:
+    """The builds of statistics of one pipeline in one Redis."""
+
+    def __init__(self, client: Redis, pipeline: str, *, chunk_words: int, top_words: int) -> None:
+        self._client = client
+        self._pipeline = pipeline
+        self._limits = {"chunk_words": chunk_words, "top_words": top_words}
+
+    def live(self) -> Statistics | None:
+        """The build that readers use; None where there is none."""
+        prefix = cast("bytes | None", self._client.get(live_key(self._pipeline)))
+        return None if prefix is None else self._statistics(prefix.decode())
+
+    def bring_to(self, documents: Documents, generation: str, position: Position) -> Statistics:
+        """The live statistics, counted up to `position`, which is that of `documents`."""
+        statistics = self.live()
+        if statistics is None or f":{generation}." not in statistics.keys.prefix:
+            why = "Redis holds no statistics of this generation"
+        elif (why := _heal(statistics, documents, position)) == "":
+            return statistics
+        if documents.topic_commits:
+            log.warning("%s: counting all documents anew", why)
+        return self.rebuild(documents, generation, position)
+
+    def rebuild(self, documents: Documents, generation: str, position: Position) -> Statistics:
+        """Count all documents into a new build, then switch readers to it."""
+        number = self._client.incr(f"{builds_key(self._pipeline)}:number")
+        statistics = self._statistics(build_prefix(self._pipeline, generation, number))
+        self._client.sadd(builds_key(self._pipeline), statistics.keys.prefix)
+        sums = derive(documents.scan())
+        crash_point("during-rebuild")
+        if position:
+            statistics.commit(sums, NOWHERE, position)
+        self._client.hset(statistics.keys.as_of, "profile", documents.properties.get("profile", ""))
+        self._client.set(live_key(self._pipeline), statistics.keys.prefix)
+        self.drop_old()
+        return statistics
+
+    def drop_old(self) -> None:
+        """Let every build but the live one expire, also those that a crash left unfinished."""
+        live = cast("bytes | None", self._client.get(live_key(self._pipeline)))
+        for prefix in cast("set[bytes]", self._client.smembers(builds_key(self._pipeline))):
+            if prefix != live:
+                for key in Keys(prefix.decode()).all():
+                    self._client.expire(key, OLD_BUILD_S)
+                self._client.srem(builds_key(self._pipeline), prefix)
+
+    def _statistics(self, prefix: str) -> Statistics:
+        return Statistics(self._client, Keys(prefix), **self._limits)
+
+
+def _heal(statistics: Statistics, documents: Documents, position: Position) -> str:
+    """Add what is missing up to `position`; returns why that cannot be done, or nothing."""
+    here = statistics.position()
+    half = statistics.half_applied()
+    if half is not None:
+        # First to its end with the words as they were cut then; the rest would not fit on a half-applied micro-batch.
+        if not _is_behind(half.finish, position) or not _is_behind(here, half.finish):
+            return "Redis holds half of a micro-batch that is not in the documents table"
+        log.warning("finishing a micro-batch that was half counted")
+        _add(statistics, documents, here, half.finish, after=half.last_word)
+        here = half.finish
+    if here == dict(position):
+        return ""
+    if not here:
+        return "Redis has counted nothing yet"
+    if not _is_behind(here, position):
+        return "Redis has counted what is not in the documents table (was the table restored from an older backup?)"
+    log.warning("Redis is behind the documents table: adding the missing documents")
+    _add(statistics, documents, here, position)
+    return ""
+
+
+def _add(statistics: Statistics, documents: Documents, start: Position, finish: Position, after: bytes = b"") -> None:
+    ranges = [
+        Range(int(name.rpartition("/")[2]), start.get(name, 0), end)
+        for name, end in finish.items()
+        if name != REMOVALS and end > start.get(name, 0)
+    ]
+    crash_point("during-heal")
+    statistics.commit(derive(documents.scan(ranges)), start, finish, after=after)
+
+
+def _is_behind(here: Mapping[str, int], there: Mapping[str, int]) -> bool:
+    """Whether `here` can be brought to `there` by adding: no position beyond it, and the same removals."""
+    if here.get(REMOVALS, 0) != there.get(REMOVALS, 0):
+        return False
+    return all(value <= there.get(name, 0) for name, value in here.items())

@@ -1,0 +1,105 @@
+"""What one set of documents adds to the statistics: additive, so that sets can be summed, and taken away again.
+
+The same type comes out of a micro-batch (summed by Spark from the tasks' partial sums) and out of the documents table
+(heal, rebuild): statistics are a function of the documents rows, and of nothing else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+KEPT = ""  # the reason of a document that was kept, where a reason is part of a key
+
+
+class SourceCount(NamedTuple):
+    """Of one source and one reason: records, tokens (kept ones only) and payload bytes."""
+
+    records: int
+    tokens: int
+    payload_bytes: int
+
+
+class Seen(NamedTuple):
+    """Of one language, top-level domain or day: pages judged, and documents kept of them."""
+
+    pages: int
+    documents: int
+
+
+def empty_words() -> pa.Table:
+    """No words: columns word (binary), tf and df (int64)."""
+    return pa.table({"word": pa.array([], pa.binary()), "tf": pa.array([], pa.int64()), "df": pa.array([], pa.int64())})
+
+
+@dataclass
+class Sums:
+    """Sums over a set of documents.
+
+    `words`: a row a word (word binary, tf int64, df int64), unique, in bytewise order. `lengths`: documents kept by
+    their length in tokens. `sources`: by (source, reason), reason KEPT for kept documents.
+    """
+
+    words: pa.Table = field(default_factory=empty_words)
+    lengths: Counter[int] = field(default_factory=Counter)
+    sources: dict[tuple[str, str], SourceCount] = field(default_factory=dict)
+    languages: dict[str, Seen] = field(default_factory=dict)
+    tlds: dict[str, Seen] = field(default_factory=dict)
+    days: dict[str, Seen] = field(default_factory=dict)
+
+    def add_source(self, source: str, reason: str, count: SourceCount) -> None:
+        """Add to the count of a source and reason."""
+        old = self.sources.get((source, reason), SourceCount(0, 0, 0))
+        self.sources[source, reason] = SourceCount(*(a + b for a, b in zip(old, count, strict=True)))
+
+    def totals(self) -> dict[str, int]:
+        """records, documents (kept), tokens and payload bytes."""
+        counts = self.sources.items()
+        return {
+            "records": sum(count.records for _, count in counts),
+            "documents": sum(count.records for (_, reason), count in counts if reason == KEPT),
+            "tokens": sum(count.tokens for _, count in counts),
+            "payload_bytes": sum(count.payload_bytes for _, count in counts),
+        }
+
+    def reasons(self) -> Counter[str]:
+        """Rejected records by reason."""
+        total: Counter[str] = Counter()
+        for (_, reason), count in self.sources.items():
+            if reason != KEPT:
+                total[reason] += count.records
+        return total
+
+
+def add_seen(into: dict[str, Seen], key: str, pages: int, documents: int) -> None:
+    """Add to the pages and documents of a language, top-level domain or day."""
+    old = into.get(key, Seen(0, 0))
+    into[key] = Seen(old.pages + pages, old.documents + documents)
+
+
+def sum_words(tables: Iterable[pa.Table]) -> pa.Table:
+    """Words of several sets as one: equal words added up, in bytewise order."""
+    merged = pa.concat_tables([empty_words(), *tables])
+    grouped = merged.group_by("word", use_threads=False).aggregate([("tf", "sum"), ("df", "sum")])
+    named = pa.table({"word": grouped["word"], "tf": grouped["tf_sum"], "df": grouped["df_sum"]})
+    named = named.filter(pc.or_(pc.not_equal(named["tf"], 0), pc.not_equal(named["df"], 0)))
+    return named.sort_by("word").combine_chunks()
+
+
+def add(left: Sums, right: Sums) -> Sums:
+    """The sums over both sets."""
+    total = Sums(words=sum_words([left.words, right.words]))
+    for part in (left, right):
+        for length, documents in part.lengths.items():
+            total.lengths[length] += documents
+        for (source, reason), count in part.sources.items():
+            total.add_source(source, reason, count)
+        for name in ("languages", "tlds", "days"):
+            for key, seen in getattr(part, name).items():
+                add_seen(getattr(total, name), key, seen.pages, seen.documents)
+    return total

@@ -1,0 +1,131 @@
+"""What a task hands to Spark: small rows that Spark adds up, whatever the size of the data.
+
+One schema for all: `kind` says what is counted, `key` what it is counted for; `a`, `b`, `c` are added, of `text` the
+greatest stays. A key is the same for every attempt of a task, so that a map stage that ran twice is counted once: all
+its rows of one key go to one reducer, which reads one attempt only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sinks.document_files import DocumentFile
+from sinks.sums import SourceCount, Sums, add_seen, sum_words
+
+SCHEMA = pa.schema(
+    [
+        ("kind", pa.string()),
+        ("key", pa.binary()),
+        ("a", pa.int64()),
+        ("b", pa.int64()),
+        ("c", pa.int64()),
+        ("text", pa.string()),
+    ]
+)
+SPARK_SCHEMA = "kind string, key binary, a long, b long, c long, text string"
+
+WORD, LENGTH, SOURCE, LANGUAGE, TLD, DAY, FILE, RANGE = [
+    "word",
+    "length",
+    "source",
+    "language",
+    "tld",
+    "day",
+    "file",
+    "range",
+]
+WORDS_PER_BATCH = 1 << 16
+
+
+class InconsistentPartialsError(Exception):
+    """The rows of a micro-batch do not fit together; it is dropped and done again."""
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetRange:
+    """Rows of one topic partition in one task: first offset, last offset + 1, and how many there were."""
+
+    partition: int
+    first: int
+    end: int
+    rows: int
+
+
+@dataclass
+class MicroBatch:
+    """What came out of all tasks of one micro-batch."""
+
+    sums: Sums = field(default_factory=Sums)
+    files: list[DocumentFile] = field(default_factory=list)
+    ranges: list[OffsetRange] = field(default_factory=list)
+
+
+def partial_rows(
+    words: pa.Array,
+    tf: NDArray[np.int64],
+    df: NDArray[np.int64],
+    counts: Sums,
+    ranges: list[OffsetRange],
+    file: DocumentFile | None,
+    task: int,
+) -> Iterator[pa.RecordBatch]:
+    """The partial rows of a task: its words with tf and df, its other counts, its offsets, and the file it wrote."""
+    zeros = np.zeros(len(words), np.int64)
+    for begin in range(0, len(words), WORDS_PER_BATCH):
+        part = slice(begin, begin + WORDS_PER_BATCH)
+        size = len(zeros[part])
+        kind, text = pa.repeat(WORD, size), pa.nulls(size, pa.string())
+        columns = [kind, words[part].cast(pa.binary()), tf[part], df[part], zeros[part], text]
+        yield pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=SCHEMA)
+    rows: list[tuple[str, str, int, int, int, str | None]] = []
+    rows += [(LENGTH, str(length), documents, 0, 0, None) for length, documents in counts.lengths.items()]
+    rows += [(SOURCE, json.dumps(key), *count, None) for key, count in counts.sources.items()]
+    for kind, seen_by in ((LANGUAGE, counts.languages), (TLD, counts.tlds), (DAY, counts.days)):
+        rows += [(kind, key, seen.pages, seen.documents, 0, None) for key, seen in seen_by.items()]
+    rows += [(RANGE, f"{r.partition}:{r.first}", r.first, r.end, r.rows, None) for r in ranges]
+    if file is not None:
+        rows.append((FILE, str(task), file.rows, 0, 0, file.to_json()))
+    yield pa.RecordBatch.from_pylist(
+        [dict(zip(SCHEMA.names, (row[0], row[1].encode(), *row[2:]), strict=True)) for row in rows], schema=SCHEMA
+    )
+
+
+def read_partials(summed: pa.Table) -> MicroBatch:
+    """The added-up rows of all tasks. Raises InconsistentPartialsError if rows were lost or doubled on the way."""
+    result = MicroBatch()
+    is_word = pa.compute.equal(summed["kind"], WORD)
+    words = summed.filter(is_word).select(["key", "a", "b"]).rename_columns(["word", "tf", "df"])
+    result.sums.words = sum_words([words])
+    for row in summed.filter(pa.compute.invert(is_word)).to_pylist():
+        kind, key, a, b, c = row["kind"], row["key"].decode(), row["a"], row["b"], row["c"]
+        if kind == LENGTH:
+            result.sums.lengths[int(key)] += a
+        elif kind == SOURCE:
+            source, reason = json.loads(key)
+            result.sums.add_source(source, reason, SourceCount(a, b, c))
+        elif kind in (LANGUAGE, TLD, DAY):
+            into = {LANGUAGE: result.sums.languages, TLD: result.sums.tlds, DAY: result.sums.days}[kind]
+            add_seen(into, key, a, b)
+        elif kind == RANGE:
+            result.ranges.append(OffsetRange(int(key.partition(":")[0]), a, b, c))
+        elif kind == FILE:
+            result.files.append(DocumentFile.from_json(row["text"]))
+    _check(result)
+    return result
+
+
+def _check(result: MicroBatch) -> None:
+    rows = sum(part.rows for part in result.ranges)
+    written = sum(file.rows for file in result.files)
+    if rows != written:
+        raise InconsistentPartialsError(f"{rows:,} messages were read, but {written:,} documents rows written")
+    ordered = sorted(result.ranges, key=lambda part: (part.partition, part.first))
+    for left, right in zip(ordered, ordered[1:], strict=False):
+        if left.partition == right.partition and left.end > right.first:
+            raise InconsistentPartialsError(f"two tasks read the same offsets: {left} and {right}")

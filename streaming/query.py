@@ -1,0 +1,152 @@
+"""The Structured Streaming query: topic -> fused pass -> sums, handed to a commit function a micro-batch at a time."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
+from pyspark.sql.streaming.query import StreamingQuery
+
+from conf.settings import Settings
+from producers.topics import Topic
+from streaming.fused import Job, fused_pass
+from streaming.partials import SPARK_SCHEMA
+from streaming.session import shuffle_partitions
+
+
+def read_topic(
+    spark: SparkSession, settings: Settings, bootstrap_servers: str, topic: Topic
+) -> Callable[..., DataFrame]:
+    """The topic as a stream from given offsets on: columns key, value, partition, offset; committed records only."""
+
+    def frame(starting: Mapping[int, int]) -> DataFrame:
+        return (
+            spark.readStream.format("kafka")
+            .option("kafka.bootstrap.servers", bootstrap_servers)
+            .option("kafka.isolation.level", "read_committed")
+            # A record of 16 MiB has to fit into one fetch of a partition.
+            .option("kafka.max.partition.fetch.bytes", str(32 << 20))
+            .option("kafka.fetch.max.bytes", str(64 << 20))
+            .option("subscribe", topic.name)
+            .option("startingOffsets", json.dumps({topic.name: {str(p): at for p, at in starting.items()}}))
+            .option("maxOffsetsPerTrigger", str(settings.stream.max_records))
+            .option("minPartitions", str(shuffle_partitions(settings)))
+            .option("failOnDataLoss", "true")
+            .load()
+            .select("key", "value", "partition", "offset")
+        )
+
+    return frame
+
+
+def summed(records: DataFrame, job: Job) -> DataFrame:
+    """The partial rows of all tasks, added up by kind and key (one shuffle of small rows)."""
+    partials = records.mapInArrow(fused_pass(job), SPARK_SCHEMA)
+    return partials.groupBy("kind", "key").agg(
+        F.sum("a").alias("a"), F.sum("b").alias("b"), F.sum("c").alias("c"), F.max("text").alias("text")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One micro-batch as Spark reports it. Offsets are by partition; `seconds` by phase as Spark names them."""
+
+    batch_id: int
+    rows: int
+    rows_per_s: float
+    end: dict[int, int]
+    latest: dict[int, int]
+    seconds: dict[str, float]
+
+    @property
+    def lag(self) -> int:
+        """Offsets in the topic behind this micro-batch (records, and a marker for each transaction)."""
+        return sum(max(0, latest - self.end.get(partition, 0)) for partition, latest in self.latest.items())
+
+
+def read_progress(event: Mapping[str, Any], topic: Topic) -> Progress:
+    """A progress event of the query."""
+    (source,) = event["sources"]
+    return Progress(
+        batch_id=event["batchId"],
+        rows=event["numInputRows"],
+        rows_per_s=event.get("processedRowsPerSecond") or 0.0,
+        end=_offsets(source.get("endOffset"), topic),
+        latest=_offsets(source.get("latestOffset"), topic),
+        seconds={phase: ms / 1000 for phase, ms in event.get("durationMs", {}).items()},
+    )
+
+
+def _offsets(value: Any, topic: Topic) -> dict[int, int]:
+    parsed = json.loads(value) if isinstance(value, str) else value
+    return {int(partition): offset for partition, offset in ((parsed or {}).get(topic.name) or {}).items()}
+
+
+class Query:
+    """A running query with a checkpoint directory of its own, which is thrown away afterwards.
+
+    Spark wants one, but nothing is ever read from it: where to go on stands in the documents table.
+    """
+
+    def __init__(
+        self,
+        records: DataFrame,
+        job: Job,
+        settings: Settings,
+        on_batch: Callable[[pa.Table], None],
+        *,
+        once: bool,
+    ) -> None:
+        self._checkpoint = settings.home / "spark" / "checkpoints" / uuid.uuid4().hex
+
+        self._working = threading.Lock()
+        self._ending = False
+
+        def process(frame: DataFrame, batch_id: int) -> None:
+            with self._working:
+                if not self._ending:
+                    on_batch(summed(frame, job).toArrow())
+
+        writer = records.writeStream.foreachBatch(process).option("checkpointLocation", self._checkpoint.as_uri())
+        if once:
+            writer = writer.trigger(availableNow=True)
+        else:
+            writer = writer.trigger(processingTime=f"{settings.stream.trigger_ms} milliseconds")
+        self._query: StreamingQuery = writer.start()
+
+    @property
+    def active(self) -> bool:
+        """Whether the query still runs."""
+        return bool(self._query.isActive)
+
+    def events(self) -> list[Mapping[str, Any]]:
+        """The last progress events, oldest first."""
+        events = self._query.recentProgress
+        return [event if isinstance(event, Mapping) else json.loads(event.json) for event in events]
+
+    def failure(self) -> str:
+        """What Spark says of the error that ended the query; empty if there was none."""
+        error = self._query.exception()
+        return "" if error is None else str(error)
+
+    def stop(self) -> None:
+        """End the query after the micro-batch that it is at, and drop its checkpoint."""
+        self._ending = True
+        with self._working:
+            pass  # the current micro-batch is through; later ones return at once
+        self._query.stop()
+        shutil.rmtree(self._checkpoint, ignore_errors=True)
+
+
+def drop_old_checkpoints(home: Path) -> None:
+    """Remove what killed runs left behind; called by the writer, so no run is alive."""
+    shutil.rmtree(home / "spark" / "checkpoints", ignore_errors=True)

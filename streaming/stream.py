@@ -1,0 +1,265 @@
+"""The writer of a pipeline: documents table first, then statistics, each record once, whatever is killed.
+
+Start, and start again after any error: take the lease, open the documents table, bring Redis to the table's positions,
+and read the topic from exactly there. A micro-batch is one Spark action, one commit to the table, one commit to Redis.
+If the process dies between the two commits, the next start finds Redis behind the table and heals it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import SparkSession
+from redis import Redis, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from conf.profiles import Profile
+from conf.settings import Settings
+from producers.topics import Topic, TopicError, describe_topic
+from sinks.documents import Documents, DocumentsError, FencedError, partition_key
+from sinks.generations import Generations, Rules
+from sinks.heal import Builds
+from sinks.keys import lease_key, status_key
+from sinks.lease import Lease, LeaseError
+from sinks.statistics import NotInStepError, Statistics, StatisticsError
+from streaming.fused import Job
+from streaming.partials import InconsistentPartialsError, MicroBatch, read_partials
+from streaming.query import Progress, Query, drop_old_checkpoints, read_progress, read_topic
+
+log = logging.getLogger("wetstream")
+
+POLL_S = 0.1
+# Errors that end the stream, but for those that starting again from the stored positions mends.
+FINAL = (LeaseError, DocumentsError, StatisticsError)
+AGAIN = (FencedError, NotInStepError)
+STATUS_TTL_S = 30
+
+
+class StreamError(Exception):
+    """The stream cannot go on; the message says why and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """The servers of a run and its Spark session."""
+
+    bootstrap_servers: str
+    redis: Redis
+    spark: SparkSession
+
+
+class Stream:
+    """Runs one pipeline until stopped, or to the end of the topic.
+
+    `on_progress` is called for every micro-batch from the thread that called `run`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        profile: Profile,
+        connections: Connections,
+        *,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        self._settings = settings
+        self._profile = profile
+        self._connections = connections
+        self._on_progress = on_progress
+        self._generations = Generations(settings.documents_path, settings.pipeline)
+        self._stop = threading.Event()
+        self._until: dict[int, int] | None = None
+        self._error: Exception | None = None
+
+    def stop(self) -> None:
+        """End after the current micro-batch. Safe in a signal handler and from another thread."""
+        self._stop.set()
+
+    def stop_at(self, ends: Mapping[int, int]) -> None:
+        """End when all offsets below `ends` (by partition) are processed."""
+        self._until = dict(ends)
+
+    def run(self, *, once: bool = False) -> None:
+        """Process the topic. Raises StreamError, LeaseError, DocumentsError or StatisticsError when it cannot go on."""
+        redis, limit = self._connections.redis, self._settings.stream
+        lease = Lease(redis, lease_key(self._settings.pipeline), lease_s=limit.lease_s)
+        self._retrying(lease.acquire)
+        try:
+            drop_old_checkpoints(self._settings.home)
+            failed_since: float | None = None
+            while not self._stop.is_set():
+                moved = self._run_query(lease, once=once)
+                if self._error is None:
+                    return
+                failed_since = time.monotonic() if failed_since is None or moved else failed_since
+                if time.monotonic() - failed_since > limit.retry_s:
+                    raise StreamError(
+                        f"gave up after {limit.retry_s:.0f} s (stream.retry_s): {self._error}. Nothing is lost: start the "
+                        "stream again when the cause is gone"
+                    ) from self._error
+                log.warning("micro-batch dropped, going on from the stored positions: %s", self._error)
+                self._stop.wait(1.0)
+        finally:
+            lease.release()
+            self._forget_status()
+
+    def _run_query(self, lease: Lease, *, once: bool) -> bool:
+        """One query from the stored positions on; returns whether it has committed anything. Its error is in _error."""
+        self._error = None
+        topic = self._topic()
+        profile = self._profile
+        generation, documents = self._generations.open_or_create(Rules(profile.name, profile.rules_hash))
+        position = documents.positions(topic.id, topic.partitions)
+        if documents.topic_commits and not any(name.startswith(topic.id) for name in position):
+            raise StreamError(
+                f"topic {topic.name} is not the one that {documents.path} was made from (it was deleted and made anew, or "
+                "this is another cluster): point kafka.bootstrap_servers to the right one, or begin a new --pipeline"
+            )
+        builds = Builds(
+            self._connections.redis,
+            self._settings.pipeline,
+            chunk_words=self._settings.redis.chunk_words,
+            top_words=self._settings.redis.top_words,
+        )
+        statistics = self._retrying(lambda: builds.bring_to(documents, generation, position))
+        writer = _Writer(self, lease, topic, documents, statistics, position)
+        job = Job(profile, documents.path, self._settings.documents.compression_level)
+        starting = {number: position.get(partition_key(topic.id, number), 0) for number in range(topic.partitions)}
+        frame = read_topic(self._connections.spark, self._settings, self._connections.bootstrap_servers, topic)
+        query = Query(frame(starting), job, self._settings, writer.process, once=once)
+        try:
+            self._watch(query, topic, starting)
+        finally:
+            query.stop()
+        if self._error is None and (failure := query.failure()) and not self._stop.is_set():
+            self._error = StreamError(failure.splitlines()[0][:500])
+        if isinstance(self._error, FINAL) and not isinstance(self._error, AGAIN):
+            raise self._error
+        return writer.commits > 0
+
+    def _watch(self, query: Query, topic: Topic, starting: Mapping[int, int]) -> None:
+        seen = -1
+        while True:
+            active = query.active
+            for event in query.events():
+                if event["batchId"] > seen:
+                    seen = event["batchId"]
+                    progress = read_progress(event, topic)
+                    self._tell_status(progress)
+                    self._on_progress(progress)
+                    if self._until is not None and _reached(progress.end, self._until):
+                        return
+            if not active or self._stop.is_set():
+                return
+            if self._until is not None and _reached(starting, self._until):
+                return
+            time.sleep(POLL_S)
+
+    def _topic(self) -> Topic:
+        def describe() -> Topic:
+            topic = describe_topic(self._settings, self._connections.bootstrap_servers, self._settings.records_topic)
+            if topic is None:
+                raise StreamError(
+                    f"there is no topic {self._settings.records_topic} yet: ingest something first (`wetstream ingest`)"
+                )
+            return topic
+
+        return self._retrying(describe)
+
+    def _retrying(self, action: Callable[[], Any]) -> Any:
+        """Do something with Kafka or Redis, waiting while they are away, for at most stream.retry_s."""
+        deadline, wait_s = time.monotonic() + self._settings.stream.retry_s, 0.5
+        while True:
+            try:
+                return action()
+            except (RedisError, TopicError) as error:
+                if time.monotonic() > deadline or self._stop.is_set():
+                    raise StreamError(
+                        f"gave up after {self._settings.stream.retry_s:.0f} s (stream.retry_s): {explain(error)}"
+                    ) from error
+                log.warning("waiting: %s", explain(error))
+                self._stop.wait(wait_s)
+                wait_s = min(wait_s * 2, 10.0)
+
+    def _tell_status(self, progress: Progress) -> None:
+        status = {"lag": progress.lag, "records_per_s": round(progress.rows_per_s, 1), "at": time.time()}
+        try:
+            pipe = self._connections.redis.pipeline()
+            key = status_key(self._settings.pipeline)
+            pipe.hset(key, mapping={name: str(value) for name, value in status.items()})
+            pipe.expire(key, STATUS_TTL_S)
+            pipe.execute()
+        except RedisError:
+            return  # only news; the commits find out about Redis by themselves
+
+    def _forget_status(self) -> None:
+        try:
+            self._connections.redis.hset(status_key(self._settings.pipeline), "at", "0")
+        except RedisError:
+            return
+
+
+class _Writer:
+    """Commits micro-batches of one query, one after the other."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        lease: Lease,
+        topic: Topic,
+        documents: Documents,
+        statistics: Statistics,
+        position: Mapping[str, int],
+    ) -> None:
+        self._stream = stream
+        self._lease = lease
+        self._topic = topic
+        self._documents = documents
+        self._statistics = statistics
+        self._position = dict(position)
+        self.commits = 0
+
+    def process(self, summed: pa.Table) -> None:
+        """Called by Spark for each micro-batch, with the sums of its one action."""
+        try:
+            self._commit(read_partials(summed))
+        except Exception as error:
+            # Py4J would hand the JVM a string; the thread that runs the stream needs the error itself.
+            self._stream._error = error
+            raise
+
+    def _commit(self, batch: MicroBatch) -> None:
+        if not batch.ranges:
+            return  # only transaction markers
+        finish = dict(self._position)
+        for part in sorted(batch.ranges, key=lambda part: (part.partition, part.first)):
+            name = partition_key(self._topic.id, part.partition)
+            if part.first < finish.get(name, 0):
+                raise InconsistentPartialsError(f"offset {part.first} of partition {part.partition} is counted already")
+            finish[name] = part.end
+        self._lease.check()
+        moved = {name: end for name, end in finish.items() if end != self._position.get(name, 0)}
+        self._documents.commit(batch.files, moved)
+        start, self._position = self._position, finish
+        self._stream._retrying(lambda: self._statistics.commit(batch.sums, start, finish))
+        self.commits += 1
+
+
+def _reached(end: Mapping[int, int], wanted: Mapping[int, int]) -> bool:
+    return all(end.get(partition, 0) >= offset for partition, offset in wanted.items())
+
+
+def explain(error: Exception) -> str:
+    """An error of a server in one line, with what helps."""
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if isinstance(error, RedisConnectionError):
+        return f"Redis does not answer ({text})"
+    if isinstance(error, RedisError):
+        return f"Redis refuses: {text}"
+    return text

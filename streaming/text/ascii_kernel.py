@@ -1,0 +1,131 @@
+"""Bags of words by the `ascii` tokenizer: a token is what lies between ASCII white space (docs/text-rules.md).
+
+Most tokens hold only letters, or something that no valid token holds: a few bits of `scan` tell. Only those with an
+apostrophe, a quotation mark or a hyphen are looked at byte by byte.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streaming.text.bags import (
+    BAGS_FULL,
+    DONE,
+    DOCUMENT,
+    DROPPED,
+    FULL,
+    MOST_RECORDS,
+    RECORDS,
+    WORDS_FULL,
+    Output,
+    Records,
+    begin,
+    finish,
+    look_up,
+    record,
+    record_long,
+)
+from streaming.text.blocks import FOLD, U, head, load
+from streaming.text.jit import compiled, inlined
+from streaming.text.scan import GROUPS, OTHER, PIECE, SPECIAL, WHITE, Piece, carry_over, scan, window
+from streaming.text.vocabulary import Tables
+
+APOSTROPHE, QUOTE, HYPHEN = U(0x27), U(0x22), U(0x2D)
+
+
+def ascii_kinds() -> NDArray[np.uint8]:
+    """[256]: white space; SPECIAL: apostrophe, quotation mark, hyphen; OTHER: what makes a token invalid; 0: letters."""
+    kinds = np.full(256, OTHER, np.uint8)
+    for byte in range(256):
+        if bytes([byte]).isspace():
+            kinds[byte] = WHITE
+        elif bytes([byte]) in (b"'", b'"', b"-"):
+            kinds[byte] = SPECIAL
+        elif bytes([byte]).isalpha():
+            kinds[byte] = 0
+    return kinds
+
+
+@inlined
+def _trimmed(data: NDArray[np.uint8], at: np.uint64, stop: np.uint64) -> tuple[np.uint64, np.uint64]:
+    """The token `data[at:stop]` without leading and trailing - ' "; empty if it is not valid."""
+    while at < stop and (data[at] == APOSTROPHE or data[at] == QUOTE or data[at] == HYPHEN):
+        at += U(1)
+    end = at
+    quoted = False
+    for position in range(at, stop):
+        byte = U(data[position])
+        if (byte | U(0x20)) - U(0x61) < U(26):
+            if quoted:
+                return at, at
+            end = U(position) + U(1)
+        elif byte == QUOTE:
+            quoted = True
+        elif byte != APOSTROPHE and byte != HYPHEN:
+            return at, at
+    return at, end
+
+
+@compiled
+def bag_ascii(
+    data: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    kinds: NDArray[np.uint8],
+    tables: Tables,
+    records: Records,
+    piece: Piece,
+    out: Output,
+    progress: NDArray[np.int64],
+    rules: NDArray[np.int64],
+) -> int:
+    """Bags of the documents from `progress[DOCUMENT]` on; DONE, or what has to grow before it is called again."""
+    for number in range(progress[DOCUMENT], starts.size):
+        document = U(number)
+        begin(out, progress, document)
+        if starts[document] < 0:
+            out.offsets[document + U(1)] = out.offsets[document]
+            continue
+        text, stop = U(starts[document]), U(ends[document])
+        if out.offsets[document] + np.int64((stop - text) >> U(1)) + 2 > out.words.size:
+            return BAGS_FULL
+        # Where sixteen bytes can be read from, wherever the token ends.
+        safe = U(data.size) - U(16) if data.size >= 16 else U(0)
+        piece.chunks[0] = piece.chunks[1] = 0
+        for base_ in range(U(0), stop - text, U(PIECE)):
+            base = U(base_)
+            scan(data, text, stop, base, kinds, piece)
+            if progress[RECORDS] + PIECE // 2 + 2 > MOST_RECORDS:
+                look_up(tables, records, out, progress, rules)
+            dropped = np.int64(0)
+            n = U(progress[RECORDS])
+            for chunk in range(piece.chunks[1]):
+                start, end = piece.begins[U(chunk)], piece.ends[U(chunk)]
+                length = end - start
+                if length <= U(16) and start >= base and text + start <= safe:
+                    other = window(piece.other, start - base, length)
+                    special = window(piece.special, start - base, length)
+                    if special == U(0) or other != U(0):
+                        # Written down in any case, and kept if it is valid: no branch on what the token is.
+                        first = head(load(data, text + start) | FOLD, length)
+                        second = head(load(data, text + start + U(8)) | FOLD, max(length, U(8)) - U(8))
+                        record(records, n, first, second, length)
+                        n += U(other == U(0))
+                        dropped += np.int64(other != U(0))
+                        continue
+                token, token_end = _trimmed(data, text + start, text + end)
+                if token == token_end:
+                    dropped += 1
+                    continue
+                progress[RECORDS] = np.int64(n)
+                record_long(data, token, token_end, FOLD, tables, records, out, progress, rules)
+                n = U(progress[RECORDS])
+            progress[RECORDS] = np.int64(n)
+            progress[DROPPED] += dropped
+            carry_over(piece)
+        look_up(tables, records, out, progress, rules)
+        if progress[FULL] != 0:
+            return WORDS_FULL
+        finish(tables, out, progress, rules, document)
+    return DONE

@@ -1,0 +1,136 @@
+"""WARC header blocks of a whole Arrow batch: where each wanted field stands, without a Python object a line.
+
+Rules: WARC/1.1, ISO 28500:2017, section 4: lines `name: value` up to an empty line; names in any case. As real files
+need it, bare LF counts as a line end too. The first of several fields of the same name is taken.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from streaming.text.jit import compiled, one_compiler
+
+FIELDS: Final = (
+    "warc-type",
+    "warc-target-uri",
+    "warc-date",
+    "warc-record-id",
+    "warc-identified-content-language",
+    "content-length",
+)
+TYPE, URI, DATE, RECORD_ID, LANGUAGE, LENGTH = range(len(FIELDS))
+
+_NAMES = np.zeros((len(FIELDS), 40), np.uint8)
+for _row, _name in enumerate(FIELDS):
+    _NAMES[_row, : len(_name)] = np.frombuffer(_name.encode(), np.uint8)
+_NAME_LENGTHS = np.array([len(name) for name in FIELDS], np.int64)
+
+
+class Headers:
+    """Header fields of n messages, as spans into their data buffer.
+
+    `payloads` int64 [n]: where the payload begins; -1: the message is no WARC record. `spans` int64 [n, fields, 2]:
+    begin and end of the value without surrounding blanks; (-1, -1): the field is missing.
+    """
+
+    def __init__(self, data: NDArray[np.uint8], offsets: NDArray[np.int32]) -> None:
+        """`data` uint8: the bytes of all messages; `offsets` int32 [n + 1]: message i is data[offsets[i]:offsets[i + 1]]."""
+        n = max(len(offsets) - 1, 0)
+        self._data = data
+        self.payloads = np.full(n, -1, np.int64)
+        self.spans = np.full((n, len(FIELDS), 2), -1, np.int64)
+        with one_compiler():
+            _scan(data, offsets.astype(np.int64), _NAMES, _NAME_LENGTHS, self.payloads, self.spans)
+
+    def field(self, number: int) -> pa.Array:
+        """Values of one field as a string array, null where missing; bytes that are not UTF-8 become U+FFFD."""
+        begins, ends = self.spans[:, number, 0], self.spans[:, number, 1]
+        missing = begins < 0
+        sizes = np.where(missing, 0, ends - begins)
+        offsets = np.zeros(len(sizes) + 1, np.int32)
+        np.cumsum(sizes, out=offsets[1:])
+        gathered = np.empty(int(offsets[-1]), np.uint8)
+        _gather(self._data, begins, sizes, offsets, gathered)
+        buffers = [_validity(~missing), pa.py_buffer(offsets), pa.py_buffer(gathered)]
+        values = pa.Array.from_buffers(pa.binary(), len(sizes), buffers, int(missing.sum()))
+        try:
+            return values.cast(pa.string())
+        except pa.ArrowInvalid:
+            decoded = [None if value is None else value.decode("utf-8", "replace") for value in values.to_pylist()]
+            return pa.array(decoded, pa.string())
+
+
+def _validity(valid: NDArray[np.bool_]) -> pa.Buffer:
+    return pa.py_buffer(np.packbits(valid, bitorder="little"))
+
+
+@compiled
+def _scan(data, offsets, names, name_lengths, payloads, spans):  # type: ignore[no-untyped-def]
+    for i in range(offsets.size - 1):
+        at, end = offsets[i], offsets[i + 1]
+        # "WARC/"
+        if (
+            end - at < 5
+            or data[at] != 87
+            or data[at + 1] != 65
+            or data[at + 2] != 82
+            or data[at + 3] != 67
+            or data[at + 4] != 47
+        ):
+            continue
+        while at < end and data[at] != 10:
+            at += 1
+        at += 1
+        while at < end:
+            line = at
+            colon = -1
+            while at < end and data[at] != 10:
+                if colon < 0 and data[at] == 58:
+                    colon = at
+                at += 1
+            if at >= end:
+                break  # the header has no end: not a record
+            stop = at
+            if stop > line and data[stop - 1] == 13:
+                stop -= 1
+            at += 1
+            if stop == line:
+                payloads[i] = at
+                break
+            if colon < 0:
+                continue
+            name_end = colon
+            while name_end > line and (data[name_end - 1] == 32 or data[name_end - 1] == 9):
+                name_end -= 1
+            length = name_end - line
+            for f in range(name_lengths.size):
+                if length != name_lengths[f] or spans[i, f, 0] >= 0:
+                    continue
+                same = True
+                for k in range(length):
+                    c = data[line + k]
+                    if 65 <= c <= 90:
+                        c += np.uint8(32)
+                    if c != names[f, k]:
+                        same = False
+                        break
+                if same:
+                    begin = colon + 1
+                    while begin < stop and (data[begin] == 32 or data[begin] == 9):
+                        begin += 1
+                    while stop > begin and (data[stop - 1] == 32 or data[stop - 1] == 9):
+                        stop -= 1
+                    spans[i, f, 0] = begin
+                    spans[i, f, 1] = stop
+                    break
+
+
+@compiled
+def _gather(data, begins, sizes, offsets, into):  # type: ignore[no-untyped-def]
+    for i in range(sizes.size):
+        for k in range(sizes[i]):
+            into[offsets[i] + k] = data[begins[i] + k]

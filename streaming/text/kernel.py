@@ -1,0 +1,159 @@
+"""From payload bytes to bags of words: one `Bagger` per Python worker, kept from micro-batch to micro-batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from conf.profiles import Profile
+from streaming.text.ascii_kernel import ascii_kinds, bag_ascii
+from streaming.text.bags import BAGS_FULL, DONE, MOST_RECORDS, PROGRESS, Output, Records
+from streaming.text.jit import one_compiler
+from streaming.text.scan import new_piece
+from streaming.text.vocabulary import TF_BITS, Vocabulary
+
+MOST_TOKENS: Final = 1 << TF_BITS
+MOST_DOCUMENTS: Final = 1 << (64 - TF_BITS)
+"""Pending counts are exact below these; a task has to take its counts before."""
+
+
+@dataclass(frozen=True)
+class Bags:
+    """Bags of n documents with m distinct words in all. Arrays by document have n elements."""
+
+    valid_tokens: NDArray[np.int32]
+    """Tokens that are valid, stop words among them."""
+    dropped_tokens: NDArray[np.int32]
+    """Tokens that are not valid."""
+    kept: NDArray[np.bool_]
+    """Whether there are at least `min_valid_tokens` of them."""
+    lengths: NDArray[np.int32]
+    """Tokens that are valid and no stop words; 0 if the document is not kept."""
+    offsets: NDArray[np.int64]
+    """[n + 1]: document i has words[offsets[i]:offsets[i + 1]]; none if it is not kept."""
+    words: NDArray[np.uint32]
+    """[m]: ids in the worker's vocabulary, in order of first appearance within the document."""
+    counts: NDArray[np.int32]
+    """[m]: how often the document has the word."""
+
+
+class Bagger:
+    """Makes bags of words and adds up term and document frequencies, by one profile's rules.
+
+    It equals `streaming.text.specification` on any bytes. Not for use by several threads at once.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self.vocabulary = Vocabulary()
+        self._kinds = ascii_kinds()
+        self._records = Records(*(np.empty(MOST_RECORDS + 1, np.uint64) for _ in Records._fields))
+        self._piece = new_piece()
+        self._words = np.empty(1 << 16, np.uint32)
+        self._counts = np.empty(1 << 16, np.int32)
+        self._stamp = 0
+        self._pending_tokens = self._pending_documents = 0
+        stop_words = sorted(profile.stop_words)
+        self._rules = np.array([len(stop_words), profile.min_valid_tokens, profile.valid_words is not None], np.int64)
+        with one_compiler():
+            self.vocabulary.add_all(stop_words)
+            self.vocabulary.add_all(profile.valid_words or [])
+            nothing = np.zeros(0, np.int64)
+            self.bag(np.zeros(0, np.uint8), nothing, nothing)
+            self.take_counts()
+            self.words(np.zeros(0, np.uint32))
+
+    def __len__(self) -> int:
+        """Distinct words known: stop words, dictionary, and what has been met without a dictionary."""
+        return len(self.vocabulary)
+
+    def bag(self, data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Bags:
+        """Bags of the documents `data[starts[i]:ends[i]]`.
+
+        `data`: uint8, the data buffer of an Arrow array, say; it is read in place. `starts`, `ends`: int64 [n], byte
+        positions, in any order, also overlapping. A span with a start below 0 is skipped: all its values are 0. A span
+        outside `data`, or one that ends before it starts, is a ValueError.
+        """
+        data, starts, ends = _readable(data, np.uint8), _readable(starts, np.int64), _readable(ends, np.int64)
+        n = starts.size
+        taken = starts >= 0
+        if n != ends.size or (taken & ((ends < starts) | (ends > data.size))).any():
+            raise ValueError(f"spans must lie within the {data.size:,} bytes of data and end where or after they start")
+        sizes = np.where(taken, ends - starts, 0)
+        self._count_on(int(taken.sum()), int(sizes.sum()) // 2 + n)
+        longest = int(sizes.max(initial=0))
+        self._room_for(longest)
+        if self._stamp + 64 * (n + 1) >= 1 << 32:
+            self.vocabulary.drop_marks()
+            self._stamp = 0
+        by_document = (np.zeros(n, np.int32), np.zeros(n, np.int32), np.zeros(n, np.bool_), np.zeros(n, np.int32))
+        out = Output(*by_document, np.zeros(n + 1, np.int64), self._words, self._counts)
+        progress = np.zeros(PROGRESS, np.int64)
+        progress[3] = self._stamp
+        while (status := self._run(data, starts, ends, out, progress)) != DONE:
+            if status == BAGS_FULL:
+                used = int(out.offsets[progress[0]])
+                self._words = _wider(self._words, used, longest)
+                self._counts = _wider(self._counts, used, longest)
+                out = out._replace(words=self._words, counts=self._counts)
+            else:
+                self.vocabulary.grow(longest // 4 + 4)
+        self._stamp = int(progress[3])
+        used = int(out.offsets[n])
+        return Bags(*by_document, out.offsets, out.words[:used].copy(), out.counts[:used].copy())
+
+    def _run(
+        self, data: NDArray[Any], starts: NDArray[Any], ends: NDArray[Any], out: Output, progress: NDArray[np.int64]
+    ) -> int:
+        """One call of the kernel."""
+        common = (self.vocabulary.tables, self._records, self._piece, out, progress, self._rules)
+        return bag_ascii(data, starts, ends, self._kinds, *common)
+
+    def _room_for(self, longest: int) -> None:
+        """Scratch for a document of this many bytes, were it one word."""
+        if self._records.key.size < longest // 4 + 8:
+            self._records = self._records._replace(key=np.empty(longest // 4 + 8, np.uint64))
+
+    def take_counts(self) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]:
+        """Ids (uint32), term frequencies (int64), document frequencies (int64) over all kept documents since last taken.
+
+        Only words with a count, by ascending id; the counts are zero afterwards.
+        """
+        self._pending_tokens = self._pending_documents = 0
+        return self.vocabulary.take_counts()
+
+    def reset(self) -> None:
+        """Drop pending counts: what an earlier task of this worker left behind when it failed."""
+        self._pending_tokens = self._pending_documents = 0
+        self.vocabulary.drop_counts()
+
+    def words(self, ids: NDArray[np.uint32]) -> pa.Array:
+        """The words with these ids, as an Arrow string array of the same length."""
+        return self.vocabulary.words(ids)
+
+    def _count_on(self, documents: int, tokens: int) -> None:
+        """Refuse before a pending count could overflow."""
+        self._pending_documents += documents
+        self._pending_tokens += tokens
+        if self._pending_documents >= MOST_DOCUMENTS or self._pending_tokens >= MOST_TOKENS:
+            raise OverflowError(
+                f"{self._pending_documents:,} documents since the counts were taken: take them more often"
+            )
+
+
+def _readable(array: NDArray[Any], dtype: type[Any]) -> NDArray[Any]:
+    """The array in the one form that the kernels are compiled for: contiguous and read-only."""
+    array = np.ascontiguousarray(array, dtype)
+    array = array.view()
+    array.flags.writeable = False
+    return array
+
+
+def _wider(array: NDArray[Any], used: int, more: int) -> NDArray[Any]:
+    wider = np.empty(2 * array.size + more, array.dtype)
+    wider[:used] = array[:used]
+    return wider

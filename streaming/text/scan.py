@@ -1,0 +1,103 @@
+"""Where chunks (what lies between white space) begin and end, 64 bytes at a time.
+
+A table says what each of the 256 bytes is; what 64 bytes are becomes bit sets of 64 bits. A chunk begins where a byte is
+not white and the one before it is, so beginnings are a bit set too, and so are ends. What a chunk holds is answered by
+a few bits, without looking at its bytes again.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streaming.text.blocks import ALL, ONES, U, bits, block, zeros
+from streaming.text.jit import inlined
+
+GROUPS: Final = 16
+PIECE: Final = 64 * GROUPS
+"""Bytes of text that are looked at in one go."""
+
+WHITE, SPECIAL, OTHER = 1, 2, 4
+"""What a byte is. The meaning of SPECIAL and OTHER is up to the kernel."""
+
+
+class Piece(NamedTuple):
+    """The chunks of a piece of text, and what its bytes are. Positions count from the beginning of the text."""
+
+    begins: NDArray[np.uint64]  # [PIECE / 2 + 2]
+    ends: NDArray[np.uint64]
+    special: NDArray[np.uint64]  # [GROUPS + 1] bit sets
+    other: NDArray[np.uint64]
+    chunks: NDArray[np.int64]  # [2] how many begin, how many end
+
+
+def new_piece() -> Piece:
+    """Room for one piece."""
+    most = PIECE // 2 + 2
+    sets = np.zeros(GROUPS + 1, np.uint64)
+    return Piece(np.empty(most, np.uint64), np.empty(most, np.uint64), sets, sets.copy(), np.zeros(2, np.int64))
+
+
+@inlined
+def scan(
+    data: NDArray[np.uint8], text: np.uint64, stop: np.uint64, base: np.uint64, kinds: NDArray[np.uint8], piece: Piece
+) -> None:
+    """Look at the piece at `base` of `data[text:stop]`. A chunk that began before `base` is `begins[0]` already."""
+    begins, ends, special, other, chunks = piece
+    begun, ended = U(chunks[0]), U(chunks[1])
+    inside = begun
+    at = text + base
+    for group in range(GROUPS):
+        if at >= stop:
+            special[group] = other[group] = U(0)
+            continue
+        white = specials = others = U(0)
+        for part in range(8):
+            word = block(data, at, stop)
+            kind = U(0)
+            for byte in range(8):
+                kind |= U(kinds[(word >> U(8 * byte)) & U(0xFF)]) << U(8 * byte)
+            white |= bits(kind & ONES) << U(8 * part)
+            specials |= bits((kind >> U(1)) & ONES) << U(8 * part)
+            others |= bits((kind >> U(2)) & ONES) << U(8 * part)
+            at += U(8)
+        special[group] = specials
+        other[group] = others
+        changes = ~white ^ ((~white << U(1)) | inside)
+        inside = ~white >> U(63)
+        position = base + U(64 * group)
+        beginning = changes & ~white
+        while beginning != U(0):
+            begins[begun] = position + zeros(beginning)
+            beginning &= beginning - U(1)
+            begun += U(1)
+        ending = changes & white
+        while ending != U(0):
+            ends[ended] = position + zeros(ending)
+            ending &= ending - U(1)
+            ended += U(1)
+    if inside != U(0) and at >= stop:
+        ends[ended] = stop - text
+        ended += U(1)
+    chunks[0] = np.int64(begun)
+    chunks[1] = np.int64(ended)
+
+
+@inlined
+def carry_over(piece: Piece) -> None:
+    """After the chunks that end in this piece: keep the one that goes on in the next, if there is one."""
+    begun, ended = piece.chunks[0], piece.chunks[1]
+    if begun > ended:
+        piece.begins[0] = piece.begins[U(ended)]
+    piece.chunks[0] = begun - ended
+    piece.chunks[1] = 0
+
+
+@inlined
+def window(sets: NDArray[np.uint64], at: np.uint64, length: np.uint64) -> np.uint64:
+    """`length` (1 to 64) bits from bit `at` on."""
+    group, shift = at >> U(6), at & U(63)
+    both = (sets[group] >> shift) | ((sets[group + U(1)] << U(1)) << (U(63) - shift))
+    return both & (ALL >> (U(64) - length))

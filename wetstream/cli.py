@@ -1,0 +1,272 @@
+"""The `wetstream` command."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from conf.settings import Settings
+from producers.discover import discover
+from producers.ingest import Outcome
+from serving.queries import LiveStatistics, View
+from wetstream import show
+from wetstream.connect import find_redis, find_servers, open_redis, start_embedded
+from wetstream.options import (
+    CommandError,
+    command,
+    err,
+    json_option,
+    log_to_terminal,
+    out,
+    profile_option,
+)
+from wetstream.servers import embedded
+
+log = logging.getLogger("wetstream")
+
+sources_argument = click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+alias_option = click.option(
+    "--as", "alias", metavar="NAME", help="Identity of the one source given, instead of its path."
+)
+copies_option = click.option("--allow-copies", is_flag=True, help="Take a source whose content is ingested already.")
+min_df_option = click.option("--min-df", type=click.IntRange(1), default=1, help="Only words in at least N documents.")
+max_df_option = click.option(
+    "--max-df", type=click.FloatRange(0, 1), help="Only words in less than this share of the documents."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="wetstream")
+def main() -> None:
+    """Common Crawl WET files -> Kafka -> Spark Structured Streaming -> documents table and live statistics in Redis."""
+    log_to_terminal()
+
+
+@command(main, name="run")
+@sources_argument
+@profile_option
+@alias_option
+@copies_option
+@json_option
+def run_command(
+    settings: Settings, sources: tuple[str, ...], alias: str | None, allow_copies: bool, as_json: bool
+) -> None:
+    """Everything at once: ingest SOURCES, stream to the end, show the statistics.
+
+    Embedded servers that do not run are started, and left running.
+    """
+    from wetstream.engine import pipeline_profile
+    from wetstream.ingesting import run
+    from wetstream.progress import Display
+
+    found = discover(sources, alias=alias)
+    profile = pipeline_profile(settings)
+    servers = find_servers(settings, start=True, log=_note)
+    with Display(err, found, ingest=True, stream=True) as display:
+        outcomes = run(settings, profile, servers, found, display, allow_copies=allow_copies)
+    stats = LiveStatistics(open_redis(servers.redis_url), settings.pipeline).stats()
+    if as_json:
+        _print_json({"sources": [dataclasses.asdict(outcome) for outcome in outcomes], "stats": stats})
+    else:
+        show.show_outcomes(out, outcomes)
+        out.print()
+        show.show_stats(out, stats)
+    if servers.started:
+        err.print("\nthe embedded servers stay up for the next command; `wetstream down` ends them", style="dim")
+    _exit_by(outcomes, len(found))
+
+
+@command(main, name="ingest")
+@sources_argument
+@alias_option
+@copies_option
+@json_option
+def ingest_command(
+    settings: Settings, sources: tuple[str, ...], alias: str | None, allow_copies: bool, as_json: bool
+) -> None:
+    """Read WET files into the topic: files, folders, or globs (in quotes)."""
+    from wetstream.ingesting import ingest
+    from wetstream.progress import Display
+
+    found = discover(sources, alias=alias)
+    servers = find_servers(settings, start=True, log=_note)
+    with Display(err, found, ingest=True, stream=False) as display:
+        outcomes = ingest(settings, servers, found, display, allow_copies=allow_copies)
+    if as_json:
+        _print_json([dataclasses.asdict(outcome) for outcome in outcomes])
+    else:
+        show.show_outcomes(out, outcomes)
+    _exit_by(outcomes, len(found))
+
+
+@command(main, name="stream")
+@profile_option
+@click.option("--once", is_flag=True, help="End when the topic is processed to its end.")
+def stream_command(settings: Settings, once: bool) -> None:
+    """Process the topic: clean the records, write the documents table, keep the statistics."""
+    from wetstream.engine import pipeline_profile
+    from wetstream.ingesting import stream
+    from wetstream.progress import Display
+
+    profile = pipeline_profile(settings)
+    servers = find_servers(settings, start=True, log=_note)
+    with Display(err, [], ingest=False, stream=True) as display:
+        stream(settings, profile, servers, display, once=once)
+
+
+@command(main, name="up")
+def up_command(settings: Settings) -> None:
+    """Start the embedded Kafka broker and Redis (those for which no server of yours is configured)."""
+    kafka, redis = not settings.kafka.bootstrap_servers, not settings.redis.url
+    if not (kafka or redis):
+        out.print("nothing to start: servers of yours are configured for both (kafka.bootstrap_servers, redis.url)")
+        return
+    start_embedded(settings, kafka=kafka, redis=redis, log=_say)
+
+
+@command(main, name="down")
+def down_command(settings: Settings) -> None:
+    """End the embedded servers that `up` (or `run`) started here; their data stay."""
+    if not embedded.down(settings.home, _say):
+        out.print(f"nothing to end: no embedded server of {settings.home} runs")
+
+
+@command(main, name="status")
+@json_option
+def status_command(settings: Settings, as_json: bool) -> None:
+    """How the embedded servers are."""
+    rows = embedded.status(settings.home)
+    if as_json:
+        _print_json([dataclasses.asdict(row) for row in rows])
+        return
+    show.show_servers(out, rows, settings)
+
+
+@command(main, name="stats")
+@min_df_option
+@max_df_option
+@json_option
+def stats_command(settings: Settings, min_df: int, max_df: float | None, as_json: bool) -> None:
+    """Totals, lengths and rejected records, live; thresholds are applied to the view, not to what is stored."""
+    stats = _statistics(settings).stats(View(min_df, max_df))
+    if as_json:
+        _print_json(stats)
+    else:
+        show.show_stats(out, stats)
+
+
+@command(main, name="top")
+@click.option("-n", "--limit", type=click.IntRange(1), default=20, help="How many words.")
+@min_df_option
+@max_df_option
+@json_option
+def top_command(settings: Settings, limit: int, min_df: int, max_df: float | None, as_json: bool) -> None:
+    """The most frequent words."""
+    try:
+        words = _statistics(settings).top(limit, View(min_df, max_df))
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+    if as_json:
+        _print_json(words)
+    else:
+        show.show_words(out, words)
+
+
+@command(main, name="word")
+@click.argument("words", nargs=-1, required=True, metavar="WORD...")
+@json_option
+def word_command(settings: Settings, words: tuple[str, ...], as_json: bool) -> None:
+    """Term and document frequency of words."""
+    statistics = _statistics(settings)
+    rows = [statistics.word(word) for word in words]
+    if as_json:
+        _print_json(rows[0] if len(rows) == 1 else rows)
+    else:
+        show.show_words(out, rows)
+
+
+@command(main, name="segments")
+@json_option
+def segments_command(settings: Settings, as_json: bool) -> None:
+    """The ledger: what was produced, processed, kept and rejected of each source."""
+    from wetstream.ledger import ledger
+    from wetstream.markers import read_markers
+
+    rows = ledger(_statistics(settings).sources(), read_markers(settings))
+    if as_json:
+        _print_json(rows)
+    else:
+        show.show_segments(out, rows)
+
+
+def _seen_command(name: str, help_text: str) -> None:
+    @command(main, name=name, help=help_text)
+    @click.option("-n", "--limit", type=click.IntRange(1), default=20, help="How many lines.")
+    @json_option
+    def seen(settings: Settings, limit: int, as_json: bool) -> None:
+        rows = _statistics(settings).seen(name)
+        if as_json:
+            _print_json(rows)
+        else:
+            show.show_seen(out, rows, limit)
+
+
+_seen_command("languages", "Pages and kept documents by language.")
+_seen_command("tlds", "Pages and kept documents by top-level domain.")
+_seen_command("days", "Pages and kept documents by day of crawling.")
+
+
+@command(main, name="doctor")
+@json_option
+def doctor_command(settings: Settings, as_json: bool) -> None:
+    """What is missing or wrong on this machine, and the remedy."""
+    from wetstream.doctor import render_checks, run_checks
+
+    checks = run_checks(
+        settings.home,
+        bootstrap_servers=settings.kafka.bootstrap_servers or None,
+        redis_url=settings.redis.url or None,
+    )
+    if as_json:
+        _print_json([dataclasses.asdict(check) for check in checks])
+    else:
+        render_checks(out, checks)
+    if any(check.level == "fail" for check in checks):
+        sys.exit(1)
+
+
+def _statistics(settings: Settings) -> LiveStatistics:
+    return LiveStatistics(open_redis(find_redis(settings)), settings.pipeline)
+
+
+def _exit_by(outcomes: list[Outcome], wanted: int) -> None:
+    if len(outcomes) < wanted or not all(outcome.finished for outcome in outcomes):
+        sys.exit(1)
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _note(text: str) -> None:
+    err.print(text, style="dim", markup=False)
+
+
+def _say(text: str) -> None:
+    out.print(text, markup=False)
+
+
+if __name__ == "__main__":
+    main()

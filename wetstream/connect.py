@@ -1,0 +1,72 @@
+"""Which servers a command talks to: the configured ones, else the embedded ones of the state directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from redis import Redis, RedisError
+
+from conf.settings import Settings
+from wetstream.servers import embedded
+from wetstream.servers.errors import ServerError
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Addresses of broker and Redis; `started`: embedded servers that this call started."""
+
+    bootstrap_servers: str
+    redis_url: str
+    started: list[str]
+
+
+def find_servers(settings: Settings, *, start: bool = False, log: Callable[[str], None] = print) -> Servers:
+    """The servers to use. With `start`, embedded ones that are needed and do not run are started and left running.
+
+    Raises ServerError when one is neither configured nor running.
+    """
+    kafka, redis = not settings.kafka.bootstrap_servers, not settings.redis.url
+    if start and (kafka or redis):
+        running = start_embedded(settings, kafka=kafka, redis=redis, log=log)
+    else:
+        running = embedded.endpoints(settings.home)
+    bootstrap_servers = settings.kafka.bootstrap_servers or running.bootstrap_servers
+    redis_url = settings.redis.url or running.redis_url
+    missing = [name for name, found in (("Kafka", bootstrap_servers), ("Redis", redis_url)) if not found]
+    if missing:
+        raise ServerError(
+            f"no {' and no '.join(missing)}: the embedded servers of {settings.home} do not run",
+            "Start them with `wetstream up`, or name servers of yours (kafka.bootstrap_servers, redis.url).",
+        )
+    assert bootstrap_servers is not None and redis_url is not None
+    return Servers(bootstrap_servers, redis_url, running.started)
+
+
+def find_redis(settings: Settings) -> str:
+    """Address of Redis alone, for commands that only read statistics."""
+    url = settings.redis.url or embedded.endpoints(settings.home).redis_url
+    if url is None:
+        raise ServerError(
+            f"no Redis: the embedded servers of {settings.home} do not run",
+            "Start them with `wetstream up`, or name a server of yours (redis.url).",
+        )
+    return url
+
+
+def start_embedded(settings: Settings, *, kafka: bool, redis: bool, log: Callable[[str], None]) -> embedded.Endpoints:
+    """Start the embedded servers as the settings say."""
+    return embedded.up(settings.home, kafka=kafka, redis=redis, log=log, heap_mb=settings.embedded.kafka_heap_mb)
+
+
+def open_redis(url: str) -> Redis:
+    """A client that has seen the server answer. Raises ServerError."""
+    client = Redis.from_url(url, socket_timeout=60, socket_connect_timeout=5, health_check_interval=30)
+    try:
+        client.ping()
+    except RedisError as error:
+        raise ServerError(
+            f"Redis at {url} does not answer: {error}",
+            "Start it (`wetstream up` for the embedded one) or correct redis.url.",
+        ) from error
+    return client

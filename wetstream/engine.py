@@ -1,0 +1,55 @@
+"""Everything that a stream needs, put together: profile, servers, Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from conf.profiles import Profile, load_profile
+from conf.settings import Settings
+from sinks.generations import Generations, Rules
+from streaming.query import Progress
+from streaming.session import start_session
+from streaming.stream import Connections, Stream
+from wetstream.connect import Servers, open_redis
+from wetstream.servers.jars import default_cache, obtain_jars
+from wetstream.servers.java import find_java
+
+DEFAULT_PROFILE = "english"
+
+
+def pipeline_profile(settings: Settings) -> Profile:
+    """The profile to use: the one asked for, else the one that the pipeline was made with, else the default.
+
+    Raises ProfileError, and DocumentsError when the pipeline was made with other rules than asked for.
+    """
+    generations = Generations(settings.documents_path, settings.pipeline)
+    found = generations.open_live()
+    stored = found[1].properties.get("profile") if found else None
+    asked = settings.profile or stored or DEFAULT_PROFILE
+    path = Path(asked)
+    name = str(path.resolve()) if path.suffix == ".toml" else asked
+    # The generation keeps this name: a path has to mean the same file whoever starts the next stream, and from where.
+    profile = replace(load_profile(name), name=name)
+    if found is not None:
+        generations.check_rules(found[1], Rules(profile.name, profile.rules_hash))
+    return profile
+
+
+def start_stream(
+    settings: Settings,
+    profile: Profile,
+    servers: Servers,
+    on_progress: Callable[[Progress], None],
+    log: Callable[[str], None],
+) -> Stream:
+    """A stream that is ready to run; starts Spark, which takes some seconds."""
+    java = find_java(settings.home)
+    jars = obtain_jars(default_cache(), java, log)
+    redis = open_redis(servers.redis_url)
+    spark = start_session(
+        settings, java_home=java.java_home, jars=jars.connector, log_file=settings.home / "spark" / "spark.log"
+    )
+    connections = Connections(servers.bootstrap_servers, redis, spark)
+    return Stream(settings, profile, connections, on_progress=on_progress)

@@ -1,0 +1,36 @@
+"""The producers' markers, for commands that only look."""
+
+from __future__ import annotations
+
+import logging
+
+from kafka.errors import KafkaError
+
+from conf.settings import Settings
+from producers.progress import Marker, ProgressReader
+from producers.topics import TopicError, describe_topic
+from wetstream.servers import embedded
+
+log = logging.getLogger("wetstream")
+
+
+def read_markers(settings: Settings) -> dict[str, Marker] | None:
+    """Last committed marker of each source; None, with a line that says so, when no broker answers."""
+    bootstrap_servers = settings.kafka.bootstrap_servers or embedded.endpoints(settings.home).bootstrap_servers
+    if not bootstrap_servers:
+        log.warning("no broker runs: only what is counted is shown, not what waits in the topic")
+        return None
+    try:
+        topic = describe_topic(settings, bootstrap_servers, settings.progress_topic)
+        if topic is None:
+            return {}
+        reader = ProgressReader(
+            topic, bootstrap_servers, request_timeout_ms=settings.kafka.request_timeout_ms, wait_s=30.0
+        )
+        try:
+            return reader.glance()
+        finally:
+            reader.close()
+    except (TopicError, KafkaError) as error:
+        log.warning("the broker does not answer (%s): only what is counted is shown", error)
+        return None

@@ -1,0 +1,114 @@
+"""Options that every command takes, and how its errors reach a person: one sentence, no traceback."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.logging import RichHandler
+
+from conf.profiles import ProfileError
+from conf.settings import Settings, SettingsError, load_settings
+from producers.discover import SourceNotFoundError
+from producers.progress import ProgressError
+from producers.records import NotWetError
+from producers.topics import TopicError
+from serving.queries import NoStatisticsError
+from sinks.documents import DocumentsError
+from sinks.lease import LeaseError
+from sinks.statistics import StatisticsError
+from wetstream.servers.errors import ServerError
+
+EXPECTED = (
+    SettingsError,
+    ProfileError,
+    ServerError,
+    SourceNotFoundError,
+    NotWetError,
+    TopicError,
+    ProgressError,
+    DocumentsError,
+    StatisticsError,
+    LeaseError,
+    NoStatisticsError,
+)
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+class CommandError(click.ClickException):
+    """An error as a person sees it."""
+
+    def show(self, file: Any = None) -> None:
+        """Print it."""
+        err.print("[bold red]error:[/] ", end="")
+        err.print(self.message, markup=False)
+
+
+def command(group: click.Group, **kwargs: Any) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command of `group` whose function gets the settings first: with the common options, and errors in a sentence."""
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        @functools.wraps(function)
+        def run(config: Path | None, pipeline: str | None, assignments: tuple[str, ...], **options: Any) -> Any:
+            try:
+                flags: dict[str, Any] = {"pipeline": pipeline, "profile": options.pop("profile", None)}
+                flags.update(_assignment(text) for text in assignments)
+                return function(load_settings(config, flags), **options)
+            except EXPECTED as error:
+                raise CommandError(str(error)) from None
+            except BrokenPipeError:
+                sys.exit(141)
+
+        for option in (
+            click.option(
+                "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Set any setting by its name."
+            ),
+            click.option("--pipeline", metavar="NAME", help="Pipeline to work on (default: main)."),
+            click.option(
+                "--config",
+                type=click.Path(dir_okay=False, path_type=Path),
+                help="File of settings (TOML), over the defaults.",
+            ),
+        ):
+            run = option(run)
+        return group.command(**kwargs)(run)
+
+    return decorate
+
+
+def profile_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--profile`, taken into the settings by `command`."""
+    return click.option("--profile", metavar="NAME|FILE", help="Cleaning rules: english, p21, or a .toml of yours.")(
+        function
+    )
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for machines.")
+
+
+def log_to_terminal() -> None:
+    """What wetstream logs (waiting, healing, going on) goes to stderr, one line each."""
+    handler = RichHandler(console=err, show_path=False, show_level=False, markup=False, log_time_format="%H:%M:%S")
+    logger = logging.getLogger("wetstream")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+    # Its retries are ours to report, in one line instead of one each.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise SettingsError(f"--set {text}: write KEY=VALUE, as in --set kafka.partitions=16")
+    return key.strip(), value
+
+
+__all__ = ["CommandError", "Settings", "command", "err", "json_option", "log_to_terminal", "out", "profile_option"]

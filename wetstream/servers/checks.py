@@ -1,0 +1,136 @@
+"""The checks of everything that the servers need: Java, jars, Kafka, Redis, ports. None of them starts anything."""
+
+from pathlib import Path
+
+from wetstream.servers import broker, redis_server
+from wetstream.servers.check import Check
+from wetstream.servers.errors import ServerError
+from wetstream.servers.jars import DOWNLOAD_MB, jar_folder, present_jars
+from wetstream.servers.java import find_java
+from wetstream.servers.kafka_probe import count_brokers
+from wetstream.servers.ports import LOOPBACK, is_free
+from wetstream.servers.redis_server import find_redis
+from wetstream.servers.status import ServerStatus, status
+
+_TIMEOUT_S = 3.0
+
+
+def check_java(home: Path) -> Check:
+    """A Java for Spark and the broker."""
+    try:
+        java = find_java(home)
+    except ServerError as error:
+        return _failed("Java", error)
+    return Check("Java", "ok", f"{java.major} ({java.executable}, by {java.origin})")
+
+
+def check_jars(cache: Path) -> Check:
+    """The jars of the broker and of Spark's connector."""
+    folder = jar_folder(cache)
+    try:
+        if present_jars(cache):
+            return Check("Jars", "ok", f"complete in {folder}")
+    except ServerError as error:
+        return _failed("Jars", error)
+    state = "incomplete in" if folder.exists() else "not yet in"
+    return Check("Jars", "ok", f"{state} {folder}: the first start fetches about {DOWNLOAD_MB} MB")
+
+
+def check_kafka(home: Path, bootstrap_servers: str | None) -> Check:
+    """The outside Kafka, if one is configured, else the embedded broker."""
+    if bootstrap_servers is None:
+        return _embedded(home, broker.NAME, "Kafka")
+    complaints = []
+    for server in bootstrap_servers.split(","):
+        host, _, port = server.strip().rpartition(":")
+        try:
+            brokers = count_brokers(host.strip("[]"), int(port), timeout_s=_TIMEOUT_S)
+        except (OSError, ValueError) as error:
+            complaints.append(f"{server.strip()}: {error}")
+            continue
+        if brokers:
+            return Check("Kafka", "ok", f"{server.strip()} answers, brokers: {brokers}")
+        complaints.append(f"{server.strip()}: no broker of it serves yet")
+    remedy = (
+        "Start that Kafka, correct kafka.bootstrap_servers (HOST:PORT,...), or unset it to use the embedded broker."
+    )
+    return Check("Kafka", "fail", "; ".join(complaints), remedy)
+
+
+def check_redis(home: Path, redis_url: str | None) -> list[Check]:
+    """The outside Redis, if one is configured, else the program and the embedded server."""
+    if redis_url is not None:
+        return [_answering_redis(redis_url, outside=True)]
+    try:
+        binary = find_redis()
+    except ServerError as error:
+        return [_failed("Redis", error)]
+    program = Check("Redis program", "ok", f"{binary.product} {binary.version} ({binary.path}, by {binary.origin})")
+    server = _embedded(home, redis_server.NAME, "Redis")
+    here = _status(home, redis_server.NAME)
+    if here.state == "running":
+        server = _answering_redis(f"redis://{LOOPBACK}:{here.port}/0", outside=False)
+    return [program, server]
+
+
+def check_ports(home: Path, *, kafka: bool, redis: bool) -> Check:
+    """The usual ports of the embedded servers that are asked for; others are taken where these are not free."""
+    asked = {broker.NAME: kafka, redis_server.NAME: redis}
+    usual = {
+        broker.NAME: (broker.USUAL_PORT, broker.USUAL_CONTROLLER_PORT),
+        redis_server.NAME: (redis_server.USUAL_PORT,),
+    }
+    wanted = [
+        port for here in status(home) if here.state == "stopped" and asked[here.name] for port in usual[here.name]
+    ]
+    taken = [str(port) for port in wanted if not is_free(port)]
+    if taken:
+        return Check("Ports", "ok", f"{', '.join(taken)} taken by others: free ones are used instead")
+    return Check("Ports", "ok", f"{', '.join(map(str, wanted))} free" if wanted else "no further ones needed")
+
+
+def _embedded(home: Path, name: str, title: str) -> Check:
+    server = _status(home, name)
+    match server.state:
+        case "running":
+            return Check(title, "ok", f"embedded server answers on {LOOPBACK}:{server.port} (pid {server.pid})")
+        case "stopped":
+            return Check(title, "ok", "embedded server, not up: wetstream up starts it")
+        case "stale":
+            detail = f"the embedded server (pid {server.pid}) ended without `down`"
+            return Check(title, "warn", detail, f"wetstream up starts it again on its data; logs: {home / name}")
+        case "unresponsive":
+            detail = f"the embedded server (pid {server.pid}) runs but does not answer on {LOOPBACK}:{server.port}"
+            return Check(title, "fail", detail, f"wetstream down, then wetstream up; logs: {home / name}")
+
+
+def _status(home: Path, name: str) -> ServerStatus:
+    return next(server for server in status(home) if server.name == name)
+
+
+def _answering_redis(url: str, *, outside: bool) -> Check:
+    # Here, since importing it takes longer than all other checks.
+    import redis
+
+    try:
+        with redis.Redis.from_url(url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S) as client:
+            info = client.info("all")
+    except (redis.RedisError, OSError, ValueError) as error:
+        remedy = "Start that Redis, correct redis.url (redis://[USER:PASSWORD@]HOST:PORT/DB), or unset it."
+        return Check("Redis", "fail", f"the server of redis.url does not answer: {error}", remedy)
+    name = f"Valkey {info['valkey_version']}" if "valkey_version" in info else f"Redis {info.get('redis_version', '?')}"
+    policy, append_only = info.get("maxmemory_policy", "?"), bool(info.get("aof_enabled"))
+    detail = f"{name}, maxmemory-policy {policy}, append-only file {'on' if append_only else 'off'}"
+    if policy != "noeviction":
+        remedy = (
+            "Counts would be thrown out to make room: CONFIG SET maxmemory-policy noeviction (and in its redis.conf)."
+        )
+        return Check("Redis", "fail", detail, remedy)
+    if outside and not append_only:
+        remedy = "It loses its data when it ends; they are then made anew from the documents. CONFIG SET appendonly yes"
+        return Check("Redis", "warn", detail, remedy)
+    return Check("Redis", "ok", detail)
+
+
+def _failed(name: str, error: ServerError) -> Check:
+    return Check(name, "fail", error.problem, error.remedy)

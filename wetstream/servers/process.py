@@ -1,0 +1,172 @@
+"""Starting, awaiting and ending one server process."""
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from wetstream.servers.errors import ServerError
+from wetstream.servers.locks import take
+from wetstream.servers.state import ServerRecord
+
+END_LIMIT_S = 30.0
+"""How long a server may take to end by itself before it is killed."""
+
+# A child of a server that was killed (Redis rewriting its file) keeps the lock on the data a moment longer.
+_LOCK_PATIENCE_S = 5.0
+_LOG_KEPT_BYTES = 10_000_000
+_TELLING = re.compile(r"ERROR|FATAL|Exception|[Ee]rror:|Bad file format|# (?!WARNING)")
+
+# Without a reference, Python warns of a child that still runs and can no longer tell when it ended.
+_children: dict[int, "subprocess.Popen[bytes]"] = {}
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Everything needed to start one server. It works in `folder`, so its configuration needs no absolute paths."""
+
+    name: str
+    command: list[str]
+    folder: Path
+    ports: tuple[int, ...]
+    """All that it listens on; the first one is for clients."""
+    answers: Callable[[], bool]
+    """Whether the server serves now; quick, never raises."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Added to this process's own."""
+    own_log: str = ""
+    """The log file that the server itself writes in `folder`, beside its output in `<name>.out`."""
+
+    @property
+    def output(self) -> Path:
+        """What it prints."""
+        return self.folder / f"{self.name}.out"
+
+
+def start(launch: Launch) -> ServerRecord:
+    """Start the process in a session of its own (Ctrl-C in this terminal does not reach it) and tell its record.
+
+    It inherits the lock on its data, so a second server can never get at the data of a living one, whatever happened to
+    the records. Raises ServerError if a process has the data already, or if the program does not start.
+    """
+    lock = take(launch.folder / "data.lock", _LOCK_PATIENCE_S)
+    if lock is None:
+        raise ServerError(
+            f"{launch.name}: {launch.folder / 'data'} is in use by a process that is not recorded there"
+            f"{_suspects(launch)}",
+            "End that process, or name another state directory with WETSTREAM_HOME.",
+        )
+    if launch.output.exists() and launch.output.stat().st_size > _LOG_KEPT_BYTES:
+        launch.output.replace(launch.output.with_name(f"{launch.output.name}.1"))
+    try:
+        with lock, launch.output.open("ab") as output:
+            child = subprocess.Popen(
+                launch.command,
+                cwd=launch.folder,
+                env={**os.environ, **launch.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=[lock.fileno()],
+            )
+    except OSError as error:
+        raise ServerError(
+            f"{launch.name}: {launch.command[0]} does not start ({error})", "Install it again."
+        ) from error
+    _children[child.pid] = child
+    return ServerRecord.of_process(launch.name, child.pid, launch.ports[0], launch.command)
+
+
+def wait_until_it_answers(
+    record: ServerRecord, answers: Callable[[], bool], limit_s: float, log: Callable[[str], None]
+) -> None:
+    """Return once the server serves. Raises ServerError if it ends before, or takes longer than `limit_s`."""
+    started = time.monotonic()
+    report_at = started + 10
+    while not (answers() and _listens(record)):
+        now = time.monotonic()
+        if not is_alive(record):
+            raise ServerError(f"{record.name}: the server ended while starting", "Try again.")
+        if now - started > limit_s:
+            raise ServerError(
+                f"{record.name}: process {record.pid} did not answer within {limit_s:.0f} s", "Try again."
+            )
+        if now > report_at:
+            report_at = now + 10
+            log(f"{record.name}: still waiting after {now - started:.0f} s (it may be reading much data)")
+        time.sleep(0.02)
+
+
+def is_alive(record: ServerRecord) -> bool:
+    """Whether the recorded process runs."""
+    for pid, child in list(_children.items()):
+        if child.poll() is not None:
+            _children.pop(pid, None)
+    return record.process() is not None
+
+
+def end(record: ServerRecord, limit_s: float = END_LIMIT_S) -> str:
+    """End the recorded process, and nothing else: SIGTERM, then SIGKILL after `limit_s`. Tells how it went."""
+    process = record.process()
+    if process is None:
+        return "had ended already"
+    started = time.monotonic()
+    how = "ended"
+    try:
+        process.terminate()
+        if not _gone(record, limit_s):
+            how = "killed (it did not end by itself)"
+            process.kill()
+            if not _gone(record, END_LIMIT_S):
+                raise ServerError(
+                    f"{record.name}: process {record.pid} cannot be ended", f"Look at it: ps -l {record.pid}"
+                )
+    except psutil.NoSuchProcess:
+        pass
+    except psutil.AccessDenied as error:
+        raise ServerError(
+            f"{record.name}: process {record.pid} belongs to another user", "Run this as the user who started it."
+        ) from error
+    return f"{how} after {time.monotonic() - started:.1f} s"
+
+
+def last_words(launch: Launch) -> str:
+    """The telling lines of the logs, and the last ones, for an error message."""
+    words = ""
+    for path in (launch.output, launch.folder / launch.own_log):
+        lines = path.read_text(errors="replace").splitlines()[-300:] if path.is_file() else []
+        if lines:
+            told = [line for line in lines[:-5] if _TELLING.search(line)][-10:] + lines[-5:]
+            words += f"\nFrom the end of {path}:\n  " + "\n  ".join(told)
+    return words
+
+
+def _listens(record: ServerRecord) -> bool:
+    """Whether it is this process that listens there, not the same kind of server of somebody else."""
+    process = record.process()
+    try:
+        sockets = process.net_connections("tcp") if process else []
+    except psutil.Error:
+        return False
+    return any(socket.status == psutil.CONN_LISTEN and socket.laddr.port == record.port for socket in sockets)
+
+
+def _gone(record: ServerRecord, limit_s: float) -> bool:
+    deadline = time.monotonic() + limit_s
+    while is_alive(record):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _suspects(launch: Launch) -> str:
+    mine = str(launch.folder)
+    pids = [p.pid for p in psutil.process_iter(["cmdline"]) if any(mine in part for part in p.info["cmdline"] or [])]
+    return f" (probably {', '.join(map(str, pids))})" if pids else ""

@@ -1,0 +1,54 @@
+"""Looking at the servers of a state directory."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from wetstream.servers import broker, redis_server
+from wetstream.servers.disk import stored_bytes
+from wetstream.servers.process import is_alive
+from wetstream.servers.state import NAMES, data_folder, read_record
+
+ANSWERS: dict[str, Callable[[int], bool]] = {broker.NAME: broker.answers, redis_server.NAME: redis_server.answers}
+"""For each server, whether the one at a port serves."""
+
+
+@dataclass(frozen=True)
+class ServerStatus:
+    """One server at this moment.
+
+    `stale`: recorded, but its process is gone (it crashed). `unresponsive`: it runs and does not answer.
+    """
+
+    name: str
+    state: Literal["running", "stopped", "stale", "unresponsive"]
+    pid: int | None = None
+    port: int | None = None
+    uptime_s: float | None = None
+    memory_mb: float | None = None
+    data_bytes: int = 0
+
+
+def status(home: Path) -> list[ServerStatus]:
+    """Every server, running or not; changes nothing."""
+    return [_status(home.absolute(), name) for name in NAMES]
+
+
+def _status(home: Path, name: str) -> ServerStatus:
+    data_bytes = stored_bytes(data_folder(home, name))
+    record = read_record(home, name)
+    if record is None:
+        return ServerStatus(name, "stopped", data_bytes=data_bytes)
+    process = record.process() if is_alive(record) else None
+    try:
+        if process:
+            uptime_s, memory_mb = time.time() - process.create_time(), process.memory_info().rss / 1e6
+            state: Literal["running", "unresponsive"] = "running" if ANSWERS[name](record.port) else "unresponsive"
+            return ServerStatus(name, state, record.pid, record.port, uptime_s, memory_mb, data_bytes)
+    except psutil.NoSuchProcess:
+        pass
+    return ServerStatus(name, "stale", record.pid, record.port, data_bytes=data_bytes)

@@ -1,0 +1,166 @@
+"""Answers as a person wants to see them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from conf.settings import Settings
+from producers.ingest import Outcome
+from producers.source import crawl_and_segment
+from wetstream.servers.embedded import ServerStatus
+
+STATES = {
+    "done": "ingested",
+    "damaged": "ingested, with damage",
+    "already": "already ingested",
+    "copy": "skipped: a copy",
+    "truncated": "cut off",
+    "changed": "refused: other content",
+    "not_wet": "refused: no WET file",
+    "fenced": "taken over",
+    "stopped": "stopped",
+    "failed": "failed",
+}
+
+
+def short(source: str, width: int = 60) -> str:
+    """The end of a source identity, where its names differ."""
+    text = source.removeprefix("file://")
+    return text if len(text) <= width else "…" + text[-(width - 1) :]
+
+
+def size(count: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
+        count /= 1000
+    return f"{count:,.1f} TB"
+
+
+def show_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
+    """What became of each source; messages and damaged places below."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("source", "state"):
+        table.add_column(name)
+    for name in ("records", "raw"):
+        table.add_column(name, justify="right")
+    for outcome in outcomes:
+        state = STATES.get(outcome.state, outcome.state)
+        style = "" if outcome.finished else "yellow"
+        table.add_row(short(outcome.source), state, f"{outcome.records:,}", size(outcome.raw_bytes), style=style)
+    console.print(table)
+    for outcome in outcomes:
+        for line in [outcome.message, *outcome.damage]:
+            if line and outcome.state not in ("already",):
+                console.print(f"  {line}", markup=False, style="" if outcome.finished else "yellow", soft_wrap=True)
+
+
+def show_stats(console: Console, stats: Mapping[str, Any]) -> None:
+    """Totals, lengths and rejected records."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    view = stats["view"]
+    for name in ("sources", "records", "documents", "tokens", "words"):
+        table.add_row(name, f"{stats[name]:,}")
+    table.add_row("payload", size(stats["payload_bytes"]))
+    rejected = sum(stats["rejected"].values())
+    table.add_row("rejected", f"{rejected:,}")
+    for reason, n in stats["rejected"].items():
+        table.add_row(f"  {reason}", f"{n:,}")
+    console.print(table)
+    if view["min_df"] > 1 or view["max_df"] is not None:
+        upper = "" if view["max_df"] is None else f" and < {view['max_df']:g} of the documents"
+        console.print(f"words and tokens: document frequency >= {view['min_df']}{upper}", style="dim")
+    length = stats["length"]
+    if length["min"] is not None:
+        lengths = Table(box=None, pad_edge=False, title="tokens a document", title_justify="left", title_style="dim")
+        for name in length:
+            lengths.add_column(name, justify="right")
+        lengths.add_row(*(f"{value:,.1f}" if isinstance(value, float) else f"{value:,}" for value in length.values()))
+        console.print()
+        console.print(lengths)
+    console.print()
+    console.print(_as_of(stats), style="dim")
+
+
+def show_servers(console: Console, rows: Sequence[ServerStatus], settings: Settings) -> None:
+    """The embedded servers, and which servers of the user's are configured instead."""
+    configured = {"kafka": settings.kafka.bootstrap_servers, "redis": settings.redis.url}
+    table = Table(box=None, pad_edge=False)
+    for name in ("server", "state", "address"):
+        table.add_column(name)
+    for name in ("pid", "up for", "memory", "data"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        figures = [
+            "" if row.pid is None else str(row.pid),
+            "" if row.uptime_s is None else f"{row.uptime_s / 60:,.1f} min",
+            "" if row.memory_mb is None else f"{row.memory_mb:,.0f} MB",
+            size(row.data_bytes),
+        ]
+        address = "" if row.port is None else f"127.0.0.1:{row.port}"
+        if configured.get(row.name):
+            table.add_row(row.name, "configured", configured[row.name])
+        table.add_row(row.name, row.state, address, *figures)
+    console.print(table)
+    console.print(f"state directory {settings.home}", style="dim", markup=False)
+
+
+def show_words(console: Console, words: Sequence[Mapping[str, Any]]) -> None:
+    """Words with their frequencies."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("word")
+    table.add_column("tf", justify="right")
+    table.add_column("df", justify="right")
+    for row in words:
+        table.add_row(row["word"], f"{row['tf']:,}", f"{row['df']:,}")
+    console.print(table)
+
+
+def show_segments(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The ledger: a line a source, sums a crawl."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("source", "state"):
+        table.add_column(name)
+    for name in ("produced", "processed", "kept", "rejected", "tokens"):
+        table.add_column(name, justify="right")
+    crawls: dict[str, list[int]] = {}
+    for row in rows:
+        rejected = sum(row["rejected"].values())
+        figures = [row["produced"], row["records"], row["documents"], rejected, row["tokens"]]
+        table.add_row(short(row["source"]), row["state"], *(f"{n:,}" for n in figures))
+        crawl = crawl_and_segment(row["source"])[0]
+        crawls[crawl] = [a + b for a, b in zip(crawls.get(crawl, [0] * 5), figures, strict=True)]
+    if len(rows) > 1:
+        table.add_section()
+        for crawl, figures in crawls.items():
+            table.add_row(crawl or "other sources", "", *(f"{n:,}" for n in figures), style="bold")
+    console.print(table)
+
+
+def show_seen(console: Console, rows: Sequence[Mapping[str, Any]], limit: int) -> None:
+    """Languages, top-level domains or days."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    table.add_column("pages", justify="right")
+    table.add_column("documents", justify="right")
+    for row in rows[:limit]:
+        table.add_row(row["name"], f"{row['pages']:,}", f"{row['documents']:,}")
+    console.print(table)
+    if len(rows) > limit:
+        console.print(f"… and {len(rows) - limit:,} more", style="dim")
+
+
+def _as_of(stats: Mapping[str, Any]) -> str:
+    as_of = stats["as_of"]
+    when = "never" if as_of["time"] is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(as_of["time"]))
+    lag = "no stream is running" if as_of["lag"] is None else f"{as_of['lag']:,} offsets behind the topic"
+    applying = ", applying a micro-batch" if as_of["applying"] else ""
+    return f"profile {stats['profile']}, as of {when} ({lag}{applying})"
