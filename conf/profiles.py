@@ -170,6 +170,6 @@ def _problem(key: str, value: Any, settings: Mapping[str, Any]) -> str | None:
             return f'{key} = {value!r} is not possible; give one or both of ["header", "detect"].'
         if len(set(value)) != len(value):
             return f"{key} = {value!r} names a method twice; name it once."
-    if key == "apostrophes" and any(char.isalnum() or char.isspace() for char in value):
-        return f"apostrophes = {value!r} holds a letter, digit or space; give only characters that stand for '."
+    if key == "apostrophes" and any(unicodedata.category(sign) not in ("Po", "Pi", "Pf", "Sk", "Lm") for sign in value):
+        return f"apostrophes = {value!r} holds more than quotation marks; give only characters that stand for '."
     return None

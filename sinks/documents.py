@@ -106,9 +106,27 @@ class Documents:
         """How many micro-batches are in the table."""
         return self._transaction(TOPIC_COMMITS)
 
-    def positions(self, topic_id: str, partitions: int) -> dict[str, int]:
-        """Next offset of each partition of a topic, by `<topic id>/<partition>`, and `removals`; zeros left out."""
-        names = [*(partition_key(topic_id, number) for number in range(partitions)), REMOVALS]
+    def bind_topic(self, name: str, topic_id: str, partitions: int) -> None:
+        """Remember the topic that the documents come from; its positions are known without Kafka from then on.
+
+        Raises DocumentsError when they come from another one: its offsets would mean other records.
+        """
+        bound = self.properties
+        if bound.get("topic_id", topic_id) != topic_id:
+            raise DocumentsError(
+                f"topic {name} is not the one that {self.path} was made from (it was deleted and made anew, or this is "
+                "another cluster): point kafka.bootstrap_servers to the right one, or begin a new --pipeline"
+            )
+        if (bound.get("topic_id"), bound.get("topic_partitions")) != (topic_id, str(partitions)):
+            properties = {"wetstream.topic": name, "wetstream.topic_id": topic_id}
+            properties["wetstream.topic_partitions"] = str(partitions)
+            self._table.alter.set_table_properties(properties, raise_if_not_exists=False)
+
+    def position(self) -> dict[str, int]:
+        """Next offset of each partition, by `<topic id>/<partition>`, and the number of removals; zeros left out."""
+        bound = self.properties
+        partitions = range(int(bound.get("topic_partitions", 0)))
+        names = [*(partition_key(bound["topic_id"], number) for number in partitions), REMOVALS]
         return {name: version for name in names if (version := self._transaction(name))}
 
     def commit(self, files: Sequence[DocumentFile], finish: Mapping[str, int]) -> None:
@@ -159,6 +177,10 @@ class Documents:
                 chosen = batch if ranges is None else batch.filter(_in_ranges(batch, ranges))
                 if chosen.num_rows:
                     yield chosen
+
+    def file_paths(self) -> list[str]:
+        """Absolute paths of the table's Parquet files."""
+        return sorted(str(self.path / path) for path in self._paths())
 
     def row_count(self) -> int:
         """Rows of the table, from the log."""

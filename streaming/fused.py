@@ -19,10 +19,10 @@ from conf.profiles import Profile
 from sinks.derive import derive_counts
 from sinks.document_files import write_document_file
 from sinks.sums import Sums
+from streaming.judge_tmp import judge
 from streaming.messages import read_messages
 from streaming.partials import OffsetRange, partial_rows
 from streaming.rows import Rows
-from streaming.judge_tmp import judge
 from streaming.text.kernel import Bagger
 
 Pass = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]

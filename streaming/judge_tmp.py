@@ -1,8 +1,13 @@
 """Temporary."""
 from __future__ import annotations
+
 from dataclasses import dataclass
-import numpy as np, pyarrow as pa
+
+import numpy as np
+import pyarrow as pa
+
 from streaming.text import reasons
+
 
 @dataclass
 class Judgement:

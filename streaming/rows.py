@@ -7,8 +7,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sinks.schema import DOCUMENTS
-from streaming.messages import Messages
 from streaming.judge_tmp import Judgement
+from streaming.messages import Messages
 from streaming.text.kernel import Bagger
 
 COLUMNS = [name for name in DOCUMENTS.names if name not in ("words", "counts")]

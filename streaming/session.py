@@ -11,8 +11,8 @@ from pyspark.sql import SparkSession
 from conf.settings import Settings
 
 
-def start_session(settings: Settings, *, java_home: Path | None, jars: list[Path], log_file: Path) -> SparkSession:
-    """Start Spark with the Kafka connector. `java_home` None: as the environment says. Logs go to `log_file`.
+def start_session(settings: Settings, *, java_home: Path | None, jars: list[Path]) -> SparkSession:
+    """Start Spark with the Kafka connector. `java_home` None: as the environment says. It logs below `home`/spark.
 
     Environment variables that PySpark reads are set here, because they can be given in no other way.
     """
@@ -35,7 +35,7 @@ def start_session(settings: Settings, *, java_home: Path | None, jars: list[Path
         .config("spark.sql.execution.arrow.maxBytesPerBatch", str(settings.stream.arrow_batch_bytes))
         .config("spark.sql.streaming.forceDeleteTempCheckpointLocation", "true")
         .config("spark.sql.warehouse.dir", (settings.home / "spark" / "warehouse").as_uri())
-        .config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile={_log_configuration(settings, log_file)}")
+        .config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile={_log_configuration(settings.home / 'spark')}")
     )
     if local:
         os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
@@ -48,11 +48,11 @@ def shuffle_partitions(settings: Settings) -> int:
     return settings.stream.min_partitions or os.cpu_count() or 2
 
 
-def _log_configuration(settings: Settings, log_file: Path) -> str:
+def _log_configuration(folder: Path) -> str:
     """Spark's log in a file of its own, so that the terminal shows what a person wants to see."""
-    log_file.parent.mkdir(parents=True, exist_ok=True)
-    configuration = settings.home / "spark" / "log4j2.properties"
-    configuration.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    configuration = folder / "log4j2.properties"
+    log_file = folder / "spark.log"
     configuration.write_text(
         f"""rootLogger.level = warn
 rootLogger.appenderRef.file.ref = file

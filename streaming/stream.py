@@ -115,12 +115,8 @@ class Stream:
         topic = self._topic()
         profile = self._profile
         generation, documents = self._generations.open_or_create(Rules(profile.name, profile.rules_hash))
-        position = documents.positions(topic.id, topic.partitions)
-        if documents.topic_commits and not any(name.startswith(topic.id) for name in position):
-            raise StreamError(
-                f"topic {topic.name} is not the one that {documents.path} was made from (it was deleted and made anew, or "
-                "this is another cluster): point kafka.bootstrap_servers to the right one, or begin a new --pipeline"
-            )
+        documents.bind_topic(topic.name, topic.id, topic.partitions)
+        position = documents.position()
         builds = Builds(
             self._connections.redis,
             self._settings.pipeline,

@@ -120,6 +120,108 @@ def stream_command(settings: Settings, once: bool) -> None:
         stream(settings, profile, servers, display, once=once)
 
 
+@command(main, name="demo")
+def demo_command(settings: Settings) -> None:
+    """Make a segment of sample pages and run it through the pipeline `demo`; each time one more segment is added."""
+    from wetstream.demo import next_segment
+    from wetstream.engine import pipeline_profile
+    from wetstream.ingesting import run
+    from wetstream.progress import Display
+
+    settings = settings.model_copy(update={"pipeline": "demo"})
+    profile = pipeline_profile(settings)
+    segment = next_segment(settings.home / "demo")
+    out.print(f"made {segment.relative_to(settings.home)} ({show.size(segment.stat().st_size)}): real WET, made-up pages")
+    servers = find_servers(settings, start=True, log=_note)
+    try:
+        found = discover([str(segment)])
+        with Display(err, found, ingest=True, stream=True) as display:
+            outcomes = run(settings, profile, servers, found, display, allow_copies=False)
+        statistics = LiveStatistics(open_redis(servers.redis_url), settings.pipeline)
+        show.show_outcomes(out, outcomes)
+        out.print()
+        show.show_stats(out, statistics.stats())
+        out.print("\n[dim]the ten most frequent words of at most half of the documents[/]")
+        show.show_words(out, statistics.top(10, View(max_df=0.5)))
+    finally:
+        if servers.started:
+            embedded.down(settings.home, _note)
+    out.print("\nNow WET files of yours: `wetstream run FILE...`; `wetstream --help` lists everything.", style="dim")
+    _exit_by(outcomes, len(found))
+
+
+@command(main, name="sample")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--records", type=click.IntRange(1), help="Pages a file (default 1000, if --mb is not given).")
+@click.option("--mb", type=click.FloatRange(0, min_open=True), help="Size of a file, uncompressed, in MB.")
+@click.option("--files", type=click.IntRange(1), default=1, help="How many files; PATH is then a folder.")
+@click.option("--seed", type=click.IntRange(0), default=1, help="Another seed makes other pages.")
+@click.option("--language-headers/--no-language-headers", default=True, help="Whether records name their language.")
+@json_option
+def sample_command(
+    settings: Settings,
+    path: Path,
+    records: int | None,
+    mb: float | None,
+    files: int,
+    seed: int,
+    language_headers: bool,
+    as_json: bool,
+) -> None:
+    """Make WET files of made-up pages with the statistics of real ones: PATH is a file, or a folder for crawl paths."""
+    from producers.sample.writer import write_sample
+
+    raw_bytes = None if mb is None else int(mb * 1_000_000)
+    if files > 1 or str(path).endswith("/"):
+        path.mkdir(parents=True, exist_ok=True)
+    if records is None and raw_bytes is None:
+        records = 1000
+    try:
+        made = [
+            write_sample(path, records=records, raw_bytes=raw_bytes, seed=seed, file=file, language_headers=language_headers)
+            for file in range(files)
+        ]
+    except OSError as error:
+        raise CommandError(f"cannot write to {path}: {error.strerror or error}") from None
+    if as_json:
+        _print_json([dataclasses.asdict(summary) for summary in made])
+        return
+    for summary in made:
+        sizes = f"{show.size(summary.raw_bytes)} ({show.size(summary.gz_bytes)} compressed)"
+        out.print(f"{summary.path}: {summary.records:,} records, {sizes}", markup=False, soft_wrap=True)
+
+
+@command(main, name="verify")
+@json_option
+def verify_command(settings: Settings, as_json: bool) -> None:
+    """Recount everything from the documents table with another engine, compare with Redis, print one digest."""
+    from serving.verify.verify import verify
+    from sinks.generations import Generations
+
+    found = Generations(settings.documents_path, settings.pipeline).open_live()
+    if found is None:
+        raise CommandError(f"pipeline {settings.pipeline} has no documents yet: run something first")
+    result = verify(open_redis(find_redis(settings)), settings.pipeline, found[1])
+    if as_json:
+        _print_json(dataclasses.asdict(result))
+    else:
+        for line in result.differences:
+            out.print(line, markup=False, style="red")
+        verdict = "[bold green]ok[/]" if result.ok else "[bold red]not equal[/]"
+        out.print(f"{verdict}: {result.records:,} records, every statistic recounted; digest {result.digest}")
+    if not result.ok:
+        sys.exit(1)
+
+
+@command(main, name="rebuild")
+def rebuild_command(settings: Settings) -> None:
+    """Count the statistics in Redis anew from the documents table (no Kafka, no WET files). No stream may run."""
+    from wetstream.rebuild import rebuild
+
+    rebuild(settings, open_redis(find_redis(settings)))
+    show.show_stats(out, _statistics(settings).stats())
+
+
 @command(main, name="up")
 def up_command(settings: Settings) -> None:
     """Start the embedded Kafka broker and Redis (those for which no server of yours is configured)."""

@@ -15,6 +15,7 @@ from streaming.stream import Connections, Stream
 from wetstream.connect import Servers, open_redis
 from wetstream.servers.jars import default_cache, obtain_jars
 from wetstream.servers.java import find_java
+from wetstream.spark_java import quiet_java
 
 DEFAULT_PROFILE = "english"
 
@@ -48,8 +49,7 @@ def start_stream(
     java = find_java(settings.home)
     jars = obtain_jars(default_cache(), java, log)
     redis = open_redis(servers.redis_url)
-    spark = start_session(
-        settings, java_home=java.java_home, jars=jars.connector, log_file=settings.home / "spark" / "spark.log"
-    )
+    java_home = quiet_java(java.executable, settings.home / "spark")
+    spark = start_session(settings, java_home=java_home, jars=jars.connector)
     connections = Connections(servers.bootstrap_servers, redis, spark)
     return Stream(settings, profile, connections, on_progress=on_progress)

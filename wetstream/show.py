@@ -12,7 +12,7 @@ from rich.table import Table
 from conf.settings import Settings
 from producers.ingest import Outcome
 from producers.source import crawl_and_segment
-from wetstream.servers.embedded import ServerStatus
+from wetstream.servers.status import ServerStatus
 
 STATES = {
     "done": "ingested",

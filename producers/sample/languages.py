@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from importlib.resources import files
 from itertools import product
 
-ENGLISH = 0
-
 
 @dataclass(frozen=True)
 class Language:
@@ -57,7 +55,7 @@ LANGUAGES = (
     Language(
         "eng",
         0,
-        47,
+        49,
         ("com", "com", "com", "com", "org", "net", "co.uk", "edu", "com.au", "io", "ca", "info"),
         _syllables("b br c ch d f g gr h j k l m n p pr qu r s sh st t th tr v w", "a e i o u ea"),
         _syllables("b c ck d ff g l ll m n nd nt p r rd rm rt s ss t tch v", "a e i o u"),
@@ -66,7 +64,7 @@ LANGUAGES = (
     Language(
         "deu",
         10,
-        47,
+        73,
         ("de", "de", "de", "at", "ch", "com"),
         _syllables("b br d f g gr h k kl l m n p r s sch st t tr v w z", "a e i o u ei au ü"),
         _syllables("b ch ck d f g l m n nd ng r rt s st t tz", "a e i o u ä ö"),
@@ -75,7 +73,7 @@ LANGUAGES = (
     Language(
         "spa",
         10,
-        46,
+        68,
         ("com", "es", "com.mx", "com.ar", "cl"),
         _syllables("b br c d f g gr h j l ll m n p pr qu r s t tr v", "a e i o u ie"),
         _syllables("b c d g j l m n nd nt ñ p r rr s st t z", "a e i o u á í"),
@@ -84,7 +82,7 @@ LANGUAGES = (
     Language(
         "fra",
         9,
-        46,
+        72,
         ("fr", "fr", "com", "be", "ca"),
         _syllables("b br c ch d f g gr j l m n p pl pr r s t tr v", "a e i o u ou ai é"),
         _syllables("b c ch d g l ll m n nt p r s ss t v", "a e i o u é è"),
@@ -93,7 +91,7 @@ LANGUAGES = (
     Language(
         "por",
         6,
-        46,
+        65,
         ("com.br", "com.br", "pt", "com"),
         _syllables("b br c d f g gr j l m n p pr qu r s t tr v", "a e i o u ei"),
         _syllables("b c ç d g l lh m n nd nh nt p r rr s ss t", "a e i o u á ã"),

@@ -1,46 +1,42 @@
 """The text of one page, compiled: a title, then menus, headlines, paragraphs and facts, until enough words are written.
 
 In two passes: `compose` decides on the pieces (words, spaces, marks), `spell` writes them as bytes. Everything comes by
-integer arithmetic from the page's seed, so a page depends on nothing else. Words that are rare in the language come in
-bursts: on a page that has used some, the next rare word is often one of those again, as in text about a subject. That
-is why about half of all words, not 65 %, are seen only once.
+integer arithmetic from the page's seed, so a page depends on nothing else. Words of a subject come in bursts, and menu
+lines and teasers come again. That is why about half of all words are seen only once: with independent words it
+would be as many as the exponent of Heaps' law says.
+
+All that is compiled, and every constant in it, stands in this one file, since Numba's cache of machine code notices
+a change of the file that holds a function but not of others.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from producers.sample.languages import ENGLISH
-from producers.sample.tables import (
-    BULLET,
-    COMMA,
-    ENDING_COUNT,
-    ENDINGS,
-    FACT_COUNT,
-    HEAD,
-    HYPHEN,
-    JOINT_COUNT,
-    JOINTS,
-    NEWLINE,
-    OCTAVES,
-    PADDING,
-    POSSESSIVE,
-    QUOTES,
-    RARE_SPACE,
-    SPACE,
-    START_COUNT,
-    STARTS,
-    STOP,
-    WORD_COUNT,
-    WORDS,
-    Tables,
-)
+F = TypeVar("F", bound=Callable[..., object])
+
+# Ranks below HEAD are drawn from a table, those beyond from a power law in OCTAVES of probability, each of STEPS.
+HEAD = 1000
+OCTAVES = 21
+STEPS = 256
+# Strings may be read this far beyond their end.
+PADDING = 8
+# The first strings of the tables: straight and curly quotation marks, possessive, hyphen, bullet, end of line.
+MARKS = ('"', '"', "“", "”", "'s", "-", "• ", "\n")
+QUOTES, POSSESSIVE, HYPHEN, BULLET, NEWLINE, FACTS = 0, 4, 5, 6, 7, 8
+# Columns of `Tables.layout`: first string and number of strings of each kind, for one language, and its marks.
+WORDS, WORD_COUNT, STARTS, START_COUNT, JOINTS, JOINT_COUNT, ENDINGS, ENDING_COUNT = 0, 1, 2, 3, 4, 5, 6, 7
+SPACE, RARE_SPACE, COMMA, STOP = 8, 9, 10, 11
+ENGLISH = 0
 
 # The tail takes over where its first rank is about as probable as the head's last one.
 TAIL_PER_256 = 64
-BURST_PER_256 = 110
+BURST_PER_256 = 90
 # Ranks from here on come in bursts.
 SUBJECT = 64
 RECENT = 512
@@ -58,10 +54,40 @@ A_FACT, HYPHENATED, QUOTED, SHOUTED, OWNING, NAME = 16, 26, 36, 44, 56, 160
 # A piece is number << 8 | case << 4 | kind: a string, a fact, or the number of a coined word of language `kind`.
 STRING, FACT = 14, 15
 CAPITAL, UPPER = 1, 2
+# In a fact, # stands for a digit and ~ for a word.
 DIGIT, ENGLISH_WORD = 35, 126
 
 
-@njit(cache=True, error_model="numpy")
+class Tables(NamedTuple):
+    """What pages are made from; string i is `blob[offsets[i]:offsets[i + 1]]`, in UTF-8.
+
+    The first strings are MARKS and then `fact_count` facts. `heads[slot]` is a head rank, which has as many slots as it
+    is probable; `steps[i]` and `octaves[i]` are powers of which the product, times HEAD, is a tail rank.
+    """
+
+    blob: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+    layout: NDArray[np.int64]
+    heads: NDArray[np.int16]
+    steps: NDArray[np.float64]
+    octaves: NDArray[np.float64]
+    fact_count: int
+
+
+def compiled(function: F) -> F:
+    """Machine code for `function`, cached on disk where a folder for it can be written."""
+    try:
+        return cast(F, njit(cache=True, error_model="numpy")(function))
+    except RuntimeError:
+        return cast(F, njit(error_model="numpy")(function))
+
+
+def inlined(function: F) -> F:
+    """Machine code that becomes part of the functions which call it."""
+    return cast(F, njit(error_model="numpy", forceinline=True)(function))
+
+
+@inlined
 def mix(key: np.uint64, number: int) -> np.uint64:
     """Give the 64 random bits number `number` under this key (splitmix64)."""
     z = key + np.uint64(number + 1) * np.uint64(0x9E3779B97F4A7C15)
@@ -70,13 +96,13 @@ def mix(key: np.uint64, number: int) -> np.uint64:
     return z ^ (z >> np.uint64(31))
 
 
-@njit(cache=True, error_model="numpy")
+@inlined
 def field(bits: np.uint64, first: int, width: int) -> int:
     """Cut `width` bits out of `bits`."""
     return int((bits >> np.uint64(first)) & np.uint64((1 << width) - 1))
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@inlined
 def tail_rank(bits: np.uint64, steps: NDArray[np.float64], octaves: NDArray[np.float64]) -> int:
     """Draw a rank from HEAD on: HEAD * u ** -(b / (1 - b)) for uniform u, b being the exponent of Heaps' law."""
     octave = 0
@@ -87,7 +113,7 @@ def tail_rank(bits: np.uint64, steps: NDArray[np.float64], octaves: NDArray[np.f
     return int(HEAD * (octaves[octave] * (steps[step] + (steps[step + 1] - steps[step]) * part)))
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@inlined
 def word_piece(rank: int, case: int, language: int, first: int, listed: int) -> int:
     """Make the piece of this rank's word: a string from the language's list, or a coined word beyond it."""
     if rank < listed:
@@ -95,7 +121,7 @@ def word_piece(rank: int, case: int, language: int, first: int, listed: int) -> 
     return (rank - listed) << 8 | case << 4 | language
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@inlined
 def compose_words(
     pieces: NDArray[np.int64],
     end: int,
@@ -158,7 +184,7 @@ def compose_words(
     return end, used
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def compose(pieces: NDArray[np.int64], seed: np.uint64, language: int, second: int, words: int, tables: Tables) -> int:
     """Fill `pieces` with a page of `words` words; returns their number.
 
@@ -171,7 +197,7 @@ def compose(pieces: NDArray[np.int64], seed: np.uint64, language: int, second: i
     used = end = line = remembered = 0
     style = field(mix(seed, 0), 0, 2)
     left = min(words, MAX_WORDS)
-    while left > 0 and end < len(pieces) - 256:
+    while left > 0 and end < len(pieces) - 1024:
         bits = mix(seed, line + 1)
         kind = field(bits, 0, 4) if line > 0 else HEADLINES - 1
         paragraph = kind < PARAGRAPHS
@@ -209,7 +235,8 @@ def compose(pieces: NDArray[np.int64], seed: np.uint64, language: int, second: i
                 )
                 if own:
                     used = ring_used
-                    spans[remembered % REMEMBERED] = begin, end, count
+                    above = remembered % REMEMBERED
+                    spans[above, 0], spans[above, 1], spans[above, 2] = begin, end, count
                     remembered += 1
             if paragraph:
                 pieces[end] = layout[current, STOP] << 8 | STRING
@@ -221,7 +248,7 @@ def compose(pieces: NDArray[np.int64], seed: np.uint64, language: int, second: i
     return end
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@inlined
 def put(out: NDArray[np.uint8], at: int, string: int, blob: NDArray[np.uint8], offsets: NDArray[np.int64]) -> int:
     """Copy one string; returns its end. Copies PADDING bytes at once: most strings are no longer."""
     begin, end = offsets[string], offsets[string + 1]
@@ -232,7 +259,7 @@ def put(out: NDArray[np.uint8], at: int, string: int, blob: NDArray[np.uint8], o
     return int(at + end - begin)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def put_coined(
     out: NDArray[np.uint8],
     at: int,
@@ -242,7 +269,7 @@ def put_coined(
     offsets: NDArray[np.int64],
     layout: NDArray[np.int64],
 ) -> int:
-    """Write a coined word: a syllable for each digit of its number."""
+    """Write a coined word: a syllable for each digit of its number, so that no two numbers share a spelling."""
     left = number
     ending = left % layout[language, ENDING_COUNT]
     left //= layout[language, ENDING_COUNT]
@@ -257,7 +284,7 @@ def put_coined(
     return put(out, at, layout[language, ENDINGS] + ending, blob, offsets)
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@inlined
 def capitalise(out: NDArray[np.uint8], begin: int, end: int) -> None:
     """Make the letters in this range capitals, if they are of ASCII, Latin-1 or basic Cyrillic."""
     for at in range(begin, end):
@@ -271,10 +298,10 @@ def capitalise(out: NDArray[np.uint8], begin: int, end: int) -> None:
             out[at + 1] = following + 32
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def spell(out: NDArray[np.uint8], pieces: NDArray[np.int64], tables: Tables) -> int:
     """Write the pieces to `out`; returns the length in bytes. Ends early when `out` is nearly full."""
-    blob, offsets, layout, steps, octaves = tables.blob, tables.offsets, tables.layout, tables.steps, tables.octaves
+    blob, offsets, layout = tables.blob, tables.offsets, tables.layout
     at = 0
     room = len(out) - ROOM_BYTES
     for piece in pieces:
@@ -285,11 +312,11 @@ def spell(out: NDArray[np.uint8], pieces: NDArray[np.int64], tables: Tables) -> 
         if kind == STRING:
             at = put(out, at, number, blob, offsets)
         elif kind == FACT:
-            fact = number % FACT_COUNT
+            fact = FACTS + number % tables.fact_count
             for i in range(offsets[fact], offsets[fact + 1]):
                 byte, bits = blob[i], mix(np.uint64(number), i)
                 if byte == ENGLISH_WORD:
-                    at = put_coined(out, at, ENGLISH, tail_rank(bits, steps, octaves), blob, offsets, layout)
+                    at = put_coined(out, at, ENGLISH, field(bits, 0, 16), blob, offsets, layout)
                 else:
                     out[at] = 48 + field(bits, 0, 16) % 10 if byte == DIGIT else byte
                     at += 1
@@ -300,33 +327,7 @@ def spell(out: NDArray[np.uint8], pieces: NDArray[np.int64], tables: Tables) -> 
     return at
 
 
-@njit(cache=True, error_model="numpy")
-def p21_keeps(text: NDArray[np.uint8]) -> bool:
-    """Foretell whether the p21 rule keeps this text, by other means than its code: more than ten valid tokens.
-
-    Valid is, between ASCII white space, what holds only ASCII letters, - and ' (and " at the edges), and not edges only.
-    """
-    valid = state = 0  # 0 between tokens, 1 edges so far, 2 letters seen, 3 a quotation mark after letters, 4 not valid
-    for byte in text:
-        if byte == 32 or 9 <= byte <= 13:
-            valid += 2 <= state <= 3
-            state = 0
-            if valid > 10:
-                return True
-        elif state == 4:
-            continue
-        elif 65 <= byte <= 90 or 97 <= byte <= 122:
-            state = 2 if state <= 2 else 4
-        elif byte == 34:
-            state = 1 if state <= 1 else 3
-        elif byte == 39 or byte == 45:
-            state = max(state, 1)
-        else:
-            state = 4
-    return valid + (2 <= state <= 3) > 10
-
-
-@njit(cache=True, error_model="numpy")
+@compiled
 def write_page(
     out: NDArray[np.uint8],
     pieces: NDArray[np.int64],

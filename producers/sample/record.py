@@ -1,6 +1,6 @@
 """WARC records in the form of Common Crawl's WET files: what is in the headers of a synthetic page.
 
-All of a record's random choices come from one BLAKE2 hash of seed, file number and record number, so a record is the
+All of a record's random choices come from one SHAKE hash of seed, file number and record number, so a record is the
 same in any run, on any machine, in a longer or a shorter file.
 """
 
@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import time
 from bisect import bisect_right
+from calendar import timegm
 from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
 from uuid import UUID
 
-from producers.sample.languages import ENGLISH, LANGUAGES, Language
+from producers.sample.languages import LANGUAGES, Language
+from producers.sample.page import ENGLISH
 
 CRAWL = "CC-MAIN-2024-33"
-CRAWL_START_S = 1_722_640_361  # 2024-08-02T23:12:41Z
+FILES_PER_SEGMENT = 4
 SEGMENT_STEP_S = 5_400
 FETCH_S = 5 * 86_400
-FILES_PER_SEGMENT = 4
 LATIN = [i for i, language in enumerate(LANGUAGES) if language.latin]
 # One Latin page in so many is a stub (a login form, an error) that the p21 rule drops.
 STUBS_PER_256 = 32
@@ -31,6 +35,32 @@ LENGTHS = (
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a file stands in a crawl. Raises ValueError unless `crawl` is like CC-MAIN-2024-33 (year and week)."""
+
+    crawl: str = CRAWL
+    file: int = 0
+    files_per_segment: int = FILES_PER_SEGMENT
+
+    @cached_property
+    def start_s(self) -> int:
+        """When fetching for its segment began, in Unix time."""
+        found = re.fullmatch(r"CC-MAIN-(\d{4})-(\d{2})", self.crawl)
+        if not found:
+            raise ValueError(f"crawl must be like {CRAWL} (year and week), not {self.crawl}")
+        monday = date.fromisocalendar(int(found[1]), int(found[2]), 1)
+        return timegm(monday.timetuple()) + self.file // self.files_per_segment * SEGMENT_STEP_S
+
+    @property
+    def path(self) -> str:
+        """The file's path as Common Crawl would list it."""
+        segment, part = divmod(self.file, self.files_per_segment)
+        begin, end = (time.strftime("%Y%m%d%H%M%S", time.gmtime(self.start_s + s)) for s in (0, FETCH_S))
+        folder = f"crawl-data/{self.crawl}/segments/{self.start_s}{segment % 1000:03}.{segment % 100}/wet"
+        return f"{folder}/CC-MAIN-{begin}-{end}-{part:05}.warc.wet.gz"
+
+
+@dataclass(frozen=True)
 class Plan:
     """What one record will be, before its text is written. `second` is a minor language of the page, or -1."""
 
@@ -39,21 +69,22 @@ class Plan:
     second: int
     words: int
     url: str
-    date: str
+    fetched: str
     record_id: UUID
     refers_to: UUID
 
 
 class Draws:
-    """Whole numbers cut from the hash of a record's name."""
+    """Whole numbers cut from the hash of a record's name; a sentinel bit on top notices when it is used up."""
 
     def __init__(self, name: str) -> None:
-        self.left = int.from_bytes(hashlib.blake2b(name.encode()).digest(), "little")
+        self.left = int.from_bytes(hashlib.shake_128(name.encode()).digest(96), "little") | 1 << 768
 
     def bits(self, width: int) -> int:
         """Take the next `width` bits."""
         value = self.left & ((1 << width) - 1)
         self.left >>= width
+        assert self.left, "a record needs more than 768 random bits"
         return value
 
     def below(self, limit: int) -> int:
@@ -65,9 +96,9 @@ class Draws:
         return UUID(int=self.bits(128), version=4)
 
 
-def plan_record(seed: int, file: int, record: int, english_share: float) -> Plan:
+def plan_record(seed: int, place: Place, record: int, english_share: float) -> Plan:
     """Decide on a record: its language, length, address and time."""
-    draws = Draws(f"{seed}/{file}/{record}")
+    draws = Draws(f"{seed}/{place.file}/{record}")
     page_seed, record_id, refers_to = draws.bits(64), draws.uuid(), draws.uuid()
     number = _pick_language(draws, english_share)
     language = LANGUAGES[number]
@@ -75,14 +106,13 @@ def plan_record(seed: int, file: int, record: int, english_share: float) -> Plan
     second = -1
     if words >= 40 and draws.bits(3) == 0:
         second = ENGLISH if number != ENGLISH else LATIN[1 + draws.below(len(LATIN) - 1)]
-    start_s = CRAWL_START_S + file // FILES_PER_SEGMENT * SEGMENT_STEP_S
     return Plan(
         page_seed,
         number,
         second if language.latin else -1,
         words,
         _url(draws, language),
-        iso_time(start_s + draws.below(FETCH_S)),
+        iso_time(place.start_s + draws.below(FETCH_S)),
         record_id,
         refers_to,
     )
@@ -149,7 +179,7 @@ def conversion(plan: Plan, text: bytes, language_headers: bool, end: bytes) -> b
     headers = [
         ("WARC-Type", "conversion"),
         ("WARC-Target-URI", plan.url),
-        ("WARC-Date", plan.date),
+        ("WARC-Date", plan.fetched),
         ("WARC-Record-ID", f"<{plan.record_id.urn}>"),
         ("WARC-Refers-To", f"<{plan.refers_to.urn}>"),
         ("WARC-Block-Digest", block_digest(text)),
@@ -161,38 +191,29 @@ def conversion(plan: Plan, text: bytes, language_headers: bool, end: bytes) -> b
     return _record(headers, text, end)
 
 
-def warcinfo(seed: int, file: int, end: bytes) -> bytes:
+def warcinfo(seed: int, place: Place, end: bytes) -> bytes:
     """Make the record at the beginning of a file, which says that all of it is made up."""
-    draws = Draws(f"{seed}/{file}/warcinfo")
-    date = iso_time(CRAWL_START_S + file // FILES_PER_SEGMENT * SEGMENT_STEP_S + FETCH_S)
+    draws = Draws(f"{seed}/{place.file}/warcinfo")
+    made = iso_time(place.start_s + FETCH_S)
     fields = (
         ("Software-Info", "wetstream sample"),
-        ("Extracted-Date", date),
-        ("isPartOf", CRAWL),
+        ("Extracted-Date", made),
+        ("isPartOf", place.crawl),
         ("operator", "wetstream"),
-        ("description", f"Synthetic text in the form of a crawl, seed {seed}, file {file}"),
+        ("description", f"Synthetic text in the form of a crawl, seed {seed}, file {place.file}"),
         ("publisher", "wetstream"),
     )
     block = b"".join(f"{name}: {value}\r\n".encode() for name, value in fields) + b"\r\n"
     headers = [
         ("WARC-Type", "warcinfo"),
-        ("WARC-Date", date),
-        ("WARC-Filename", crawl_path(file).rpartition("/")[2]),
+        ("WARC-Date", made),
+        ("WARC-Filename", place.path.rpartition("/")[2]),
         ("WARC-Record-ID", f"<{draws.uuid().urn}>"),
         ("WARC-Block-Digest", block_digest(block)),
         ("Content-Type", "application/warc-fields"),
         ("Content-Length", str(len(block))),
     ]
     return _record(headers, block, end)
-
-
-def crawl_path(file: int) -> str:
-    """Give a file's path as Common Crawl would list it."""
-    segment, part = divmod(file, FILES_PER_SEGMENT)
-    start_s = CRAWL_START_S + segment * SEGMENT_STEP_S
-    begin, finish = (time.strftime("%Y%m%d%H%M%S", time.gmtime(t)) for t in (start_s, start_s + FETCH_S))
-    folder = f"crawl-data/{CRAWL}/segments/{start_s}{segment % 1000:03}.{segment % 100}/wet"
-    return f"{folder}/CC-MAIN-{begin}-{finish}-{part:05}.warc.wet.gz"
 
 
 def block_digest(block: bytes) -> str:

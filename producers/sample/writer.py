@@ -17,9 +17,10 @@ from typing import Literal
 import numpy as np
 from isal import isal_zlib
 
+from producers.sample.foretell import p21_keeps
 from producers.sample.languages import LANGUAGES
-from producers.sample.page import OUT_BYTES, PIECES, p21_keeps, write_page
-from producers.sample.record import Plan, conversion, crawl_path, plan_record, warcinfo
+from producers.sample.page import OUT_BYTES, PIECES, write_page
+from producers.sample.record import CRAWL, FILES_PER_SEGMENT, Place, Plan, conversion, plan_record, warcinfo
 from producers.sample.tables import load_tables
 
 Compression = Literal["members", "single", "none"]
@@ -51,7 +52,9 @@ def write_sample(
     records: int | None = None,
     raw_bytes: int | None = None,
     seed: int = 1,
+    crawl: str = CRAWL,
     file: int = 0,
+    files_per_segment: int = FILES_PER_SEGMENT,
     language_headers: bool = True,
     english_share: float = ENGLISH_SHARE,
     compression: Compression = "members",
@@ -60,17 +63,21 @@ def write_sample(
 ) -> SampleSummary:
     """Write one WET file, up to `records` records or until `raw_bytes` bytes are reached, whichever is first.
 
-    A `path` that is a folder gets the crawl path of file number `file` below it. `compression` is a gzip member for
-    each record (as Common Crawl does), a `single` member, or none; `lf_only` ends header lines with a bare line feed.
+    A `path` that is a folder gets below it the path that file number `file` would have in `crawl`. `compression` is a
+    gzip member for each record (as Common Crawl does), a `single` member, or none; `lf_only` ends header lines with a
+    bare line feed.
     `progress` is called now and then with the summary so far. The file appears under its name only when whole.
     Raises ValueError if neither limit is given or a value is out of range.
     """
     if records is None and raw_bytes is None:
         raise ValueError("write_sample needs a limit: records or raw_bytes")
-    if min(records or 0, raw_bytes or 0, seed, file) < 0 or not 0 <= english_share <= 1:
-        raise ValueError("records, raw_bytes, seed and file must not be negative, english_share must be from 0 to 1")
+    if min(records or 0, raw_bytes or 0, seed, file) < 0:
+        raise ValueError("records, raw_bytes, seed and file must not be negative")
+    if files_per_segment < 1 or not 0 <= english_share <= 1:
+        raise ValueError("files_per_segment must be 1 or more, and english_share from 0 to 1")
+    place = Place(crawl, file, files_per_segment)
     if path.is_dir():
-        path /= crawl_path(file) if compression != "none" else crawl_path(file).removesuffix(".gz")
+        path /= place.path if compression != "none" else place.path.removesuffix(".gz")
     path.parent.mkdir(parents=True, exist_ok=True)
     end = b"\n" if lf_only else b"\r\n"
     summary = SampleSummary(path)
@@ -88,8 +95,8 @@ def write_sample(
                 record = compressor.compress(record)
             summary.gz_bytes += output.write(record)
 
-        write(warcinfo(seed, file, end))
-        for plan, text, kept in _pages(seed, file, english_share):
+        write(warcinfo(seed, place, end))
+        for plan, text, kept in _pages(seed, place, english_share):
             if summary.records == records or (raw_bytes is not None and summary.raw_bytes >= raw_bytes):
                 break
             write(conversion(plan, text, language_headers, end))
@@ -114,18 +121,22 @@ def write_samples(
     files: int,
     records_each: int,
     seed: int = 1,
+    crawl: str = CRAWL,
+    files_per_segment: int = FILES_PER_SEGMENT,
     language_headers: bool = True,
     english_share: float = ENGLISH_SHARE,
     progress: Callable[[SampleSummary], None] | None = None,
 ) -> list[SampleSummary]:
-    """Write several files below `folder`, each under the path it would have in a crawl, four to a segment."""
+    """Write several files below `folder`, each under the path it would have in the crawl."""
     folder.mkdir(parents=True, exist_ok=True)
     return [
         write_sample(
             folder,
             records=records_each,
             seed=seed,
+            crawl=crawl,
             file=file,
+            files_per_segment=files_per_segment,
             language_headers=language_headers,
             english_share=english_share,
             progress=progress,
@@ -134,16 +145,16 @@ def write_samples(
     ]
 
 
-def _pages(seed: int, file: int, english_share: float) -> Iterator[tuple[Plan, bytes, bool]]:
+def _pages(seed: int, place: Place, english_share: float) -> Iterator[tuple[Plan, bytes, bool]]:
     """Yield the pages of a file without an end: plan, text, and whether the p21 rule keeps it."""
     tables = load_tables()
     pieces, out = np.empty(PIECES, np.int64), np.empty(OUT_BYTES, np.uint8)
     record = 0
     while True:
-        plan = plan_record(seed, file, record, english_share)
+        plan = plan_record(seed, place, record, english_share)
         length = write_page(out, pieces, np.uint64(plan.page_seed), plan.language, plan.second, plan.words, tables)
         page = out[:length].tobytes()
         if plan.page_seed % 4 == 0:
             page = page.replace(b"'", "’".encode())
-        yield plan, page, LANGUAGES[plan.language].latin and p21_keeps(np.frombuffer(page, np.uint8))
+        yield plan, page, p21_keeps(np.frombuffer(page, np.uint8))
         record += 1

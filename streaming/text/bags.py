@@ -10,11 +10,10 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from streaming.text.blocks import FOLD, U, block, head, load
-from streaming.text.jit import inlined
+from streaming.text.jit import inlined, shared
 from streaming.text.vocabulary import (
     HIGH32,
     LOW32,
@@ -83,7 +82,7 @@ STOP_WORDS = U(0)
 MIN_VALID = U(1)
 CLOSED = U(2)
 """1 if unknown words are not valid."""
-MIN_LETTERS, KEEP_POSSESSIVES, KEEP_HYPHENS, SPLIT_MIXED, SPLIT_ADDRESSES, DROP_DOTS = U(3), U(4), U(5), U(6), U(7), U(8)
+MIN_LETTERS, KEEP_POSSESSIVES, SPLIT_ADDRESSES = U(3), U(4), U(5)
 
 
 @inlined
@@ -104,7 +103,7 @@ def record(records: Records, at: np.uint64, first: np.uint64, second: np.uint64,
     records.hashed[at] = mixed(mixed(U(0), first), second)
 
 
-@njit(nogil=True)
+@shared
 def record_long(
     data: NDArray[np.uint8], at: np.uint64, stop: np.uint64, fold: np.uint64, tables: Tables, records: Records,
     out: Output, progress: NDArray[np.int64], rules: NDArray[np.int64],
@@ -136,7 +135,7 @@ def record_long(
     progress[RECORDS] += 1
 
 
-@njit(nogil=True)
+@shared
 def look_up(
     tables: Tables, records: Records, out: Output, progress: NDArray[np.int64], rules: NDArray[np.int64]
 ) -> None:
@@ -173,13 +172,13 @@ def look_up(
             entry = U(found)
         valid += 1
         # A stop word is written where the next word goes, and the end stays: no branch on what the word is.
-        mark = entries[entry, MARK]
+        mark = entries[(entry << U(2)) | MARK]
         stop_word = entry < stop_words
         new = (mark >> U(32) != stamp) | stop_word
         place = end - start if new else mark & LOW32
         out.words[start + place] = np.uint32(entry)
         out.counts[start + place] = np.int32(1) if new else out.counts[start + place] + np.int32(1)
-        entries[entry, MARK] = (stamp << U(32)) | place
+        entries[(entry << U(2)) | MARK] = (stamp << U(32)) | place
         end += U(new & (not stop_word))
     progress[VALID] += valid
     progress[DROPPED] += np.int64(number) - valid

@@ -29,20 +29,25 @@ import numba
 F = TypeVar("F", bound=Callable[..., object])
 
 
+def shared(function: F) -> F:
+    """A helper that several compiled functions call: compiled with them, but not put into each place."""
+    return numba.njit(nogil=True, _nrt=False)(function)
+
+
 def inlined(function: F) -> F:
     """A helper that becomes part of the compiled functions which call it."""
-    return numba.njit(nogil=True, forceinline=True)(function)
+    return numba.njit(nogil=True, _nrt=False, forceinline=True)(function)
 
 
 def compiled(function: F) -> F:
     """Machine code for `function`, cached on disk. It runs without Python's global lock."""
     home = cache_home()
     if home is None:
-        return numba.njit(nogil=True)(function)
+        return numba.njit(nogil=True, _nrt=False)(function)
     code = function.__code__  # type: ignore[attr-defined]
     copy = home / Path(code.co_filename).name
     function.__code__ = code.replace(co_filename=str(copy))  # type: ignore[attr-defined]
-    return numba.njit(nogil=True, cache=True)(function)
+    return numba.njit(nogil=True, _nrt=False, cache=True)(function)
 
 
 @contextlib.contextmanager

@@ -10,10 +10,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from conf.profiles import Profile
+from streaming.text import characters
 from streaming.text.ascii_kernel import ascii_kinds, bag_ascii
 from streaming.text.bags import BAGS_FULL, DONE, MOST_RECORDS, PROGRESS, Output, Records
 from streaming.text.jit import one_compiler
 from streaming.text.scan import new_piece
+from streaming.text.unicode_kernel import Alphabet, bag_unicode, unicode_kinds
 from streaming.text.vocabulary import TF_BITS, Vocabulary
 
 MOST_TOKENS: Final = 1 << TF_BITS
@@ -50,7 +52,12 @@ class Bagger:
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
         self.vocabulary = Vocabulary()
-        self._kinds = ascii_kinds()
+        self._alphabet: Alphabet | None = None
+        if profile.tokenizer == "ascii":
+            self._kinds = ascii_kinds()
+        else:
+            self._kinds = unicode_kinds(profile)
+            self._alphabet = Alphabet(*characters.tables(profile), np.empty(256, np.uint8))
         self._records = Records(*(np.empty(MOST_RECORDS + 1, np.uint64) for _ in Records._fields))
         self._piece = new_piece()
         self._words = np.empty(1 << 16, np.uint32)
@@ -58,7 +65,7 @@ class Bagger:
         self._stamp = 0
         self._pending_tokens = self._pending_documents = 0
         stop_words = sorted(profile.stop_words)
-        self._rules = np.array([len(stop_words), profile.min_valid_tokens, profile.valid_words is not None], np.int64)
+        self._rules = rules(profile)
         with one_compiler():
             self.vocabulary.add_all(stop_words)
             self.vocabulary.add_all(profile.valid_words or [])
@@ -111,12 +118,17 @@ class Bagger:
     ) -> int:
         """One call of the kernel."""
         common = (self.vocabulary.tables, self._records, self._piece, out, progress, self._rules)
-        return bag_ascii(data, starts, ends, self._kinds, *common)
+        if self._alphabet is None:
+            return bag_ascii(data, starts, ends, self._kinds, *common)
+        return bag_unicode(data, starts, ends, self._kinds, self._alphabet, *common)
 
     def _room_for(self, longest: int) -> None:
         """Scratch for a document of this many bytes, were it one word."""
         if self._records.key.size < longest // 4 + 8:
             self._records = self._records._replace(key=np.empty(longest // 4 + 8, np.uint64))
+        # Lower case can take more bytes: at most 3 for 2.
+        if self._alphabet is not None and self._alphabet.word.size < 2 * longest + 16:
+            self._alphabet = self._alphabet._replace(word=np.empty(2 * longest + 16, np.uint8))
 
     def take_counts(self) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]:
         """Ids (uint32), term frequencies (int64), document frequencies (int64) over all kept documents since last taken.
@@ -143,6 +155,19 @@ class Bagger:
             raise OverflowError(
                 f"{self._pending_documents:,} documents since the counts were taken: take them more often"
             )
+
+
+def rules(profile: Profile) -> NDArray[np.int64]:
+    """A profile's rules as the kernels take them; places: STOP_WORDS and following in `streaming.text.bags`."""
+    values = (
+        len(profile.stop_words),
+        profile.min_valid_tokens,
+        profile.dictionary is not None,
+        profile.min_letters,
+        profile.possessives == "keep",
+        profile.addresses == "split",
+    )
+    return np.array(values, np.int64)
 
 
 def _readable(array: NDArray[Any], dtype: type[Any]) -> NDArray[Any]:

@@ -19,8 +19,8 @@ GROUPS: Final = 16
 PIECE: Final = 64 * GROUPS
 """Bytes of text that are looked at in one go."""
 
-WHITE, SPECIAL, OTHER = 1, 2, 4
-"""What a byte is. The meaning of SPECIAL and OTHER is up to the kernel."""
+WHITE, SPECIAL, OTHER, SPOILER = 1, 2, 4, 8
+"""What a byte is. The meaning of all but WHITE is up to the kernel."""
 
 
 class Piece(NamedTuple):
@@ -30,6 +30,7 @@ class Piece(NamedTuple):
     ends: NDArray[np.uint64]
     special: NDArray[np.uint64]  # [GROUPS + 1] bit sets
     other: NDArray[np.uint64]
+    spoiler: NDArray[np.uint64]
     chunks: NDArray[np.int64]  # [2] how many begin, how many end
 
 
@@ -37,7 +38,7 @@ def new_piece() -> Piece:
     """Room for one piece."""
     most = PIECE // 2 + 2
     sets = np.zeros(GROUPS + 1, np.uint64)
-    return Piece(np.empty(most, np.uint64), np.empty(most, np.uint64), sets, sets.copy(), np.zeros(2, np.int64))
+    return Piece(np.empty(most, np.uint64), np.empty(most, np.uint64), sets, sets.copy(), sets.copy(), np.zeros(2, np.int64))
 
 
 @inlined
@@ -45,15 +46,15 @@ def scan(
     data: NDArray[np.uint8], text: np.uint64, stop: np.uint64, base: np.uint64, kinds: NDArray[np.uint8], piece: Piece
 ) -> None:
     """Look at the piece at `base` of `data[text:stop]`. A chunk that began before `base` is `begins[0]` already."""
-    begins, ends, special, other, chunks = piece
+    begins, ends, special, other, spoiler, chunks = piece
     begun, ended = U(chunks[0]), U(chunks[1])
     inside = begun
     at = text + base
     for group in range(GROUPS):
         if at >= stop:
-            special[group] = other[group] = U(0)
+            special[group] = other[group] = spoiler[group] = U(0)
             continue
-        white = specials = others = U(0)
+        white = specials = others = spoilers = U(0)
         for part in range(8):
             word = block(data, at, stop)
             kind = U(0)
@@ -62,9 +63,11 @@ def scan(
             white |= bits(kind & ONES) << U(8 * part)
             specials |= bits((kind >> U(1)) & ONES) << U(8 * part)
             others |= bits((kind >> U(2)) & ONES) << U(8 * part)
+            spoilers |= bits((kind >> U(3)) & ONES) << U(8 * part)
             at += U(8)
         special[group] = specials
         other[group] = others
+        spoiler[group] = spoilers
         changes = ~white ^ ((~white << U(1)) | inside)
         inside = ~white >> U(63)
         position = base + U(64 * group)

@@ -41,7 +41,7 @@ class Tables(NamedTuple):
     """The arrays behind a vocabulary, as compiled code takes them."""
 
     slots: NDArray[np.uint64]  # [power of two]
-    entries: NDArray[np.uint64]  # [capacity, 4]
+    entries: NDArray[np.uint64]  # [4 * capacity]
     counts: NDArray[np.uint64]  # [capacity] pending: low 36 bits term frequency, high 28 bits document frequency
     arena: NDArray[np.uint64]  # blocks of the words longer than sixteen bytes, from their third block on
     used: NDArray[np.uint64]  # [2]
@@ -60,13 +60,13 @@ def same(tables: Tables, entry: np.uint64, first: np.uint64, second: np.uint64, 
     """Whether this is the entry of a word, by length and bytes."""
     entries, arena = tables.entries, tables.arena
     if (
-        entries[entry, FIRST] != first
-        or entries[entry, SECOND] != second
-        or entries[entry, PLACE] & LOW32 != length
+        entries[(entry << U(2)) | FIRST] != first
+        or entries[(entry << U(2)) | SECOND] != second
+        or entries[(entry << U(2)) | PLACE] & LOW32 != length
     ):
         return False
     if length > U(16):
-        start = entries[entry, PLACE] >> U(32)
+        start = entries[(entry << U(2)) | PLACE] >> U(32)
         for n in range(((length - U(1)) >> U(3)) - U(1)):
             if arena[start + U(n)] != key[where + U(n) + U(2)]:
                 return False
@@ -99,12 +99,12 @@ def add(tables: Tables, first: np.uint64, second: np.uint64, length: np.uint64, 
     entry = used[WORDS]
     start = used[ARENA_USED]
     further = ((length - U(1)) >> U(3)) - U(1) if length > U(16) else U(0)
-    if entry >= U(entries.shape[0]) or start + further > U(arena.size):
+    if entry >= U(tables.counts.size) or start + further > U(arena.size):
         return NO_ROOM
-    entries[entry, FIRST] = first
-    entries[entry, SECOND] = second
-    entries[entry, PLACE] = (start << U(32)) | length
-    entries[entry, MARK] = U(0)
+    entries[(entry << U(2)) | FIRST] = first
+    entries[(entry << U(2)) | SECOND] = second
+    entries[(entry << U(2)) | PLACE] = (start << U(32)) | length
+    entries[(entry << U(2)) | MARK] = U(0)
     counts[entry] = U(0)
     for n in range(further):
         arena[start + U(n)] = key[where + U(n) + U(2)]
@@ -129,9 +129,9 @@ def _rehash(tables: Tables) -> None:
     slots, entries, _, arena, used = tables
     for n in range(used[WORDS]):
         entry = U(n)
-        hashed = mixed(mixed(U(0), entries[entry, FIRST]), entries[entry, SECOND])
-        length = entries[entry, PLACE] & LOW32
-        start = entries[entry, PLACE] >> U(32)
+        hashed = mixed(mixed(U(0), entries[(entry << U(2)) | FIRST]), entries[(entry << U(2)) | SECOND])
+        length = entries[(entry << U(2)) | PLACE] & LOW32
+        start = entries[(entry << U(2)) | PLACE] >> U(32)
         if length > U(16):
             for further in range(((length - U(1)) >> U(3)) - U(1)):
                 hashed = mixed(hashed, arena[start + U(further)])
@@ -162,7 +162,7 @@ def _add_spans(
 def _lengths(entries: NDArray[np.uint64], ids: NDArray[np.uint32], ends: NDArray[np.int64]) -> None:
     total = np.int64(0)
     for n in range(ids.size):
-        total += np.int64(entries[U(ids[n]), PLACE] & LOW32)
+        total += np.int64(entries[(U(ids[n]) << U(2)) | PLACE] & LOW32)
         ends[n] = total
 
 
@@ -172,10 +172,10 @@ def _gather(tables: Tables, ids: NDArray[np.uint32], out: NDArray[np.uint8]) -> 
     at = U(0)
     for n in range(ids.size):
         entry = U(ids[n])
-        length = entries[entry, PLACE] & LOW32
-        start = entries[entry, PLACE] >> U(32)
+        length = entries[(entry << U(2)) | PLACE] & LOW32
+        start = entries[(entry << U(2)) | PLACE] >> U(32)
         for b in range((length + U(7)) >> U(3)):
-            word = entries[entry, U(b)] if b < 2 else arena[start + U(b) - U(2)]
+            word = entries[(entry << U(2)) | U(b)] if b < 2 else arena[start + U(b) - U(2)]
             for _byte in range(min(U(8), length - (U(b) << U(3)))):
                 out[at] = np.uint8(word & U(0xFF))
                 word >>= U(8)
@@ -226,9 +226,9 @@ class Vocabulary:
                 raise MemoryError("The vocabulary takes more than 32 GiB: choose a profile with a dictionary.")
             new.arena[:blocks_used] = old.arena[:blocks_used]
             self.tables = old = new
-        if words == len(old.entries):
+        if words == old.counts.size:
             new = _room(2 * old.slots.size, 0)._replace(arena=old.arena, used=old.used)
-            new.entries[:words] = old.entries
+            new.entries[: 4 * words] = old.entries
             new.counts[:words] = old.counts
             _rehash(new)
             self.tables = new
@@ -260,14 +260,14 @@ class Vocabulary:
 
     def drop_marks(self) -> None:
         """Forget which document a word was seen in last, so that documents can be numbered from 1 again."""
-        self.tables.entries[: len(self), 3] = 0
+        self.tables.entries[int(MARK) : 4 * len(self) : 4] = 0
 
 
 def _room(slots: int, blocks: int) -> Tables:
     """Empty tables; the hash table will be 5/8 full at most."""
     return Tables(
         np.zeros(slots, np.uint64),
-        np.empty((slots * 5 // 8, 4), np.uint64),
+        np.empty(4 * (slots * 5 // 8), np.uint64),
         np.empty(slots * 5 // 8, np.uint64),
         np.empty(blocks, np.uint64),
         np.zeros(2, np.uint64),

@@ -1,7 +1,9 @@
 """What the doctor finds: real servers, and inputs that are wrong in one way each."""
 
 import io
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -60,9 +62,11 @@ def test_an_outside_kafka_that_does_not(tmp_path: Path, address: str) -> None:
     assert (check.level, address in check.detail, "kafka.bootstrap_servers" in check.remedy) == ("fail", True, True)
 
 
-def test_something_else_than_kafka_at_that_address(outside_redis: redis.Redis, tmp_path: Path) -> None:
-    port = outside_redis.connection_pool.connection_kwargs["port"]
-    assert look(tmp_path, "Kafka", bootstrap_servers=f"127.0.0.1:{port}").level == "fail"
+def test_something_else_than_kafka_at_that_address(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: server.accept()[0].sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
+        check = look(tmp_path, "Kafka", bootstrap_servers=f"127.0.0.1:{server.getsockname()[1]}")
+    assert (check.level, "does not speak Kafka's protocol" in check.detail) == ("fail", True)
 
 
 def test_an_outside_redis_as_it_should_be(outside_redis: redis.Redis, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """up, down and status against the real broker and the real Redis."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -69,7 +70,6 @@ def test_both_serve_and_are_told_by_status(both: tuple[Path, Endpoints]) -> None
     assert here.bootstrap_servers == f"127.0.0.1:{servers['kafka'].port}"
     assert here.redis_url == f"redis://127.0.0.1:{servers['redis'].port}/0"
     assert all(server.memory_mb and server.uptime_s and server.uptime_s < 600 for server in servers.values())
-    # Kafka allocates its files in advance: an empty broker must not fill a disk.
     assert 0 < servers["kafka"].data_bytes < 20_000_000
 
 
@@ -96,11 +96,13 @@ def test_ctrl_c_in_the_terminal_does_not_reach_them(both: tuple[Path, Endpoints]
 
 
 def test_a_record_of_16_mib_with_headers_fits(both: tuple[Path, Endpoints]) -> None:
-    _, here = both
+    home, here = both
     make_topic(here, "large")
     record = os.urandom(17 * 1024 * 1024)
     send(here, "large", record)
     assert receive(here, "large") == record
+    indexes = list((state.data_folder(home, "kafka") / "large-0").glob("*index"))
+    assert indexes and all(index.stat().st_size <= 1024 * 1024 for index in indexes)
 
 
 def test_a_misspelt_topic_is_not_made(both: tuple[Path, Endpoints]) -> None:
@@ -178,6 +180,7 @@ def test_another_port_where_the_usual_one_is_taken(home: Path, monkeypatch: pyte
 
 
 def test_another_port_where_one_is_taken_between_choice_and_start(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_server, "ANSWER_LIMIT_S", 0.3)
     with listening() as other:
         choices = [other.getsockname()[1]]
         choose = redis_server.choose_port
@@ -213,6 +216,26 @@ def test_a_record_whose_pid_is_another_process_by_now(home: Path) -> None:
             innocent.kill()
 
 
+def test_a_crash_that_its_living_starter_has_not_noticed(home: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from wetstream.servers.embedded import up; "
+        f"up(Path({str(home)!r}), kafka=False); sys.stdout.flush(); sys.stdin.read()"
+    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", script], stdin=pipe, stdout=pipe, text=True) as starter:
+        assert starter.stdout and "running on" in starter.stdout.readline()
+        record = state.read_record(home, "redis")
+        assert record
+        os.kill(record.pid, signal.SIGKILL)
+        deadline = time.monotonic() + 5
+        while states(home)["redis"] == "running" and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert psutil.Process(record.pid).status() == psutil.STATUS_ZOMBIE
+        assert states(home)["redis"] == "stale"
+        assert up(home, kafka=False, log=quiet).started == ["redis"]
+        starter.communicate("")
+
+
 def test_down_ends_only_the_servers_of_its_home(home: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     up(home, kafka=False, log=quiet)
@@ -226,6 +249,7 @@ def test_a_server_that_hangs_is_noticed_and_killed(home: Path, monkeypatch: pyte
     up(home, kafka=False, log=quiet)
     record = state.read_record(home, "redis")
     assert record
+    monkeypatch.setattr(redis_server, "ANSWER_LIMIT_S", 0.3)
     psutil.Process(record.pid).suspend()
     assert states(home)["redis"] == "unresponsive"
     monkeypatch.setattr("wetstream.servers.embedded.END_LIMIT_S", 0.1)

@@ -19,7 +19,6 @@ def count_brokers(host: str, port: int, timeout_s: float = 2.0) -> int:
     header = struct.pack(">hhih", _METADATA, _METADATA_VERSION, 1, len(client)) + client
     request = header + struct.pack(">i", _NO_TOPICS)
     with socket.create_connection((host, port), timeout=timeout_s) as connection:
-        connection.settimeout(timeout_s)
         connection.sendall(struct.pack(">i", len(request)) + request)
         length, correlation, brokers = struct.unpack(">iii", _receive(connection, 12))
     if correlation != 1 or not 0 <= brokers < length:

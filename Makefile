@@ -1,0 +1,63 @@
+# Everything that a machine must have: Python 3.11 or 3.12 with venv, and make. The rest is fetched into .venv and the
+# user's cache. The two commands to know are `make demo` and `make test`.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# PYTHON=/path/to/python3.11 make demo: another Python than the first fitting one on PATH.
+PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
+	"$$p" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
+	&& { echo "$$p"; break; }; done)
+
+.PHONY: demo test test-all soak bench bench-kernel check format lock setup clean help
+
+help:               ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 20
+
+demo: setup         ## make a segment of sample pages, ingest it, stream it, show the statistics (each time one more)
+	@$(BIN)/wetstream demo
+
+test: setup         ## the tests: real broker, real Redis, real Spark; under 10 minutes on 2 cores
+	$(BIN)/python -m pytest -q -m "not slow"
+
+test-all: setup     ## every test there is
+	$(BIN)/python -m pytest -q
+
+soak: setup         ## the long kills
+	$(BIN)/python -m pytest -q -m slow tests/reliability
+
+bench: bench-kernel ## the benchmarks, into bench/results/
+
+bench-kernel: setup ## speed of the text kernel beside other ways to count words
+	$(BIN)/python -m pip install -q --require-hashes -r requirements-bench.lock
+	$(BIN)/python -m bench.kernel
+
+check: setup        ## lint, format and types, as CI does
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy conf producers serving sinks streaming wetstream
+
+format: setup       ## put the code into form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock:               ## renew the lock files from pyproject.toml (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--extra redis --extra java --extra test --extra dev pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--constraint requirements.lock --extra bench pyproject.toml -o requirements-bench.lock
+
+setup: $(VENV)/ready
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { \
+		echo "wetstream needs Python 3.11 or 3.12 with the venv module, and found none on PATH."; \
+		echo "Install it (Debian, Ubuntu: apt install python3-venv), or name one: PYTHON=/path/to/python3.11 make demo"; \
+		exit 1; }
+	@echo "making $(VENV) with $$($(PYTHON) --version) (once; about two minutes)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+clean:              ## remove what make has made here (not the state directory .wetstream)
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,51 @@
+"""Redis against a recount of the documents table: every field of every statistic, and the order of the top words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+from redis import Redis
+
+from serving.verify.recount import Recount
+from sinks.keys import Keys
+
+SCAN_COUNT = 10_000
+MAX_DIFFERENCES = 50
+COUNT_KEYS = ("totals", "lengths", "reasons", "sources", "languages", "tlds", "days", "df_words", "df_tokens")
+
+
+def differences(client: Redis, keys: Keys, counted: Recount) -> list[str]:
+    """What Redis holds differently from the recount, by name; empty when all is equal. At most MAX_DIFFERENCES."""
+    found: list[str] = []
+    for line in _all(client, keys, counted):
+        found.append(line)
+        if len(found) >= MAX_DIFFERENCES:
+            found.append("… and perhaps more")
+            break
+    return found
+
+
+def _all(client: Redis, keys: Keys, counted: Recount) -> Iterator[str]:
+    for name in COUNT_KEYS:
+        yield from _fields(name, _hash(client, getattr(keys, name)), counted.counts[name])
+    tf = dict(zip(counted.words["word"].to_pylist(), counted.words["tf"].to_pylist(), strict=True))
+    df = dict(zip(counted.words["word"].to_pylist(), counted.words["df"].to_pylist(), strict=True))
+    yield from _fields("tf", _hash(client, keys.tf), tf)
+    yield from _fields("df", _hash(client, keys.df), df)
+    ranked = cast("list[tuple[bytes, float]]", client.zrange(keys.top, 0, -1, withscores=True))
+    wanted = sorted(tf.items(), key=lambda item: (-item[1], item[0].encode()))[: len(ranked)]
+    for (word, score), (right_word, right_tf) in zip(ranked, wanted, strict=True):
+        if (word.decode(), -score) != (right_word, right_tf):
+            yield f"top: {word.decode()!r} ({-score:.0f}) stands where {right_word!r} ({right_tf}) belongs"
+
+
+def _fields(name: str, stored: Mapping[str, int], right: Mapping[str, int]) -> Iterator[str]:
+    for field in sorted(stored.keys() | right.keys()):
+        if stored.get(field, 0) != right.get(field, 0):
+            shown = field.replace("\t", " ")
+            yield f"{name} {shown}: {stored.get(field, 0):,} in Redis, {right.get(field, 0):,} in the documents"
+
+
+def _hash(client: Redis, key: str) -> dict[str, int]:
+    return {field.decode(): int(n) for field, n in client.hscan_iter(key, count=SCAN_COUNT)}

@@ -1,0 +1,129 @@
+"""The statistics counted anew from the documents table by DuckDB: no line of it is shared with the sink.
+
+What it gives is compared with Redis (`serving.verify.compare`), so a fault would have to be made twice, in two
+engines, to stay hidden.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+# By name as in Redis: rows of (field, value).
+COUNTS = {
+    "totals": """
+        select unnest(['records', 'documents', 'tokens', 'payload_bytes']) as field,
+               unnest([sum(records), count(*) filter (reason is null), sum(tokens), sum(payload_bytes * records)]) as n
+        from documents""",
+    "lengths": "select tokens::varchar as field, count(*) as n from documents where reason is null group by all",
+    "reasons": "select reason as field, sum(records) as n from documents where reason is not null group by all",
+    "sources": """
+        select 'records' || chr(9) || source as field, sum(records) as n from documents group by source
+        union all select 'documents' || chr(9) || source, count(*) from documents where reason is null group by source
+        union all select 'tokens' || chr(9) || source, sum(tokens) from documents group by source
+        union all select 'payload_bytes' || chr(9) || source, sum(payload_bytes * records) from documents group by source
+        union all select 'rejected' || chr(9) || reason || chr(9) || source, sum(records) from documents
+                  where reason is not null group by source, reason""",
+    "languages": "select kind || chr(9) || coalesce(language, 'unknown') as field, count(*) as n from pages group by all",
+    "tlds": "select kind || chr(9) || tld as field, count(*) as n from pages group by all",
+    "days": """
+        select kind || chr(9) || coalesce(strftime(date at time zone 'UTC', '%Y-%m-%d'), 'unknown') as field,
+               count(*) as n from pages group by all""",
+    "df_words": "select df::varchar as field, count(*) as n from words group by all",
+    "df_tokens": "select df::varchar as field, sum(tf) as n from words group by all",
+}
+
+VIEWS = """
+create view documents as select * from read_parquet({files});
+create table words as
+    select word, sum(n)::bigint as tf, count(*)::bigint as df
+    from (select unnest(words) as word, unnest(counts) as n from documents where reason is null) group by word;
+create view hosts as
+    select *, regexp_extract(url, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#]*)', 1) as authority
+    from documents where reason is null or reason in ('not_language', 'too_few_words');
+create view judged as
+    select *, case
+        when authority like '[%' then 'address'
+        else lower(regexp_extract(rtrim(regexp_replace(authority, ':.*$', ''), '.'), '([^.]*)$', 1)) end as last_label
+    from hosts;
+create view labelled as
+    select *, case when last_label is null or last_label = '' then 'unknown'
+                   when regexp_full_match(last_label, '[0-9]+') then 'address' else last_label end as tld
+    from judged;
+create view pages as
+    select 'pages' as kind, * from labelled
+    union all select 'documents' as kind, * from labelled where reason is null;
+"""
+
+# Row by row, added up, so that neither the order of the rows nor their files matter; a row that takes another back
+# (records = -1) cancels it. Positions in the topic and times of processing are not in it.
+DOCUMENTS_DIGEST = """
+select coalesce(sum(records * md5_number_lower(to_json(struct_pack(
+    source, record_offset, inner_offset, record_id, url, at := date::varchar, language, language_method, reason, tokens,
+    words, counts, payload_bytes))::varchar)::hugeint), 0)::varchar from documents"""
+WORDS_DIGEST = (
+    "select coalesce(sum(md5_number_lower(word || chr(9) || tf || chr(9) || df)::hugeint), 0)::varchar from words"
+)
+
+DOUBLED = """
+select source || ' at ' || record_offset || '+' || inner_offset || ': counted ' || sum(records) || ' times' as what
+from documents group by source, record_offset, inner_offset having sum(records) <> 1
+union all
+select 'topic partition ' || topic_partition || ' offset ' || topic_offset || ': in the table ' || count(*) || ' times'
+from documents where topic_offset is not null group by topic_partition, topic_offset having count(*) <> 1
+limit 20"""
+
+
+@dataclass(frozen=True)
+class Recount:
+    """Everything additive, counted anew: `counts` by name and field, `words` (word, tf, df), records that are not there
+    exactly once, and a digest over all of it that is equal for equal documents."""
+
+    counts: dict[str, dict[str, int]]
+    words: pa.Table
+    doubled: list[str]
+    digest: str
+
+
+def recount(files: Sequence[str]) -> Recount:
+    """Count the documents in these Parquet files (absolute paths or URIs; none: an empty table)."""
+    with duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'")
+        if not files:
+            return Recount({name: {} for name in COUNTS}, _no_words(), [], _digest({}, "0", "0"))
+        connection.execute(VIEWS.format(files=_quoted(files)))
+        counts = {}
+        for name, query in COUNTS.items():
+            rows = connection.execute(query).fetchall()
+            counts[name] = {field: int(n) for field, n in rows if n}
+        words = connection.sql("select word, tf, df from words order by word").to_arrow_table()
+        doubled = [what for (what,) in connection.execute(DOUBLED).fetchall()]
+        sums = [_one(connection, query) for query in (DOCUMENTS_DIGEST, WORDS_DIGEST)]
+        counts["totals"]["words"] = words.num_rows
+        return Recount(counts, words, doubled, _digest(counts, *sums))
+
+
+def _digest(counts: dict[str, dict[str, int]], documents: str, words: str) -> str:
+    digest = hashlib.sha256(f"{documents}\n{words}\n".encode())
+    for name in sorted(counts):
+        for field, n in sorted(counts[name].items()):
+            digest.update(f"{name}\t{field}\t{n}\n".encode())
+    return digest.hexdigest()
+
+
+def _one(connection: duckdb.DuckDBPyConnection, query: str) -> str:
+    row: Any = connection.execute(query).fetchone()
+    return str(row[0])
+
+
+def _quoted(files: Sequence[str]) -> str:
+    return "[" + ", ".join("'" + file.replace("'", "''") + "'" for file in files) + "]"
+
+
+def _no_words() -> pa.Table:
+    return pa.table({"word": pa.array([], pa.string()), "tf": pa.array([], pa.int64()), "df": pa.array([], pa.int64())})

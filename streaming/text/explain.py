@@ -1,0 +1,83 @@
+"""Why one page was kept or not, token by token. It follows the specification, so it explains what the kernel does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from conf.profiles import Profile
+from streaming.text.language import Method, language_of
+from streaming.text.reasons import NOT_LANGUAGE, TOO_FEW_WORDS
+from streaming.text.specification import tokens
+
+STOP_WORD: Final = "stop word"
+
+
+@dataclass
+class Left:
+    """Tokens that are not in the bag for one cause."""
+
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+    """Different ones, in order of appearance."""
+
+
+@dataclass
+class Explanation:
+    """One page under one profile."""
+
+    reason: str | None
+    """Why the page is not kept; None: it is kept."""
+    language: str | None
+    method: Method | None
+    wanted_language: str | None
+    valid_tokens: int
+    """Stop words among them; decides whether the page is kept."""
+    min_valid_tokens: int
+    dropped_tokens: int
+    left: dict[str, Left]
+    """By cause, most frequent first: why tokens are not valid, and `stop word`."""
+    length: int
+    """Valid tokens without stop words."""
+    bag: dict[str, int]
+    """Words and counts in order of first appearance, as they would be counted if the page is kept."""
+
+
+def explain(payload: bytes, header: str | None, profile: Profile, examples: int = 10) -> Explanation:
+    """Judge one payload; `header`: its `WARC-Identified-Content-Language`; `examples`: how many for each cause."""
+    language, method = language_of(header, payload, profile)
+    left: dict[str, Left] = {}
+    bag: dict[str, int] = {}
+    valid = dropped = 0
+    for token, cause in tokens(payload, profile):
+        if cause is None:
+            valid += 1
+            if token not in profile.stop_words:
+                word = token.decode()
+                bag[word] = bag.get(word, 0) + 1
+                continue
+            cause = STOP_WORD
+        else:
+            dropped += 1
+        here = left.setdefault(cause, Left())
+        here.count += 1
+        shown = token.decode("utf-8", errors="replace")
+        if len(here.examples) < examples and shown not in here.examples:
+            here.examples.append(shown)
+    reason = None
+    if profile.language is not None and language != profile.language:
+        reason = NOT_LANGUAGE
+    elif valid < profile.min_valid_tokens:
+        reason = TOO_FEW_WORDS
+    return Explanation(
+        reason=reason,
+        language=language,
+        method=method,
+        wanted_language=profile.language,
+        valid_tokens=valid,
+        min_valid_tokens=profile.min_valid_tokens,
+        dropped_tokens=dropped,
+        left=dict(sorted(left.items(), key=lambda item: -item[1].count)),
+        length=sum(bag.values()),
+        bag=bag,
+    )

@@ -1,0 +1,80 @@
+"""Real servers for all tests, started once for a run, on ports and in a folder of its own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from conf.settings import Settings, load_settings
+from producers.sample.writer import write_sample
+from wetstream.servers import embedded
+from wetstream.servers.embedded import Endpoints
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED_DATA = Path(os.environ.get("WETSTREAM_SHARED_DATA") or ROOT.parent / "shared" / "data")
+
+MakeSettings = Callable[..., Settings]
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
+    """An embedded broker and Redis; ended also when tests fail."""
+    home = tmp_path_factory.mktemp("servers")
+    endpoints = embedded.up(home, log=lambda line: None, heap_mb=256)
+    try:
+        yield endpoints
+    finally:
+        embedded.down(home, log=lambda line: None)
+
+
+@pytest.fixture(scope="session")
+def redis_client(servers: Endpoints) -> Iterator[Redis]:
+    assert servers.redis_url is not None
+    with Redis.from_url(servers.redis_url) as client:
+        yield client
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def make_settings(servers: Endpoints, tmp_path: Path) -> MakeSettings:
+    """Settings with a state directory, a pipeline and so topics, documents and Redis keys of the test's own.
+
+    Several calls in one test share them, unless `pipeline` is given. Keyword names use __ for the dot.
+    """
+    pipeline = f"t{os.getpid()}-{next(_numbers)}"
+
+    def make(**flags: Any) -> Settings:
+        given = {name.replace("__", "."): value for name, value in flags.items()}
+        defaults = {
+            "home": str(tmp_path / "home"),
+            "pipeline": pipeline,
+            "kafka.bootstrap_servers": servers.bootstrap_servers,
+            "redis.url": servers.redis_url,
+            "kafka.partitions": 4,
+            "producer.workers": 1,
+        }
+        return load_settings(flags=defaults | given, environ={})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A WET file of 300 made-up pages."""
+    return write_sample(tmp_path_factory.mktemp("sample") / "sample.warc.wet.gz", records=300).path
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real WET data beside the repository; a part that needs it is skipped where it is absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("real WET data not present (WETSTREAM_SHARED_DATA, or ../shared/data)")
+    return SHARED_DATA

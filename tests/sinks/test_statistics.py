@@ -1,0 +1,134 @@
+"""The statistics sink against a real Redis: once, in step, whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from made import WORDS, documents, expected_words, held, row, sums_of
+from redis import Redis
+
+from sinks.statistics import NOWHERE, NotInStepError, Statistics, StatisticsError
+
+Make = Callable[..., Statistics]
+QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def counts(client: Redis, statistics: Statistics, name: str) -> dict[str, int]:
+    return {field.decode(): int(n) for field, n in client.hgetall(getattr(statistics.keys, name)).items()}
+
+
+@QUICK
+@given(rows=documents(), cuts=st.lists(st.integers(0, 12), max_size=3), chunk_words=st.integers(1, 9))
+def test_any_split_into_micro_batches_and_chunks_gives_the_same(
+    rows: list[dict[str, object]], cuts: list[int], chunk_words: int, make_statistics: Make, redis_client: Redis
+) -> None:
+    whole = make_statistics(chunk_words=50)
+    whole.commit(sums_of(rows), NOWHERE, {"t/0": len(rows) + 1})
+    at_once = held(redis_client, whole.keys)
+    parts = make_statistics(chunk_words=chunk_words)
+    ends = sorted({min(cut, len(rows)) for cut in cuts} | {len(rows)})
+    begin, position = 0, {}
+    for end in ends:
+        finish = {"t/0": end + 1}
+        parts.commit(sums_of(rows[begin:end]), position, finish)
+        begin, position = end, finish
+    assert held(redis_client, parts.keys) == at_once
+
+
+@QUICK
+@given(rows=documents())
+def test_what_is_held_equals_a_plain_count(
+    rows: list[dict[str, object]], make_statistics: Make, redis_client: Redis
+) -> None:
+    statistics = make_statistics()
+    statistics.commit(sums_of(rows), NOWHERE, {"t/0": 99})
+    tf, df = expected_words(rows)
+    kept = [r for r in rows if r["reason"] is None]
+    assert counts(redis_client, statistics, "tf") == dict(tf)
+    assert counts(redis_client, statistics, "df") == dict(df)
+    totals = counts(redis_client, statistics, "totals")
+    assert totals.get("records", 0) == len(rows)
+    assert totals.get("documents", 0) == len(kept)
+    assert totals.get("words", 0) == len(tf)
+    assert totals.get("tokens", 0) == sum(tf.values())
+    assert sum(counts(redis_client, statistics, "lengths").values()) == len(kept)
+    assert sum(counts(redis_client, statistics, "reasons").values()) == len(rows) - len(kept)
+    histogram = counts(redis_client, statistics, "df_words")
+    assert {int(d): n for d, n in histogram.items()} == {d: list(df.values()).count(d) for d in df.values()}
+    tokens = counts(redis_client, statistics, "df_tokens")
+    assert {int(d): n for d, n in tokens.items()} == {d: sum(tf[w] for w in df if df[w] == d) for d in df.values()}
+    ranked = [(word.decode(), -score) for word, score in redis_client.zrange(statistics.keys.top, 0, -1, withscores=True)]
+    assert ranked == sorted(tf.items(), key=lambda item: (-item[1], item[0].encode()))[:5]
+
+
+def test_a_commit_made_twice_counts_once(make_statistics: Make, redis_client: Redis) -> None:
+    statistics = make_statistics()
+    sums = sums_of([row(0, {"alpha": 2, "beta": 1})])
+    statistics.commit(sums, NOWHERE, {"t/0": 1})
+    once = held(redis_client, statistics.keys)
+    statistics.commit(sums, NOWHERE, {"t/0": 1})
+    assert held(redis_client, statistics.keys) == once
+
+
+@pytest.mark.parametrize("chunks_before_the_crash", [1, 2])
+def test_a_half_applied_commit_is_finished_from_its_last_word(
+    chunks_before_the_crash: int, make_statistics: Make, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sums = sums_of([row(0, dict.fromkeys(WORDS, 2)), row(1, {"alpha": 1})])
+    whole = make_statistics(chunk_words=50)
+    whole.commit(sums, NOWHERE, {"t/0": 2})
+    right = held(redis_client, whole.keys)
+
+    passed = []
+
+    def crash(point: str) -> None:
+        passed.append(point)
+        if passed.count("redis-chunk") == chunks_before_the_crash:
+            raise KeyboardInterrupt
+
+    cut = make_statistics(chunk_words=3)
+    monkeypatch.setattr("sinks.statistics.crash_point", crash)
+    with pytest.raises(KeyboardInterrupt):
+        cut.commit(sums, NOWHERE, {"t/0": 2})
+    monkeypatch.undo()
+    half = cut.half_applied()
+    assert half is not None and half.finish == {"t/0": 2}
+    assert cut.position() == {}
+    # Cut differently the second time: what counts is the word, not the number of the chunk.
+    again = make_statistics(chunk_words=2, fresh=False)
+    again.commit(sums, NOWHERE, {"t/0": 2}, after=half.last_word)
+    assert held(redis_client, again.keys) == right
+    assert again.half_applied() is None
+
+
+def test_a_lost_answer_in_the_middle_is_found_out(make_statistics: Make, redis_client: Redis) -> None:
+    sums = sums_of([row(0, dict.fromkeys(WORDS, 2))])
+    whole = make_statistics(chunk_words=50)
+    whole.commit(sums, NOWHERE, {"t/0": 1})
+    right = held(redis_client, whole.keys)
+    statistics = make_statistics()
+    first = next(statistics._chunks(sums, b""))
+    assert statistics._call(first, sums, NOWHERE, {"t/0": 1})[0] == b"applied"
+    statistics.commit(sums, NOWHERE, {"t/0": 1})
+    assert held(redis_client, statistics.keys) == right
+
+
+def test_a_commit_from_elsewhere_is_refused_and_changes_nothing(make_statistics: Make, redis_client: Redis) -> None:
+    statistics = make_statistics()
+    statistics.commit(sums_of([row(0, {"alpha": 2})]), NOWHERE, {"t/0": 1})
+    before = held(redis_client, statistics.keys)
+    with pytest.raises(NotInStepError, match="t/0"):
+        statistics.commit(sums_of([row(5, {"beta": 2})]), {"t/0": 5}, {"t/0": 6})
+    assert held(redis_client, statistics.keys) == before
+
+
+def test_a_key_of_another_type_is_named_and_nothing_is_written(make_statistics: Make, redis_client: Redis) -> None:
+    statistics = make_statistics()
+    redis_client.set(statistics.keys.lengths, "mine")
+    with pytest.raises(StatisticsError, match=r"lengths is a string, not a hash.*database of its own"):
+        statistics.commit(sums_of([row(0, {"alpha": 2})]), NOWHERE, {"t/0": 1})
+    assert not redis_client.exists(statistics.keys.tf)
+    redis_client.delete(statistics.keys.lengths)
