@@ -63,7 +63,7 @@ class Profile:
     hyphens: Literal["split", "keep"] = "split"
     mixed: Literal["drop", "split"] = "drop"
     addresses: Literal["drop", "split"] = "drop"
-    inner_dots: Literal["drop", "split"] = "split"
+    inner_dots: Literal["drop", "split"] = "drop"
     min_letters: int = 1
 
     @property

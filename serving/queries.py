@@ -26,7 +26,7 @@ class NoStatisticsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Words with `min_df` <= document frequency < `max_df` x documents (the P2.1 course's rule); None: no upper bound."""
+    """Words with `min_df` <= document frequency < `max_df` x documents; None: no upper bound (the P2.1 course's rule)."""
 
     min_df: int = 1
     max_df: float | None = None
@@ -100,8 +100,9 @@ class LiveStatistics:
             begin += step
         if len(answer) < limit and begin and self._is_cut(keys):
             raise ValueError(
-                f"only the {self._client.zcard(keys.top):,} most frequent words are kept ranked, and {len(answer):,} of them "
-                f"are in this view: ask for fewer than {limit:,}, or raise redis.top_words and run `wetstream rebuild`"
+                f"only the {self._client.zcard(keys.top):,} most frequent words are kept ranked, and {len(answer):,} of "
+                f"them are in this view: ask for fewer than {limit:,}, or raise redis.top_words and run "
+                "`wetstream rebuild`"
             )
         return answer[:limit]
 
@@ -159,7 +160,8 @@ class LiveStatistics:
         prefix = cast("bytes | None", self._client.get(live_key(self._pipeline)))
         if prefix is None:
             raise NoStatisticsError(
-                f"nothing is counted yet for pipeline {self._pipeline}: ingest a source and stream it (`wetstream run SOURCE`)"
+                f"nothing is counted yet for pipeline {self._pipeline}: ingest a source and stream it "
+                "(`wetstream run SOURCE`)"
             )
         return Keys(prefix.decode())
 
@@ -168,7 +170,7 @@ class LiveStatistics:
         return profile.decode() if profile is not None else None
 
     def _is_cut(self, keys: Keys) -> bool:
-        ranked = cast("int", self._client.zcard(keys.top))
+        ranked = self._client.zcard(keys.top)
         return ranked < int(cast("Any", self._client.hget(keys.totals, "words")) or 0)
 
 

@@ -19,10 +19,10 @@ from conf.profiles import Profile
 from sinks.derive import derive_counts
 from sinks.document_files import write_document_file
 from sinks.sums import Sums
-from streaming.judge_tmp import judge
 from streaming.messages import read_messages
 from streaming.partials import OffsetRange, partial_rows
 from streaming.rows import Rows
+from streaming.text.judge import judge
 from streaming.text.kernel import Bagger
 
 Pass = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
@@ -63,7 +63,8 @@ def run_task(job: Job, batches: Iterator[pa.RecordBatch], task: int) -> Iterator
         if batch.num_rows:
             partition, offset = batch.column("partition"), batch.column("offset")
             messages = read_messages(batch.column("key"), batch.column("value"))
-            rows.add(messages, partition, offset, judge(bagger, messages))
+            judged = judge(bagger, messages.data, messages.starts, messages.ends, messages.language_header)
+            rows.add(messages, partition, offset, judged)
             _extend(ranges, partition, offset)
     if not len(rows):
         return
@@ -75,6 +76,13 @@ def run_task(job: Job, batches: Iterator[pa.RecordBatch], task: int) -> Iterator
     derive_counts(table, counts)
     ids, tf, df = bagger.take_counts()
     yield from partial_rows(bagger.words(ids), tf, df, counts, list(ranges.values()), file, task)
+
+
+def warm_up(profile: Profile) -> None:
+    """Have the kernel compiled and cached on this machine."""
+    value = pa.array([b"WARC/1.0\r\nWARC-Type: conversion\r\n\r\nto be"], pa.binary())
+    messages = read_messages(pa.array([b"source@0"], pa.binary()), value)
+    judge(Bagger(profile), messages.data, messages.starts, messages.ends, messages.language_header)
 
 
 def _bagger(profile: Profile) -> Bagger:

@@ -28,7 +28,7 @@ MAX_STUB_HEADER_BYTES = 4096
 class Messages:
     """n messages. Arrays by message have n elements.
 
-    `reason`: why a message is no page (null for a conversion record). `starts`, `ends` int64: span of the payload in
+    `reason`: why a message is no page (None for a conversion record). `starts`, `ends` int64: span of the payload in
     `data`; start -1 where there is no page to judge.
     """
 
@@ -39,8 +39,8 @@ class Messages:
     record_id: pa.Array
     url: pa.Array
     date: pa.Array
-    language_header: pa.Array
-    reason: pa.Array
+    language_header: list[str | None]
+    reason: list[str | None]
     payload_bytes: NDArray[np.int64]
     data: NDArray[np.uint8]
     starts: NDArray[np.int64]
@@ -75,8 +75,8 @@ def read_messages(keys: pa.Array, values: pa.Array) -> Messages:
         record_id=headers.field(RECORD_ID),
         url=headers.field(URI),
         date=_dates(headers.field(DATE)),
-        language_header=headers.field(LANGUAGE),
-        reason=pa.array(reason, pa.string()),
+        language_header=headers.field(LANGUAGE).to_pylist(),
+        reason=reason.tolist(),
         payload_bytes=payload_bytes,
         data=data,
         starts=np.where(page, headers.payloads, -1),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -126,6 +127,6 @@ def _check(result: MicroBatch) -> None:
     if rows != written:
         raise InconsistentPartialsError(f"{rows:,} messages were read, but {written:,} documents rows written")
     ordered = sorted(result.ranges, key=lambda part: (part.partition, part.first))
-    for left, right in zip(ordered, ordered[1:], strict=False):
+    for left, right in pairwise(ordered):
         if left.partition == right.partition and left.end > right.first:
             raise InconsistentPartialsError(f"two tasks read the same offsets: {left} and {right}")

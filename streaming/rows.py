@@ -7,8 +7,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sinks.schema import DOCUMENTS
-from streaming.judge_tmp import Judgement
 from streaming.messages import Messages
+from streaming.text.judge import Judgement
 from streaming.text.kernel import Bagger
 
 COLUMNS = [name for name in DOCUMENTS.names if name not in ("words", "counts")]
@@ -30,6 +30,7 @@ class Rows:
     def add(self, messages: Messages, partition: pa.Array, offset: pa.Array, judged: Judgement) -> None:
         """Add the rows of a batch of messages, judged."""
         bags = judged.bags
+        reasons = [early or late for early, late in zip(messages.reason, judged.reasons, strict=True)]
         columns = {
             "source": messages.source,
             "record_offset": messages.record_offset,
@@ -40,9 +41,9 @@ class Rows:
             "record_id": messages.record_id,
             "url": messages.url,
             "date": messages.date,
-            "language": judged.languages,
-            "language_method": judged.methods,
-            "reason": judged.reasons,
+            "language": pa.array(judged.languages, pa.string()),
+            "language_method": pa.array(judged.methods, pa.string()),
+            "reason": pa.array(reasons, pa.string()),
             "tokens": pa.array(bags.lengths),
             "payload_bytes": pa.array(messages.payload_bytes),
         }

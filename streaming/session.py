@@ -20,6 +20,7 @@ def start_session(settings: Settings, *, java_home: Path | None, jars: list[Path
         os.environ["JAVA_HOME"] = str(java_home)
     # Else the workers would be whatever `python3` is on the executors' PATH.
     os.environ["PYSPARK_PYTHON"] = sys.executable
+    log_configuration = _log_configuration(settings.home / "spark")
     local = settings.stream.master.startswith("local")
     builder = (
         SparkSession.builder.appName(f"wetstream-{settings.pipeline}")
@@ -35,7 +36,7 @@ def start_session(settings: Settings, *, java_home: Path | None, jars: list[Path
         .config("spark.sql.execution.arrow.maxBytesPerBatch", str(settings.stream.arrow_batch_bytes))
         .config("spark.sql.streaming.forceDeleteTempCheckpointLocation", "true")
         .config("spark.sql.warehouse.dir", (settings.home / "spark" / "warehouse").as_uri())
-        .config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile={_log_configuration(settings.home / 'spark')}")
+        .config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile={log_configuration}")
     )
     if local:
         os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"

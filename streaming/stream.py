@@ -100,8 +100,8 @@ class Stream:
                 failed_since = time.monotonic() if failed_since is None or moved else failed_since
                 if time.monotonic() - failed_since > limit.retry_s:
                     raise StreamError(
-                        f"gave up after {limit.retry_s:.0f} s (stream.retry_s): {self._error}. Nothing is lost: start the "
-                        "stream again when the cause is gone"
+                        f"gave up after {limit.retry_s:.0f} s (stream.retry_s): {self._error}. Nothing is lost: start "
+                        "the stream again when the cause is gone"
                     ) from self._error
                 log.warning("micro-batch dropped, going on from the stored positions: %s", self._error)
                 self._stop.wait(1.0)

@@ -131,7 +131,7 @@ def demo_command(settings: Settings) -> None:
     settings = settings.model_copy(update={"pipeline": "demo"})
     profile = pipeline_profile(settings)
     segment = next_segment(settings.home / "demo")
-    out.print(f"made {segment.relative_to(settings.home)} ({show.size(segment.stat().st_size)}): real WET, made-up pages")
+    out.print(f"made {segment.name} ({show.size(segment.stat().st_size)}): real WET, made-up pages")
     servers = find_servers(settings, start=True, log=_note)
     try:
         found = discover([str(segment)])
@@ -178,7 +178,9 @@ def sample_command(
         records = 1000
     try:
         made = [
-            write_sample(path, records=records, raw_bytes=raw_bytes, seed=seed, file=file, language_headers=language_headers)
+            write_sample(
+                path, records=records, raw_bytes=raw_bytes, seed=seed, file=file, language_headers=language_headers
+            )
             for file in range(files)
         ]
     except OSError as error:

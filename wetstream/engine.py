@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from conf.profiles import Profile, load_profile
 from conf.settings import Settings
 from sinks.generations import Generations, Rules
+from streaming.fused import warm_up
 from streaming.query import Progress
 from streaming.session import start_session
 from streaming.stream import Connections, Stream
@@ -46,6 +48,8 @@ def start_stream(
     log: Callable[[str], None],
 ) -> Stream:
     """A stream that is ready to run; starts Spark, which takes some seconds."""
+    # While Java starts: on a machine that is new to it, the kernel has to be compiled (once, for all workers).
+    threading.Thread(target=warm_up, args=(profile,), name="wetstream-warm-up", daemon=True).start()
     java = find_java(settings.home)
     jars = obtain_jars(default_cache(), java, log)
     redis = open_redis(servers.redis_url)

@@ -53,7 +53,7 @@ class CommandError(click.ClickException):
 
 
 def command(group: click.Group, **kwargs: Any) -> Callable[[Callable[..., Any]], click.Command]:
-    """A command of `group` whose function gets the settings first: with the common options, and errors in a sentence."""
+    """A command of `group` whose function gets the settings first; common options, and errors in a sentence."""
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         @functools.wraps(function)

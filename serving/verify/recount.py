@@ -26,10 +26,12 @@ COUNTS = {
         select 'records' || chr(9) || source as field, sum(records) as n from documents group by source
         union all select 'documents' || chr(9) || source, count(*) from documents where reason is null group by source
         union all select 'tokens' || chr(9) || source, sum(tokens) from documents group by source
-        union all select 'payload_bytes' || chr(9) || source, sum(payload_bytes * records) from documents group by source
+        union all select 'payload_bytes' || chr(9) || source, sum(payload_bytes * records) from documents
+                  group by source
         union all select 'rejected' || chr(9) || reason || chr(9) || source, sum(records) from documents
                   where reason is not null group by source, reason""",
-    "languages": "select kind || chr(9) || coalesce(language, 'unknown') as field, count(*) as n from pages group by all",
+    "languages": """
+        select kind || chr(9) || coalesce(language, 'unknown') as field, count(*) as n from pages group by all""",
     "tlds": "select kind || chr(9) || tld as field, count(*) as n from pages group by all",
     "days": """
         select kind || chr(9) || coalesce(strftime(date at time zone 'UTC', '%Y-%m-%d'), 'unknown') as field,

@@ -82,7 +82,7 @@ STOP_WORDS = U(0)
 MIN_VALID = U(1)
 CLOSED = U(2)
 """1 if unknown words are not valid."""
-MIN_LETTERS, KEEP_POSSESSIVES, SPLIT_ADDRESSES = U(3), U(4), U(5)
+MIN_LETTERS, KEEP_POSSESSIVES, SPLIT_ADDRESSES, DROP_DOTS = U(3), U(4), U(5), U(6)
 
 
 @inlined

@@ -54,7 +54,8 @@ class Headers:
         offsets = np.zeros(len(sizes) + 1, np.int32)
         np.cumsum(sizes, out=offsets[1:])
         gathered = np.empty(int(offsets[-1]), np.uint8)
-        _gather(self._data, begins, sizes, offsets, gathered)
+        with one_compiler():
+            _gather(self._data, begins, sizes, offsets, gathered)
         buffers = [_validity(~missing), pa.py_buffer(offsets), pa.py_buffer(gathered)]
         values = pa.Array.from_buffers(pa.binary(), len(sizes), buffers, int(missing.sum()))
         try:
@@ -69,7 +70,14 @@ def _validity(valid: NDArray[np.bool_]) -> pa.Buffer:
 
 
 @compiled
-def _scan(data, offsets, names, name_lengths, payloads, spans):  # type: ignore[no-untyped-def]
+def _scan(
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    names: NDArray[np.uint8],
+    name_lengths: NDArray[np.int64],
+    payloads: NDArray[np.int64],
+    spans: NDArray[np.int64],
+) -> None:
     for i in range(offsets.size - 1):
         at, end = offsets[i], offsets[i + 1]
         # "WARC/"
@@ -130,7 +138,13 @@ def _scan(data, offsets, names, name_lengths, payloads, spans):  # type: ignore[
 
 
 @compiled
-def _gather(data, begins, sizes, offsets, into):  # type: ignore[no-untyped-def]
+def _gather(
+    data: NDArray[np.uint8],
+    begins: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+    offsets: NDArray[np.int32],
+    into: NDArray[np.uint8],
+) -> None:
     for i in range(sizes.size):
         for k in range(sizes[i]):
             into[offsets[i] + k] = data[begins[i] + k]

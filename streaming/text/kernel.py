@@ -166,6 +166,7 @@ def rules(profile: Profile) -> NDArray[np.int64]:
         profile.min_letters,
         profile.possessives == "keep",
         profile.addresses == "split",
+        profile.inner_dots == "drop",
     )
     return np.array(values, np.int64)
 

@@ -102,9 +102,10 @@ def _ascii_tokens(payload: bytes) -> Iterator[Token]:
 
 
 def _unicode_tokens(payload: bytes, profile: Profile) -> Iterator[Token]:
-    kinds = Kinds(profile)
+    kinds = Kinds.of(profile)
     text = payload.decode("utf-8", errors="replace")
-    for chunk in "".join(" " if kinds[character] == WHITE else character for character in text).split(" "):
+    white = {ord(character): " " for character in set(text) if kinds[character] == WHITE}
+    for chunk in text.translate(white).split():
         if profile.addresses == "drop" and _ADDRESS.search(chunk):
             if any(kinds[character] in (LETTER, SPOILER) for character in chunk):
                 yield chunk.encode(), ADDRESS
@@ -122,6 +123,12 @@ class Kinds(dict[str, int]):
     def __init__(self, profile: Profile) -> None:
         super().__init__()
         self.profile = profile
+
+    @staticmethod
+    @functools.lru_cache(maxsize=4)
+    def of(profile: Profile) -> Kinds:
+        """The one for a profile."""
+        return Kinds(profile)
 
     def __missing__(self, character: str) -> int:
         kind = self[character] = kind_of(character, self.profile)

@@ -17,6 +17,7 @@ from streaming.text.bags import (
     BAGS_FULL,
     DOCUMENT,
     DONE,
+    DROP_DOTS,
     DROPPED,
     FULL,
     KEEP_POSSESSIVES,
@@ -51,6 +52,8 @@ from streaming.text.vocabulary import MISSING, Tables, find, mixed
 
 IDEOGRAPHS_FROM, IDEOGRAPHS_TO = U(characters.IDEOGRAPHS.start), U(characters.IDEOGRAPHS.stop)
 BROKEN: Final = U(0xFFFD)
+DOT: Final = U(0x2E)
+WWW: Final = U(int.from_bytes(b"www", "little"))
 
 
 class Alphabet(NamedTuple):
@@ -72,6 +75,8 @@ def unicode_kinds(profile: Profile) -> NDArray[np.uint8]:
             kinds[byte] = 0
         elif kind == characters.SPOILER:
             kinds[byte] = scan_.SPOILER
+        elif byte == DOT:
+            kinds[byte] = OTHER  # mostly the end of a sentence; where it is not, `bag_unicode` sees it
         elif kind == SEPARATOR and not (chr(byte) in "/@" and profile.addresses == "drop"):
             kinds[byte] = OTHER
     return kinds
@@ -316,10 +321,6 @@ def _write(word: NDArray[np.uint8], at: np.uint64, point: np.uint64) -> np.uint6
     return at + U(4)
 
 
-WWW = U(int.from_bytes(b"www", "little"))
-DOT = U(0x2E)
-
-
 @compiled
 def bag_unicode(
     data: NDArray[np.uint8],
@@ -336,6 +337,7 @@ def bag_unicode(
 ) -> int:
     """Bags of the documents from `progress[DOCUMENT]` on; DONE, or what has to grow before it is called again."""
     split_addresses = rules[SPLIT_ADDRESSES] != 0
+    drop_dots = rules[DROP_DOTS] != 0
     shortest = U(rules[MIN_LETTERS])
     for number in range(progress[DOCUMENT], starts.size):
         document = U(number)
@@ -369,6 +371,9 @@ def bag_unicode(
                         letters = zeros(~(runs >> skipped))
                         run = (ALL >> (U(64) - letters)) << skipped
                         runs ^= run
+                        if drop_dots and skipped > U(0) and data[text + start + skipped - U(1)] == DOT:
+                            plain = False
+                            break
                         if run & spoilers != U(0):
                             spoiled += 1
                             continue
@@ -379,10 +384,11 @@ def bag_unicode(
                         n += U(1)
                         if letters < shortest or (first == WWW and not split_addresses):
                             plain = False
-                            spoiled = 0
-                            n = before
                             break
-                    progress[DROPPED] += spoiled
+                    if plain:
+                        progress[DROPPED] += spoiled
+                    else:
+                        n = before
                 if not plain:
                     progress[RECORDS] = np.int64(n)
                     _read(data, text + start, text + end, alphabet, tables, records, out, progress, rules)

@@ -1,0 +1,145 @@
+"""One task of the fused pass, without Spark: file and partial rows say the same as the plain specification."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from conf.profiles import load_profile
+from producers.message import message_key, message_value
+from producers.records import read_records
+from sinks.derive import derive
+from streaming.fused import Job, run_task
+from streaming.partials import SCHEMA, InconsistentPartialsError, MicroBatch, read_partials
+from streaming.text.language import language_of
+from streaming.text.specification import bag
+
+PROFILES = ["p21", "english"]
+
+
+def messages(path: Path, partition: int = 0, size: int = 50) -> list[pa.RecordBatch]:
+    """The records of a file as Arrow batches of topic messages."""
+    rows = [
+        {"key": message_key("s", item.place), "value": message_value(item), "partition": partition, "offset": offset}
+        for offset, item in enumerate(read_records(path))
+    ]
+    schema = pa.schema([("key", pa.binary()), ("value", pa.binary()), ("partition", pa.int32()), ("offset", pa.int64())])
+    return pa.Table.from_pylist(rows, schema=schema).to_batches(max_chunksize=size)
+
+
+def summed(rows: list[pa.RecordBatch]) -> pa.Table:
+    """What Spark's aggregation makes of the partial rows."""
+    table = pa.Table.from_batches(rows, schema=SCHEMA)
+    by = table.group_by(["kind", "key"], use_threads=False)
+    out = by.aggregate([("a", "sum"), ("b", "sum"), ("c", "sum"), ("text", "max")])
+    return out.rename_columns(["kind", "key", "a", "b", "c", "text"])
+
+
+def run(job: Job, batches: list[pa.RecordBatch], task: int = 0) -> list[pa.RecordBatch]:
+    return list(run_task(job, iter(batches), task))
+
+
+def result(*tasks: list[pa.RecordBatch]) -> MicroBatch:
+    return read_partials(summed([row for task in tasks for row in task]))
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_documents_and_sums_equal_the_specification(name: str, sample: Path, tmp_path: Path) -> None:
+    profile = load_profile(name)
+    batches = messages(sample)
+    batch = result(run(Job(profile, tmp_path, 1), batches))
+    (file,) = batch.files
+    rows = pq.read_table(tmp_path / file.path).to_pylist()
+    values = [value for part in batches for value in part.column("value").to_pylist()]
+    assert len(rows) == len(values)
+    tf: Counter[str] = Counter()
+    df: Counter[str] = Counter()
+    for row, value in zip(rows, values, strict=True):
+        head, _, payload = value.partition(b"\r\n\r\n")
+        if b"WARC-Type: conversion" not in head:
+            assert row["reason"] == "not_conversion"
+            continue
+        header = next((line[34:] for line in head.decode().split("\r\n") if line.startswith("WARC-Identified-")), None)
+        language, method = language_of(header, payload, profile)
+        assert (row["language"], row["language_method"]) == (language, method)
+        if profile.language is not None and language != profile.language:
+            assert (row["reason"], row["words"]) == ("not_language", None)
+            continue
+        right = bag(payload, profile)
+        if not right.kept:
+            assert (row["reason"], row["words"], row["tokens"]) == ("too_few_words", None, 0)
+            continue
+        counts = {word.decode() if isinstance(word, bytes) else word: n for word, n in right.counts.items()}
+        assert row["reason"] is None and row["tokens"] == right.length
+        assert list(zip(row["words"], row["counts"], strict=True)) == list(counts.items())
+        tf.update(counts)
+        df.update(counts.keys())
+    words = {word.decode(): (t, d) for word, t, d in zip(*batch.sums.words.to_pydict().values(), strict=True)}
+    assert words == {word: (tf[word], df[word]) for word in tf}
+
+
+def test_partial_rows_equal_what_the_file_derives(sample: Path, tmp_path: Path) -> None:
+    batch = result(run(Job(load_profile("p21"), tmp_path, 1), messages(sample)))
+    file = pq.ParquetFile(tmp_path / batch.files[0].path, read_dictionary=["words.list.element"])
+    again = derive(file.iter_batches(batch_size=77))
+    assert again.words.equals(batch.sums.words)
+    assert again == batch.sums
+
+
+def test_any_split_into_tasks_gives_the_same(sample: Path, tmp_path: Path) -> None:
+    job = Job(load_profile("p21"), tmp_path, 1)
+    batches = messages(sample, size=40)
+    whole = result(run(job, batches))
+    split = result(run(job, batches[:3], 0), run(job, batches[3:4], 1), run(job, batches[4:], 2))
+    assert split.sums == whole.sums
+    assert len(split.files) == 3
+
+
+def test_a_task_that_failed_leaves_no_counts_behind(sample: Path, tmp_path: Path) -> None:
+    job = Job(load_profile("p21"), tmp_path, 1)
+    batches = messages(sample)
+    right = result(run(job, batches))
+
+    def broken() -> object:
+        yield batches[0]
+        raise RuntimeError("the executor lost its input")
+
+    with pytest.raises(RuntimeError):
+        list(run_task(job, broken(), 0))  # type: ignore[arg-type]
+    assert result(run(job, batches)).sums == right.sums
+
+
+def test_a_task_that_ran_twice_with_both_its_rows_is_noticed(sample: Path, tmp_path: Path) -> None:
+    job = Job(load_profile("p21"), tmp_path, 1)
+    batches = messages(sample)
+    once, twice = run(job, batches), run(job, batches)
+    with pytest.raises(InconsistentPartialsError, match="messages were read"):
+        result(once, twice)
+
+
+def test_two_tasks_that_read_the_same_offsets_are_noticed(sample: Path, tmp_path: Path) -> None:
+    job = Job(load_profile("p21"), tmp_path, 1)
+    batches = messages(sample)
+    with pytest.raises(InconsistentPartialsError, match="same offsets"):
+        result(run(job, batches, 0), run(job, batches[1:], 1))
+
+
+def test_poison_is_a_row_with_a_reason(sample: Path, tmp_path: Path) -> None:
+    schema = messages(sample)[0].schema
+    rows = [
+        {"key": None, "value": b"\xff" * 9, "partition": 0, "offset": 0},
+        {"key": b"s@1", "value": None, "partition": 0, "offset": 1},
+    ]
+    batch = result(run(Job(load_profile("english"), tmp_path, 1), [pa.RecordBatch.from_pylist(rows, schema=schema)]))
+    assert dict(batch.sums.reasons()) == {"malformed": 2}
+    stored = pq.read_table(tmp_path / batch.files[0].path)
+    assert stored["topic_offset"].to_pylist() == [0, 1]
+
+
+def test_an_empty_task_writes_nothing(tmp_path: Path) -> None:
+    assert run(Job(load_profile("p21"), tmp_path, 1), []) == []
+    assert list(tmp_path.iterdir()) == []
