@@ -1,13 +1,15 @@
 """Named points at which a test can kill the process, to prove that a crash there loses and doubles nothing.
 
-`WETSTREAM_CRASH_AT=producer-in-transaction:3` ends the process with SIGKILL when that point is passed the third time.
-Without the variable a point costs one dictionary look-up in an empty dictionary.
+`WETSTREAM_CRASH_AT=after-delta-commit:3` ends the process with SIGKILL when that point is passed the third time; with
+`WETSTREAM_CRASH_ONCE=FILE` only if FILE is not there yet, and it is made first (a worker that is started again then
+lives). Without the variable a point costs one look-up in an empty dictionary.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 
 def _armed() -> dict[str, int]:
@@ -23,7 +25,15 @@ _POINTS = _armed()
 
 def crash_point(name: str) -> None:
     """Die here if the environment asks for it."""
-    if name in _POINTS:
-        _POINTS[name] -= 1
-        if _POINTS[name] <= 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+    if name not in _POINTS:
+        return
+    _POINTS[name] -= 1
+    if _POINTS[name] > 0:
+        return
+    flag = os.environ.get("WETSTREAM_CRASH_ONCE")
+    if flag:
+        try:
+            Path(flag).touch(exist_ok=False)
+        except FileExistsError:
+            return
+    os.kill(os.getpid(), signal.SIGKILL)

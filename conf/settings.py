@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 ENV_PREFIX = "WETSTREAM_"
 # Variables with the prefix that are not settings: where the jars are kept, and the tests' own.
-NOT_SETTINGS = {"WETSTREAM_JARS", "WETSTREAM_SHARED_DATA", "WETSTREAM_CRASH_AT", "WETSTREAM_NUMBA_CACHE"}
+NOT_SETTINGS = {"WETSTREAM_JARS", "WETSTREAM_SHARED_DATA", "WETSTREAM_CRASH_AT", "WETSTREAM_CRASH_ONCE", "WETSTREAM_NUMBA_CACHE"}
 NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 TOPIC = r"^[A-Za-z0-9._{}-]{1,200}$"
 

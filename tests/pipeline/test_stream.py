@@ -1,0 +1,118 @@
+"""The stream against real servers: however cut, whatever was lost beside the table, the same numbers."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Pipeline
+
+from producers.sample.writer import write_sample
+from sinks.documents import DocumentsError
+from sinks.lease import LeaseError
+
+Make = Callable[..., Pipeline]
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> Path:
+    return write_sample(tmp_path / "second.warc.wet.gz", records=200, seed=2).path
+
+
+def test_many_small_micro_batches_give_the_digest_of_one(make_pipeline: Make, sample: Path) -> None:
+    whole = make_pipeline()
+    whole.ingest(sample)
+    whole.stream()
+    cut = make_pipeline(pipeline=whole.settings.pipeline + "-cut", stream__max_records=70, redis__chunk_words=1_000)
+    cut.ingest(sample)
+    batches: list[int] = []
+    cut.stream(lambda progress: batches.append(progress.rows))
+    assert len([rows for rows in batches if rows]) >= 4
+    assert cut.verified().digest == whole.verified().digest
+
+
+def test_segments_are_added_and_checkpoints_and_redis_can_be_lost(
+    make_pipeline: Make, sample: Path, second: Path
+) -> None:
+    pipeline = make_pipeline(profile="english")
+    pipeline.ingest(sample)
+    pipeline.stream()
+    first = pipeline.verified()
+    pipeline.stream()
+    assert pipeline.verified().digest == first.digest, "a stream with nothing new changes nothing"
+    shutil.rmtree(pipeline.settings.home / "spark" / "checkpoints", ignore_errors=True)
+    pipeline.ingest(second)
+    pipeline.stream()
+    both = pipeline.verified()
+    assert both.records == first.records + 201
+    pipeline.forget_redis()
+    pipeline.stream()
+    assert pipeline.verified().digest == both.digest
+
+
+def test_a_cut_file_that_has_grown_gives_the_same_as_the_whole(
+    make_pipeline: Make, sample: Path, tmp_path: Path
+) -> None:
+    whole = make_pipeline()
+    whole.ingest(sample)
+    whole.stream()
+    growing = tmp_path / sample.name
+    content = sample.read_bytes()
+    growing.write_bytes(content[: len(content) * 2 // 3])
+    pipeline = make_pipeline(pipeline=whole.settings.pipeline + "-grown")
+    assert [outcome.state for outcome in pipeline.ingest(growing)] == ["truncated"]
+    pipeline.stream()
+    assert pipeline.live.stats()["rejected"]["truncated"] == 1
+    growing.write_bytes(content)
+    assert [outcome.state for outcome in pipeline.ingest(growing)] == ["done"]
+    pipeline.stream()
+    pipeline.verified()
+    mine, right = pipeline.live.stats(), whole.live.stats()
+    for name in ("records", "documents", "tokens", "words", "payload_bytes", "rejected", "length"):
+        assert mine[name] == right[name]
+
+
+def test_stop_ends_after_the_current_micro_batch(make_pipeline: Make, sample: Path) -> None:
+    pipeline = make_pipeline(stream__max_records=60)
+    pipeline.ingest(sample)
+    stream = pipeline.make_stream(lambda progress: stream.stop() if progress.rows else None)
+    stream.run()
+    processed = pipeline.live.stats()["records"]
+    assert 60 <= processed < 301
+    pipeline.verified()
+    pipeline.stream()
+    assert pipeline.live.stats()["records"] == 301
+
+
+def test_a_second_writer_is_told_who_the_first_is(make_pipeline: Make, sample: Path) -> None:
+    pipeline = make_pipeline()
+    pipeline.ingest(sample)
+    stream = pipeline.make_stream()
+    thread = threading.Thread(target=stream.run)
+    thread.start()
+    try:
+        deadline = time.monotonic() + 60
+        while not pipeline.redis.exists(f"ws:{{{pipeline.settings.pipeline}}}:writer"):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        with pytest.raises(LeaseError, match="another writer has this pipeline: process"):
+            pipeline.stream()
+    finally:
+        stream.stop()
+        thread.join(60)
+    assert not thread.is_alive()
+
+
+def test_other_rules_are_refused_before_anything_is_counted(make_pipeline: Make, sample: Path) -> None:
+    pipeline = make_pipeline()
+    pipeline.ingest(sample)
+    pipeline.stream()
+    before = pipeline.verified()
+    pipeline.profile = "english"
+    with pytest.raises(DocumentsError, match=r"made with profile p21.*replay --profile english"):
+        pipeline.stream()
+    assert pipeline.verified() == before
