@@ -18,7 +18,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 ENV_PREFIX = "WETSTREAM_"
 # Variables with the prefix that are not settings: where the jars are kept, and the tests' own.
-NOT_SETTINGS = {"WETSTREAM_JARS", "WETSTREAM_SHARED_DATA", "WETSTREAM_CRASH_AT", "WETSTREAM_CRASH_ONCE", "WETSTREAM_NUMBA_CACHE"}
+NOT_SETTINGS = {
+    "WETSTREAM_JARS",
+    "WETSTREAM_NUMBA_CACHE",
+    "WETSTREAM_SHARED_DATA",
+    "WETSTREAM_CRASH_AT",
+    "WETSTREAM_CRASH_ONCE",
+    "WETSTREAM_CRASH_SIGNAL",
+}
 NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 TOPIC = r"^[A-Za-z0-9._{}-]{1,200}$"
 
@@ -55,6 +62,8 @@ class DocumentsSettings(_Section):
 
     path: str
     compression_level: int = Field(ge=1, le=19)
+    compact_every: int = Field(ge=2, le=1_000_000)
+    target_file_mb: int = Field(ge=1, le=4_096)
 
 
 class ProducerSettings(_Section):

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,6 +28,7 @@ COMMITS = "wetstream/commits"  # number of commits by a writer: makes any two co
 TOPIC_COMMITS = "wetstream/topic-commits"  # how many of them came from the topic
 REMOVALS = "removals"
 SCAN_ROWS = 1 << 14
+FILE_BOUNDS = ("min.topic_partition", "max.topic_partition", "min.topic_offset", "max.topic_offset")
 CHECKPOINT_INTERVAL = "100"
 
 
@@ -134,37 +136,62 @@ class Documents:
 
         Raises FencedError when the log has moved on since this handle's snapshot, or will not take the commit.
         """
-        commits, topic_commits = self._transaction(COMMITS) + 1, self.topic_commits + 1
-        transactions = [Transaction(COMMITS, commits), Transaction(TOPIC_COMMITS, topic_commits)]
+        self._require(files)
+        transactions = [Transaction(TOPIC_COMMITS, self.topic_commits + 1)]
         transactions += [Transaction(name, version) for name, version in sorted(finish.items())]
+        crash_point("before-delta-commit")
+        self._write(_adds(files, data_change=True), transactions)
+        crash_point("after-delta-commit")
+
+    def replace(self, paths: Sequence[str], files: Sequence[DocumentFile]) -> None:
+        """Put `files` in the place of the files at `paths`, which hold the same rows. Raises FencedError."""
+        self._require(files)
         now_ms = int(time.time() * 1000)
-        actions: list[AddAction | RemoveAction] = [
-            AddAction(file.path, file.size, {}, now_ms, True, file.stats) for file in files
-        ]
+        removes = [RemoveAction(path, data_change=False, deletion_timestamp=now_ms) for path in paths]
+        self._write([*_adds(files, data_change=False), *removes], [])
+
+    def _write(self, actions: list[AddAction | RemoveAction], transactions: list[Transaction]) -> None:
+        commits = self._transaction(COMMITS) + 1
+        transactions = [Transaction(COMMITS, commits), *transactions]
+        try:
+            self._table.create_write_transaction(
+                actions, "append", DOCUMENTS, commit_properties=CommitProperties(app_transactions=transactions)
+            )
+        except CommitFailedError as error:
+            # Our own commit may have gone through although its answer was lost: then its very files are there.
+            self._table = DeltaTable(str(self.path))
+            added = {action.path for action in actions if isinstance(action, AddAction)}
+            if self._transaction(COMMITS) != commits or not added <= self._paths():
+                raise FencedError(f"another writer has committed to {self.path}: {error}") from error
+        else:
+            self._table.update_incremental()
+            if self._transaction(COMMITS) != commits:
+                raise FencedError(f"another writer has committed to {self.path}")
+
+    def _require(self, files: Sequence[DocumentFile]) -> None:
         for file in files:
             if not (self.path / file.path).is_file():
                 raise DocumentsError(
                     f"{self.path / file.path} was written by a task but is not there: executors and driver must see "
                     "the same folder (documents.path on shared storage)"
                 )
-        crash_point("before-delta-commit")
-        try:
-            self._table.create_write_transaction(
-                actions, "append", DOCUMENTS, commit_properties=CommitProperties(app_transactions=transactions)
-            )
-        except CommitFailedError as error:
-            # Our own commit may have gone through although its answer was lost.
-            self._table = DeltaTable(str(self.path))
-            mine = self._transaction(COMMITS) == commits and all(
-                self._transaction(name) == version for name, version in finish.items()
-            )
-            if not (mine and {file.path for file in files} <= self._paths()):
-                raise FencedError(f"another writer has committed to {self.path}: {error}") from error
-        else:
-            self._table.update_incremental()
-            if self._transaction(COMMITS) != commits:
-                raise FencedError(f"another writer has committed to {self.path}")
-        crash_point("after-delta-commit")
+
+    def vacuum(self, retention_hours: float, *, dry_run: bool) -> list[str]:
+        """Delete files that no version of the last hours names (joined ones, and those of tasks that died).
+
+        Returns their paths. A retention shorter than the longest micro-batch would delete files that are about to be
+        committed; the default of the command is a week.
+        """
+        return self._table.vacuum(int(retention_hours), dry_run=dry_run, enforce_retention_duration=False, full=True)
+
+    def history(self, limit: int) -> list[dict[str, Any]]:
+        """The last commits, newest first, as Delta tells them."""
+        return self._table.history(limit)
+
+    def files(self) -> list[dict[str, Any]]:
+        """Path, size_bytes, num_records and statistics (min.…, max.…) of each file."""
+        rows = pa.table(self._table.get_add_actions(flatten=True)).to_pylist()
+        return [{**dict.fromkeys(FILE_BOUNDS), **row} for row in rows]
 
     def scan(self, ranges: Sequence[Range] | None = None) -> Iterator[pa.RecordBatch]:
         """Documents rows, `words` dictionary-encoded; with `ranges` only those of these topic offsets.
@@ -184,21 +211,13 @@ class Documents:
 
     def row_count(self) -> int:
         """Rows of the table, from the log."""
-        return sum(pa.table(self._table.get_add_actions(flatten=True))["num_records"].to_pylist())
+        return sum(file["num_records"] for file in self.files())
 
     def _files(self, ranges: Sequence[Range] | None) -> list[str]:
-        actions = pa.table(self._table.get_add_actions(flatten=True))
-        if not actions.num_rows:
-            return []
-        paths = actions["path"].to_pylist()
-        columns = ("min.topic_partition", "max.topic_partition", "min.topic_offset", "max.topic_offset")
-        if ranges is None or any(name not in actions.column_names for name in columns):
-            return paths
-        bounds = zip(*(actions[name].to_pylist() for name in columns), strict=True)
-        return [path for path, bound in zip(paths, bounds, strict=True) if any(_may_hold(bound, r) for r in ranges)]
+        return [file["path"] for file in self.files() if ranges is None or any(_may_hold(file, r) for r in ranges)]
 
     def _paths(self) -> set[str]:
-        return set(pa.table(self._table.get_add_actions(flatten=True))["path"].to_pylist())
+        return {file["path"] for file in self.files()}
 
     def _transaction(self, name: str) -> int:
         return self._table.transaction_version(name) or 0
@@ -209,11 +228,16 @@ def partition_key(topic_id: str, partition: int) -> str:
     return f"{topic_id}/{partition}"
 
 
-def _may_hold(bound: tuple[int | None, ...], wanted: Range) -> bool:
-    low_partition, high_partition, low, high = bound
-    if low_partition is None or high_partition is None or low is None or high is None:
+def _adds(files: Sequence[DocumentFile], *, data_change: bool) -> list[AddAction | RemoveAction]:
+    now_ms = int(time.time() * 1000)
+    return [AddAction(file.path, file.size, {}, now_ms, data_change, file.stats) for file in files]
+
+
+def _may_hold(file: Mapping[str, Any], wanted: Range) -> bool:
+    low_partition, high_partition, low, high = (file[name] for name in FILE_BOUNDS)
+    if None in (low_partition, high_partition, low, high):
         return True
-    return low_partition <= wanted.partition <= high_partition and low < wanted.end and high >= wanted.start
+    return bool(low_partition <= wanted.partition <= high_partition and low < wanted.end and high >= wanted.start)
 
 
 def _in_ranges(batch: pa.RecordBatch, ranges: Sequence[Range]) -> pa.Array:

@@ -19,9 +19,11 @@ from pyspark.sql import SparkSession
 from redis import Redis, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from conf.crash_points import crash_point
 from conf.profiles import Profile
 from conf.settings import Settings
 from producers.topics import Topic, TopicError, describe_topic
+from sinks.compaction import compact
 from sinks.documents import Documents, DocumentsError, FencedError, partition_key
 from sinks.generations import Generations, Rules
 from sinks.heal import Builds
@@ -130,7 +132,7 @@ class Stream:
         frame = read_topic(self._connections.spark, self._settings, self._connections.bootstrap_servers, topic)
         query = Query(frame(starting), job, self._settings, writer.process, once=once)
         try:
-            self._watch(query, topic, starting)
+            self._watch(query, topic, starting, lease)
         finally:
             query.stop()
         if self._error is None and (failure := query.failure()) and not self._stop.is_set():
@@ -139,9 +141,10 @@ class Stream:
             raise self._error
         return writer.commits > 0
 
-    def _watch(self, query: Query, topic: Topic, starting: Mapping[int, int]) -> None:
+    def _watch(self, query: Query, topic: Topic, starting: Mapping[int, int], lease: Lease) -> None:
         seen = -1
         while True:
+            lease.check()
             active = query.active
             for event in query.events():
                 if event["batchId"] > seen:
@@ -239,12 +242,25 @@ class _Writer:
             if part.first < finish.get(name, 0):
                 raise InconsistentPartialsError(f"offset {part.first} of partition {part.partition} is counted already")
             finish[name] = part.end
+        crash_point("after-all-tasks")
         self._lease.check()
         moved = {name: end for name, end in finish.items() if end != self._position.get(name, 0)}
         self._documents.commit(batch.files, moved)
         start, self._position = self._position, finish
         self._stream._retrying(lambda: self._statistics.commit(batch.sums, start, finish))
         self.commits += 1
+        if self.commits % self._stream._settings.documents.compact_every == 0:
+            self._compact()
+
+    def _compact(self) -> None:
+        documents = self._stream._settings.documents
+        done = compact(
+            self._documents,
+            target_bytes=documents.target_file_mb << 20,
+            compression_level=documents.compression_level,
+        )
+        if done.files_before:
+            log.info("joined %d small files of the documents table into %d", done.files_before, done.files_after)
 
 
 def _reached(end: Mapping[int, int], wanted: Mapping[int, int]) -> bool:

@@ -9,12 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness import Command, Pipeline
+from pyspark.sql import SparkSession
 from redis import Redis
 
 from conf.settings import Settings, load_settings
 from producers.sample.writer import write_sample
+from streaming.session import start_session
 from wetstream.servers import embedded
 from wetstream.servers.embedded import Endpoints
+from wetstream.servers.jars import default_cache, obtain_jars
+from wetstream.servers.java import find_java
+from wetstream.spark_java import quiet_java
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = Path(os.environ.get("WETSTREAM_SHARED_DATA") or ROOT.parent / "shared" / "data")
@@ -78,3 +84,45 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("real WET data not present (WETSTREAM_SHARED_DATA, or ../shared/data)")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    home = tmp_path_factory.mktemp("spark")
+    settings = load_settings(flags={"home": str(home), "stream.driver_memory": "1g"}, environ={})
+    java = find_java(home)
+    jars = obtain_jars(default_cache(), java, lambda line: None)
+    session = start_session(settings, java_home=quiet_java(java.executable, home), jars=jars.connector)
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def make_pipeline(
+    make_settings: Callable[..., Settings], servers: Endpoints, redis_client: Redis, spark: SparkSession
+) -> Callable[..., Pipeline]:
+    def make(profile: str = "p21", **flags: Any) -> Pipeline:
+        assert servers.bootstrap_servers is not None
+        return Pipeline(make_settings(**flags), servers.bootstrap_servers, redis_client, spark, profile)
+
+    return make
+
+
+@pytest.fixture
+def wetstream(make_settings: Callable[..., Settings], servers: Endpoints) -> Command:
+    settings = make_settings()
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("WETSTREAM_")}
+    kept = {name: os.environ[name] for name in ("WETSTREAM_JARS", "WETSTREAM_NUMBA_CACHE") if name in os.environ}
+    assert servers.bootstrap_servers is not None and servers.redis_url is not None
+    return Command(
+        inherited
+        | kept
+        | {
+            "WETSTREAM_HOME": str(settings.home),
+            "WETSTREAM_PIPELINE": settings.pipeline,
+            "WETSTREAM_KAFKA_BOOTSTRAP_SERVERS": servers.bootstrap_servers,
+            "WETSTREAM_KAFKA_PARTITIONS": str(settings.kafka.partitions),
+            "WETSTREAM_REDIS_URL": servers.redis_url,
+            "WETSTREAM_STREAM_DRIVER_MEMORY": "1g",
+        }
+    )

@@ -198,12 +198,9 @@ def sample_command(
 def verify_command(settings: Settings, as_json: bool) -> None:
     """Recount everything from the documents table with another engine, compare with Redis, print one digest."""
     from serving.verify.verify import verify
-    from sinks.generations import Generations
+    from wetstream.writing import live_documents
 
-    found = Generations(settings.documents_path, settings.pipeline).open_live()
-    if found is None:
-        raise CommandError(f"pipeline {settings.pipeline} has no documents yet: run something first")
-    result = verify(open_redis(find_redis(settings)), settings.pipeline, found[1])
+    result = verify(open_redis(find_redis(settings)), settings.pipeline, live_documents(settings))
     if as_json:
         _print_json(dataclasses.asdict(result))
     else:
@@ -215,10 +212,63 @@ def verify_command(settings: Settings, as_json: bool) -> None:
         sys.exit(1)
 
 
+@main.group(name="documents")
+def documents_group() -> None:
+    """The documents table: a Delta table that DuckDB, Polars, pandas and Spark read as it is."""
+
+
+@command(documents_group, name="compact")
+def compact_command(settings: Settings) -> None:
+    """Join small files now (the stream does it by itself every documents.compact_every micro-batches)."""
+    from sinks.compaction import compact
+    from wetstream.writing import as_writer
+
+    with as_writer(settings) as documents:
+        done = compact(
+            documents,
+            target_bytes=settings.documents.target_file_mb << 20,
+            compression_level=settings.documents.compression_level,
+        )
+    out.print(f"joined {done.files_before:,} small files into {done.files_after:,}")
+
+
+@command(documents_group, name="vacuum")
+@click.option(
+    "--retain-hours",
+    type=click.FloatRange(0),
+    default=168.0,
+    help="Keep what was live this long ago (default: a week).",
+)
+@click.option("--dry-run", is_flag=True, help="Only list what would be deleted.")
+def vacuum_command(settings: Settings, retain_hours: float, dry_run: bool) -> None:
+    """Delete files that the table does not name any more: joined ones, and those of tasks that died."""
+    from wetstream.writing import as_writer
+
+    with as_writer(settings) as documents:
+        deleted = documents.vacuum(retain_hours, dry_run=dry_run)
+    for path in deleted:
+        out.print(path, markup=False)
+    out.print(f"{len(deleted):,} files {'would be' if dry_run else 'were'} deleted")
+
+
+@command(documents_group, name="history")
+@click.option("-n", "--limit", type=click.IntRange(1), default=20, help="How many commits.")
+@json_option
+def history_command(settings: Settings, limit: int, as_json: bool) -> None:
+    """The last commits to the table."""
+    from wetstream.writing import live_documents
+
+    commits = live_documents(settings).history(limit)
+    if as_json:
+        _print_json(commits)
+    else:
+        show.show_commits(out, commits)
+
+
 @command(main, name="rebuild")
 def rebuild_command(settings: Settings) -> None:
     """Count the statistics in Redis anew from the documents table (no Kafka, no WET files). No stream may run."""
-    from wetstream.rebuild import rebuild
+    from wetstream.writing import rebuild
 
     rebuild(settings, open_redis(find_redis(settings)))
     show.show_stats(out, _statistics(settings).stats())

@@ -145,6 +145,18 @@ def show_segments(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     console.print(table)
 
 
+def show_commits(console: Console, commits: Sequence[Mapping[str, Any]]) -> None:
+    """Commits of the documents table, newest first."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("version", justify="right")
+    table.add_column("time")
+    table.add_column("operation")
+    for commit in commits:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(commit["timestamp"] / 1000))
+        table.add_row(str(commit.get("version", "")), when, str(commit.get("operation", "")))
+    console.print(table)
+
+
 def show_seen(console: Console, rows: Sequence[Mapping[str, Any]], limit: int) -> None:
     """Languages, top-level domains or days."""
     table = Table(box=None, pad_edge=False)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Pipeline
+from harness import Pipeline
 
 from producers.sample.writer import write_sample
 from sinks.documents import DocumentsError

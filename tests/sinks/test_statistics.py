@@ -60,7 +60,9 @@ def test_what_is_held_equals_a_plain_count(
     assert {int(d): n for d, n in histogram.items()} == {d: list(df.values()).count(d) for d in df.values()}
     tokens = counts(redis_client, statistics, "df_tokens")
     assert {int(d): n for d, n in tokens.items()} == {d: sum(tf[w] for w in df if df[w] == d) for d in df.values()}
-    ranked = [(word.decode(), -score) for word, score in redis_client.zrange(statistics.keys.top, 0, -1, withscores=True)]
+    ranked = [
+        (word.decode(), -score) for word, score in redis_client.zrange(statistics.keys.top, 0, -1, withscores=True)
+    ]
     assert ranked == sorted(tf.items(), key=lambda item: (-item[1], item[0].encode()))[:5]
 
 

@@ -27,7 +27,9 @@ def messages(path: Path, partition: int = 0, size: int = 50) -> list[pa.RecordBa
         {"key": message_key("s", item.place), "value": message_value(item), "partition": partition, "offset": offset}
         for offset, item in enumerate(read_records(path))
     ]
-    schema = pa.schema([("key", pa.binary()), ("value", pa.binary()), ("partition", pa.int32()), ("offset", pa.int64())])
+    schema = pa.schema(
+        [("key", pa.binary()), ("value", pa.binary()), ("partition", pa.int32()), ("offset", pa.int64())]
+    )
     return pa.Table.from_pylist(rows, schema=schema).to_batches(max_chunksize=size)
 
 

@@ -78,7 +78,9 @@ def test_a_foreign_key_is_a_record_of_an_unknown_source(key: bytes | None) -> No
 
 
 @given(
-    st.lists(st.tuples(st.none() | st.binary(max_size=30), st.none() | st.binary(max_size=200)), min_size=1, max_size=8),
+    st.lists(
+        st.tuples(st.none() | st.binary(max_size=30), st.none() | st.binary(max_size=200)), min_size=1, max_size=8
+    ),
     st.integers(0, 7),
 )
 def test_arbitrary_bytes_and_slices_never_break_it(messages: list[tuple[bytes | None, bytes | None]], cut: int) -> None:
