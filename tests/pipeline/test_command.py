@@ -1,0 +1,110 @@
+"""The command as a person uses it: answers, exit codes, and errors in one sentence without a traceback."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from harness import Command
+
+KEYS = {"records", "documents", "tokens", "words", "rejected", "length", "sources", "as_of", "profile"}
+
+
+def test_run_then_ask_then_run_again(wetstream: Command, sample: Path, tmp_path: Path) -> None:
+    first = wetstream.json("run", "--profile", "p21", sample)
+    assert [source["state"] for source in first["sources"]] == ["done"]
+    stats = wetstream.json("stats")
+    assert stats.keys() >= KEYS and stats["records"] == 301 and stats["profile"] == "p21"
+    assert stats["as_of"].keys() >= {"time", "positions", "lag", "applying"}
+    assert stats["length"].keys() == {"min", "max", "mean", "p10", "p30", "p50", "p70", "p90", "p99"}
+    assert stats["records"] == stats["documents"] + sum(stats["rejected"].values())
+
+    top = wetstream.json("top", "-n", "5")
+    assert len(top) == 5 and top[0].keys() == {"word", "tf", "df"}
+    assert top == sorted(top, key=lambda row: (-row["tf"], row["word"]))
+    assert wetstream.json("word", top[0]["word"].upper()) == top[0]
+    assert wetstream.json("word", "neverseen") == {"word": "neverseen", "tf": 0, "df": 0}
+    view = wetstream.json("stats", "--min-df", "3", "--max-df", "0.5")
+    assert 0 < view["words"] < stats["words"] and 0 < view["tokens"] < stats["tokens"]
+    (segment,) = wetstream.json("segments")
+    assert (segment["produced"], segment["records"], segment["state"]) == (301, 301, "done")
+    assert sum(row["pages"] for row in wetstream.json("languages")) == 300
+
+    link, copy = tmp_path / "link.warc.wet.gz", tmp_path / "copy.warc.wet.gz"
+    link.symlink_to(sample)
+    shutil.copy(sample, copy)
+    again = wetstream("run", sample, link, copy)
+    assert "already ingested" in again.stdout and "same content" in again.stdout
+    assert wetstream.json("stats")["records"] == 301
+    assert wetstream.json("verify")["ok"]
+    for command in (["stats"], ["top"], ["word", "the"], ["segments"], ["languages"], ["tlds"], ["days"], ["status"]):
+        assert wetstream(*command).stdout
+    assert "WRITE" in wetstream("documents", "history").stdout
+    assert "small files" in wetstream("documents", "compact").stdout
+    assert "were deleted" in wetstream("documents", "vacuum", "--retain-hours", "0").stdout
+    assert wetstream.json("verify")["ok"]
+
+
+def test_bad_sources_are_named_with_the_place_and_the_remedy(wetstream: Command, sample: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty.warc.wet.gz").touch()
+    (tmp_path / "text.warc.wet.gz").write_text("no WARC at all")
+    (tmp_path / "page.wet").write_text("<!DOCTYPE html><html></html>")
+    (tmp_path / "x.warc.wat.gz").write_bytes(
+        gzip.compress(
+            b"WARC/1.0\r\nWARC-Type: metadata\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}\r\n\r\n"
+        )
+    )
+    content = sample.read_bytes()
+    (tmp_path / "cut.warc.wet.gz").write_bytes(content[:-5000])
+    for name, words in {
+        "missing.gz": "no such file",
+        "empty": "no WET files",
+        "empty.warc.wet.gz": "is empty",
+        "text.warc.wet.gz": "byte offset 0",
+        "page.wet": "HTML",
+        "x.warc.wat.gz": "WAT file",
+        "cut.warc.wet.gz": "byte offset",
+    }.items():
+        done = wetstream("ingest", tmp_path / name, code=1)
+        told = (done.stdout + done.stderr).replace("\n", " ")
+        assert name in told.replace(" ", "") and words in told, f"{name}: {told}"
+
+
+def test_errors_are_one_sentence(wetstream: Command, sample: Path) -> None:
+    for arguments, words in [
+        (["stats"], "nothing is counted yet"),
+        (["verify"], "no documents yet"),
+        (["rebuild"], "no documents yet"),
+        (["stats", "--set", "kafka.partition=1"], "did you mean kafka.partitions"),
+        (["stats", "--set", "nonsense"], "KEY=VALUE"),
+        (["stats", "--set", "redis.url=redis://127.0.0.1:1"], "does not answer"),
+        (["run", str(sample), "--profile", "nosuch"], "nosuch"),
+        (["ingest", str(sample), "--set", "kafka.bootstrap_servers=127.0.0.1:1"], "no Kafka broker answers"),
+    ]:
+        done = wetstream(*arguments, code=1)
+        assert words in done.stderr.replace("\n", " "), done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_running_stream_ends_in_order_on_a_signal(number: signal.Signals, wetstream: Command, sample: Path) -> None:
+    wetstream("ingest", sample)
+    running = wetstream.start("stream", "--profile", "p21")
+    try:
+        deadline = time.monotonic() + 120
+        while wetstream("stats", "--json", code=None).returncode != 0 or not wetstream.json("stats")["records"]:
+            assert running.poll() is None and time.monotonic() < deadline
+            time.sleep(0.2)
+        os.kill(running.pid, number)
+        output, _ = running.communicate(timeout=60)
+    finally:
+        if running.poll() is None:
+            os.killpg(running.pid, signal.SIGKILL)
+    assert running.returncode == 0, output
+    assert "stopping after the current" in output.replace("\n", " ")
+    assert wetstream.json("verify")["ok"]
