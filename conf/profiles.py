@@ -53,7 +53,7 @@ class Profile:
     """ISO 639-3 code of the pages to keep; None: pages in every language."""
     language_methods: tuple[str, ...] = ("header", "detect")
     dictionary: bytes | None = None
-    """The valid words (`conf.word_lists.pack`); None: every word is valid."""
+    """The valid words (`conf.word_lists.pack`); None: every word is valid. Frequent ones first: faster look-ups."""
     stop_words: frozenset[bytes] = frozenset()
     """UTF-8. They are valid whether or not the dictionary has them, and not counted."""
     min_valid_tokens: int = 11
@@ -68,7 +68,7 @@ class Profile:
 
     @property
     def valid_words(self) -> tuple[bytes, ...] | None:
-        """The dictionary's words, sorted bytewise; None: every word is valid. No possessives if those are stripped."""
+        """The dictionary's words, in its order; None: every word is valid. No possessives if those are stripped."""
         if self.dictionary is None:
             return None
         stripped = self.tokenizer == "unicode" and self.possessives == "strip"
@@ -84,7 +84,8 @@ class Profile:
             rules["apostrophes"] = sorted(set(self.apostrophes))
             rules["unicode_version"] = unicodedata.unidata_version
         if self.dictionary is not None:
-            rules["dictionary"] = hashlib.sha256(zlib.decompress(self.dictionary)).hexdigest()
+            words = sorted(zlib.decompress(self.dictionary).split(b"\n"))
+            rules["dictionary"] = hashlib.sha256(b"\n".join(words)).hexdigest()
         rules["stop_words"] = hashlib.sha256(b"\n".join(sorted(self.stop_words))).hexdigest()
         rules["rules_version"] = RULES_VERSION
         if "detect" in self.language_methods:
@@ -104,7 +105,9 @@ def load_profile(name_or_path: str) -> Profile:
     if not name_or_path.endswith(".toml"):
         if name_or_path not in builtin_profiles():
             known = ", ".join(builtin_profiles())
-            raise ProfileError(f"There is no profile {name_or_path!r}: give one of {known}, or the path of a .toml file.")
+            raise ProfileError(
+                f"There is no profile {name_or_path!r}: give one of {known}, or the path of a .toml file."
+            )
         file = resources.files("conf") / "profiles" / f"{name_or_path}.toml"
     try:
         settings = tomllib.loads(file.read_text("utf-8"))
@@ -127,11 +130,11 @@ def load_profile(name_or_path: str) -> Profile:
         where = settings.get(key, "")
         words[key] = parse_list(name_or_path, key, where, apostrophes) if where else None
     rules["dictionary"] = None if words["dictionary"] is None else pack(words["dictionary"])
-    rules["stop_words"] = words["stop_words"] or frozenset()
+    rules["stop_words"] = frozenset(words["stop_words"] or ())
     return Profile(name=Path(name_or_path).stem if name_or_path.endswith(".toml") else name_or_path, **rules)
 
 
-def parse_list(profile: str, key: str, where: str, apostrophes: str) -> frozenset[bytes]:
+def parse_list(profile: str, key: str, where: str, apostrophes: str) -> list[bytes]:
     """The word list that a profile names: a path relative to the profile, or `builtin:` and a file in conf/words."""
     file: Traversable = Path(profile).parent / where
     if where.startswith("builtin:"):

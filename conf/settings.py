@@ -76,6 +76,13 @@ class ProducerSettings(_Section):
     transaction_bytes: int = Field(ge=1_048_576, le=1_073_741_824)
     transaction_timeout_ms: int = Field(ge=10_000, le=900_000)
     retry_s: float = Field(ge=1)
+    verify_digests: bool
+    source_timeout_s: float = Field(ge=1, le=600)
+    source_retry_s: float = Field(ge=1, le=86_400)
+    s3_anonymous: bool
+    s3_endpoint: str = Field(pattern=r"^(https?://.+)?$")
+    follow_poll_s: float = Field(ge=0.2, le=86_400)
+    follow_rest_s: float = Field(ge=0, le=86_400)
 
 
 class StreamSettings(_Section):

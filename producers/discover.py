@@ -21,12 +21,12 @@ def discover(names: Iterable[str], *, alias: str | None = None) -> list[Source]:
     found: dict[str, Source] = {}
     for name in names:
         for path in _paths(name):
-            source = Source(source_id(path), path)
+            source = Source(source_id(path), str(path))
             found.setdefault(source.id, source)
     if alias is not None:
         if len(found) != 1:
             raise SourceNotFoundError(f"--as names one source, but {len(found)} were found: name one file")
-        return [Source(alias, next(iter(found.values())).path)]
+        return [Source(alias, next(iter(found.values())).location)]
     return list(found.values())
 
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import zlib
 
+from producers.items import Record, Stub
 from producers.members import Place
-from producers.records import Record, Stub
 
 STUB_TYPE = b"x-wetstream-stub"
 STUB_BEGIN = b"WARC/1.1\r\nWARC-Type: " + STUB_TYPE + b"\r\n"

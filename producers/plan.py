@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import Literal
 
+from producers.files import SourceFile
 from producers.progress import DAMAGED, DONE, INGESTING, TRUNCATED, Marker
 from producers.source import Fingerprint, Source, continues
 
@@ -22,7 +23,7 @@ class Plan:
 
 def plan_source(
     source: Source,
-    file: BinaryIO,
+    file: SourceFile,
     found: Fingerprint,
     markers: Mapping[str, Marker],
     *,
@@ -35,23 +36,23 @@ def plan_source(
         if twin is not None:
             return Plan(
                 "copy",
-                f"{source.path} has the same content as {twin}, which is ingested already: skipped "
+                f"{source.name} has the same content as {twin}, which is ingested already: skipped "
                 "(--allow-copies counts it a second time)",
             )
         return Plan("start")
     if not continues(file, known.fingerprint):
         return Plan(
             "changed",
-            f"{source.path} has other content than when {source.id} was ingested ({known.fingerprint.size:,} bytes "
-            f"then, {found.size:,} now): take the old content out with `wetstream remove`, then ingest it anew, or give "
-            "the new file another identity with --as",
+            f"{source.name} has other content than when {source.id} was ingested ({known.fingerprint.size:,} bytes "
+            f"then, {found.size:,} now): take the old content out with `wetstream remove`, then ingest it anew, or "
+            "give the new file another identity with --as",
         )
     if known.state == INGESTING or found.size > known.fingerprint.size:
         return Plan("resume")
     if known.state == TRUNCATED:
         return Plan(
             "still_cut",
-            f"{source.path} still ends in the middle of a record (byte offset {known.place.member:,}); its "
+            f"{source.name} still ends in the middle of a record (byte offset {known.place.member:,}); its "
             f"{known.records - 1:,} whole records are ingested. Fetch the rest of the file and ingest it again: it is "
             "carried on from there",
         )

@@ -15,7 +15,7 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-from producers.members import Place
+from producers.members import BEGINNING, Place
 from producers.source import Fingerprint
 from producers.topics import Topic
 
@@ -53,9 +53,15 @@ class Marker:
     owner: str
     updated: float
 
+    @classmethod
+    def first(cls, source: str, uri: str, partition: int, fingerprint: Fingerprint) -> Marker:
+        """The marker of a source of which nothing is in the topic yet."""
+        return cls(source, uri, INGESTING, BEGINNING, partition, 0, 0, 0, 0, fingerprint, None, "", 0.0)
+
     def to_json(self) -> bytes:
         """The value of the marker's message."""
-        return json.dumps({"v": 1, **asdict(self)}, separators=(",", ":")).encode()
+        fields = {**asdict(self), "fingerprint": self.fingerprint._asdict()}
+        return json.dumps({"v": 1, **fields}, separators=(",", ":")).encode()
 
     @classmethod
     def from_json(cls, value: bytes) -> Marker:

@@ -88,8 +88,8 @@ def _admin(settings: Settings, bootstrap_servers: str) -> KafkaAdminClient:
         )
     except KafkaError as error:
         raise TopicError(
-            f"no Kafka broker answers at {bootstrap_servers} ({type(error).__name__}): start it (`wetstream up` for the "
-            "embedded one) or correct kafka.bootstrap_servers"
+            f"no Kafka broker answers at {bootstrap_servers} ({type(error).__name__}): start it (`wetstream up` for "
+            "the embedded one) or correct kafka.bootstrap_servers"
         ) from error
 
 

@@ -16,7 +16,8 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from conf.settings import Settings
-from producers.ingest import Advance, Ingester, Outcome
+from producers.ingest import Ingester
+from producers.report import Advance, Note, Outcome
 from producers.source import Source
 from producers.topics import Topic
 
@@ -32,7 +33,7 @@ def ingest_all(
     *,
     allow_copies: bool = False,
     stop: threading.Event | None = None,
-) -> Iterator[Advance | Outcome]:
+) -> Iterator[Advance | Note | Outcome]:
     """Ingest `sources`, yielding progress as it comes and one Outcome a source.
 
     Sources that failed are tried once more at the end. When `stop` is set, workers end at their next transaction
@@ -103,7 +104,7 @@ def ingest_all(
                 process.kill()
 
 
-def _failed(event: Advance | Outcome) -> bool:
+def _failed(event: Advance | Note | Outcome) -> bool:
     return isinstance(event, Outcome) and event.state == "failed"
 
 
@@ -123,7 +124,7 @@ def _work(
         bootstrap_servers,
         topics,
         allow_copies=allow_copies,
-        on_advance=pipe.send,
+        on_event=pipe.send,
         should_stop=stop.is_set,
     )
     try:

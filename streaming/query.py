@@ -110,11 +110,18 @@ class Query:
 
         self._working = threading.Lock()
         self._ending = False
+        self._error: Exception | None = None
 
         def process(frame: DataFrame, batch_id: int) -> None:
             with self._working:
-                if not self._ending:
+                if self._ending:
+                    return
+                try:
                     on_batch(summed(frame, job).toArrow())
+                except Exception as error:
+                    # What Spark makes of it is a text in a text; whoever starts again needs the error itself.
+                    self._error = error
+                    raise
 
         writer = records.writeStream.foreachBatch(process).option("checkpointLocation", self._checkpoint.as_uri())
         if once:
@@ -133,10 +140,9 @@ class Query:
         events = self._query.recentProgress
         return [event if isinstance(event, Mapping) else json.loads(event.json) for event in events]
 
-    def failure(self) -> str:
-        """What Spark says of the error that ended the query; empty if there was none."""
-        error = self._query.exception()
-        return "" if error is None else str(error)
+    def failure(self) -> Exception | None:
+        """The error that ended the query: that of the micro-batch, else that of Spark itself; None if there was none."""
+        return self._error or self._query.exception()
 
     def stop(self) -> None:
         """End the query after the micro-batch that it is at, and drop its checkpoint."""

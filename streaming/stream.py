@@ -30,8 +30,10 @@ from sinks.heal import Builds
 from sinks.keys import lease_key, status_key
 from sinks.lease import Lease, LeaseError
 from sinks.statistics import NotInStepError, Statistics, StatisticsError
+from streaming.errors import StreamError
 from streaming.fused import Job
-from streaming.partials import InconsistentPartialsError, MicroBatch, read_partials
+from streaming.offsets import first_offsets
+from streaming.partials import InconsistentPartialsError, read_partials
 from streaming.query import Progress, Query, drop_old_checkpoints, read_progress, read_topic
 
 log = logging.getLogger("wetstream")
@@ -41,10 +43,6 @@ POLL_S = 0.1
 FINAL = (LeaseError, DocumentsError, StatisticsError)
 AGAIN = (FencedError, NotInStepError)
 STATUS_TTL_S = 30
-
-
-class StreamError(Exception):
-    """The stream cannot go on; the message says why and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +100,10 @@ class Stream:
                 failed_since = time.monotonic() if failed_since is None or moved else failed_since
                 if time.monotonic() - failed_since > limit.retry_s:
                     raise StreamError(
-                        f"gave up after {limit.retry_s:.0f} s (stream.retry_s): {self._error}. Nothing is lost: start "
-                        "the stream again when the cause is gone"
+                        f"gave up after {limit.retry_s:.0f} s (stream.retry_s): {explain(self._error)}. Nothing is "
+                        "lost: start the stream again when the cause is gone"
                     ) from self._error
-                log.warning("micro-batch dropped, going on from the stored positions: %s", self._error)
+                log.warning("micro-batch dropped, going on from the stored positions: %s", explain(self._error))
                 self._stop.wait(1.0)
         finally:
             lease.release()
@@ -129,17 +127,28 @@ class Stream:
         writer = _Writer(self, lease, topic, documents, statistics, position)
         job = Job(profile, documents.path, self._settings.documents.compression_level)
         starting = {number: position.get(partition_key(topic.id, number), 0) for number in range(topic.partitions)}
+        self._check_retained(topic, starting)
         frame = read_topic(self._connections.spark, self._settings, self._connections.bootstrap_servers, topic)
         query = Query(frame(starting), job, self._settings, writer.process, once=once)
         try:
             self._watch(query, topic, starting, lease)
         finally:
             query.stop()
-        if self._error is None and (failure := query.failure()) and not self._stop.is_set():
-            self._error = StreamError(failure.splitlines()[0][:500])
+        self._error = query.failure()
         if isinstance(self._error, FINAL) and not isinstance(self._error, AGAIN):
             raise self._error
         return writer.commits > 0
+
+    def _check_retained(self, topic: Topic, starting: Mapping[int, int]) -> None:
+        """Spark would notice too, but only when it reads, and without a remedy."""
+        first = self._retrying(lambda: first_offsets(self._connections.bootstrap_servers, topic))
+        for partition, offset in starting.items():
+            if first.get(partition, 0) > offset:
+                raise StreamError(
+                    f"topic {topic.name}, partition {partition}: the records from offset {offset:,} to "
+                    f"{first[partition]:,} are not in the topic any more (retention) and were never processed. Set the "
+                    "topic's retention.ms and retention.bytes to -1, and ingest their sources into a new --pipeline"
+                )
 
     def _watch(self, query: Query, topic: Topic, starting: Mapping[int, int], lease: Lease) -> None:
         seen = -1
@@ -226,14 +235,7 @@ class _Writer:
 
     def process(self, summed: pa.Table) -> None:
         """Called by Spark for each micro-batch, with the sums of its one action."""
-        try:
-            self._commit(read_partials(summed))
-        except Exception as error:
-            # Py4J would hand the JVM a string; the thread that runs the stream needs the error itself.
-            self._stream._error = error
-            raise
-
-    def _commit(self, batch: MicroBatch) -> None:
+        batch = read_partials(summed)
         if not batch.ranges:
             return  # only transaction markers
         finish = dict(self._position)
@@ -268,8 +270,10 @@ def _reached(end: Mapping[int, int], wanted: Mapping[int, int]) -> bool:
 
 
 def explain(error: Exception) -> str:
-    """An error of a server in one line, with what helps."""
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    """An error in one line; of a Java stack trace, the innermost cause."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
+    text = (causes or lines)[-1 if causes else 0].removesuffix("Traceback (most recent call last):").strip()[:300]
     if isinstance(error, RedisConnectionError):
         return f"Redis does not answer ({text})"
     if isinstance(error, RedisError):

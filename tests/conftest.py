@@ -22,6 +22,8 @@ from wetstream.servers.jars import default_cache, obtain_jars
 from wetstream.servers.java import find_java
 from wetstream.spark_java import quiet_java
 
+# Java starts in half the time, and no test runs long enough to miss its second compiler.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = Path(os.environ.get("WETSTREAM_SHARED_DATA") or ROOT.parent / "shared" / "data")
 

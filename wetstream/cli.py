@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 import logging
 import sys
@@ -13,7 +14,7 @@ import click
 
 from conf.settings import Settings
 from producers.discover import discover
-from producers.ingest import Outcome
+from producers.report import Outcome
 from serving.queries import LiveStatistics, View
 from wetstream import show
 from wetstream.connect import find_redis, find_servers, open_redis, start_embedded
@@ -191,6 +192,52 @@ def sample_command(
     for summary in made:
         sizes = f"{show.size(summary.raw_bytes)} ({show.size(summary.gz_bytes)} compressed)"
         out.print(f"{summary.path}: {summary.records:,} records, {sizes}", markup=False, soft_wrap=True)
+
+
+@command(main, name="explain")
+@click.argument("target", metavar="URL|FILE")
+@profile_option
+@click.option("--record", type=click.IntRange(1), default=1, help="Which page of a WET file (the first is 1).")
+@click.option("--examples", type=click.IntRange(0), default=10, help="How many examples of each kind.")
+@json_option
+def explain_command(settings: Settings, target: str, record: int, examples: int, as_json: bool) -> None:
+    """Why a page was kept or not: its language, its valid and dropped tokens, its bag of words.
+
+    URL is looked up in the documents table and read from the topic; FILE is a WET file, or plain text (.txt).
+    """
+    from streaming.text.explain import explain
+    from wetstream.engine import pipeline_profile
+    from wetstream.looking import find_page
+
+    profile = pipeline_profile(settings)
+    page = find_page(settings, target, record)
+    explanation = explain(page.payload, page.language_header, profile, examples)
+    if as_json:
+        _print_json({"page": page.name, "url": page.url, "profile": profile.name} | dataclasses.asdict(explanation))
+    else:
+        show.show_explanation(out, page.name, page.url, profile.name, explanation, examples)
+
+
+@command(main, name="show")
+@click.argument("position", metavar="PARTITION:OFFSET")
+@json_option
+def show_command(settings: Settings, position: str, as_json: bool) -> None:
+    """The record at a position of the topic, as it stood, and its row in the documents table."""
+    from wetstream.looking import parse_position
+    from wetstream.lookup import message_at, row_at
+    from wetstream.writing import live_documents
+
+    partition, offset = parse_position(position)
+    key, value = message_at(settings, find_servers(settings).bootstrap_servers, partition, offset)
+    row = row_at(live_documents(settings), partition, offset)
+    if as_json:
+        text = {"key": key, "value": value}
+        decoded = {name: None if raw is None else raw.decode("utf-8", "backslashreplace") for name, raw in text.items()}
+        _print_json({**decoded, "row": row})
+        return
+    out.print((key or b"(no key)").decode("utf-8", "backslashreplace"), markup=False, style="bold", soft_wrap=True)
+    out.print(value.decode("utf-8", "backslashreplace"), markup=False, soft_wrap=True)
+    out.print("not processed yet" if row is None else show.row_line(row), markup=False, style="dim", soft_wrap=True)
 
 
 @command(main, name="verify")
@@ -409,7 +456,7 @@ def _print_json(value: Any) -> None:
 
 
 def _plain(value: Any) -> str:
-    if isinstance(value, Path):
+    if isinstance(value, (Path, datetime.datetime)):
         return str(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")
 

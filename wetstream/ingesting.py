@@ -9,14 +9,13 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from kafka import KafkaConsumer, TopicPartition
-
 from conf.profiles import Profile
 from conf.settings import Settings
-from producers.ingest import Advance, Outcome
+from producers.report import Advance, Note, Outcome
 from producers.source import Source
 from producers.topics import Topic, ensure_topics
 from producers.workers import ingest_all
+from streaming.offsets import end_offsets
 from streaming.stream import Stream
 from wetstream.connect import Servers
 from wetstream.engine import start_stream
@@ -73,7 +72,7 @@ def run(
         try:
             outcomes = _ingest(settings, servers, topics, sources, display, allow_copies, stop)
             if not stop.is_set():
-                writer.stop_at(topic_ends(servers.bootstrap_servers, topics[0]))
+                writer.stop_at(end_offsets(servers.bootstrap_servers, topics[0]))
         except BaseException:
             writer.stop()
             raise
@@ -91,16 +90,6 @@ def stream(settings: Settings, profile: Profile, servers: Servers, display: Disp
         writer.join()
 
 
-def topic_ends(bootstrap_servers: str, topic: Topic) -> dict[int, int]:
-    """End of each partition behind its last committed transaction."""
-    consumer = KafkaConsumer(bootstrap_servers=bootstrap_servers, isolation_level="read_committed")
-    try:
-        ends = consumer.end_offsets([TopicPartition(topic.name, number) for number in range(topic.partitions)])
-        return {partition.partition: offset for partition, offset in ends.items()}
-    finally:
-        consumer.close()
-
-
 def _ingest(
     settings: Settings,
     servers: Servers,
@@ -115,6 +104,8 @@ def _ingest(
     for event in events:
         if isinstance(event, Advance):
             display.advance(event)
+        elif isinstance(event, Note):
+            display.note(event.text)
         else:
             display.outcome(event)
             outcomes.append(event)

@@ -23,6 +23,8 @@ from serving.queries import NoStatisticsError
 from sinks.documents import DocumentsError
 from sinks.lease import LeaseError
 from sinks.statistics import StatisticsError
+from streaming.errors import StreamError
+from wetstream.lookup import NotFoundError
 from wetstream.servers.errors import ServerError
 
 EXPECTED = (
@@ -35,8 +37,10 @@ EXPECTED = (
     ProgressError,
     DocumentsError,
     StatisticsError,
+    StreamError,
     LeaseError,
     NoStatisticsError,
+    NotFoundError,
 )
 
 out = Console(highlight=False)

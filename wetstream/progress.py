@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from producers.ingest import Advance, Outcome
-from producers.source import Source
+from producers.report import Advance, Outcome
+from producers.source import Source, is_url
 from streaming.query import Progress
 from wetstream.show import STATES, short, size
 
@@ -29,7 +30,7 @@ class Display:
         self._console = console
         self._began = time.monotonic()
         self._lock = threading.RLock()
-        self._sizes = {source.id: source.path.stat().st_size for source in sources if source.path.exists()}
+        self._sizes = {source.id: size_of(source) for source in sources}
         self._at = dict.fromkeys(self._sizes, 0)
         self._records = dict.fromkeys(self._sizes, 0)
         self._raw = dict.fromkeys(self._sizes, 0)
@@ -121,6 +122,11 @@ class Display:
             f"{size(raw)}  {size(raw / seconds)}/s"
         )
         self._bars.update(self._ingest_bar, completed=sum(self._at.values()), figures=figures)
+
+
+def size_of(source: Source) -> int:
+    """Bytes of a local source's file; 0 for a remote one, whose size comes with its first progress."""
+    return 0 if is_url(source.location) or not Path(source.location).is_file() else Path(source.location).stat().st_size
 
 
 class _Figures(ProgressColumn):

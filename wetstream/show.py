@@ -8,10 +8,12 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from conf.settings import Settings
-from producers.ingest import Outcome
+from producers.report import Outcome
 from producers.source import crawl_and_segment
+from streaming.text.explain import Explanation
 from wetstream.servers.status import ServerStatus
 
 STATES = {
@@ -143,6 +145,40 @@ def show_segments(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
         for crawl, figures in crawls.items():
             table.add_row(crawl or "other sources", "", *(f"{n:,}" for n in figures), style="bold")
     console.print(table)
+
+
+def show_explanation(
+    console: Console, name: str, url: str | None, profile: str, explanation: Explanation, examples: int
+) -> None:
+    """How a page was judged."""
+    verdict = "kept" if explanation.reason is None else f"rejected: {explanation.reason}"
+    console.print(url or name, style="bold", markup=False, soft_wrap=True)
+    if url:
+        console.print(name, style="dim", markup=False, soft_wrap=True)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    table.add_row("profile", profile)
+    table.add_row("verdict", verdict)
+    method = {"header": "by the WARC header", "detect": "detected by CLD2"}.get(explanation.method or "", "")
+    wanted = "" if explanation.wanted_language is None else f"; wanted: {explanation.wanted_language}"
+    table.add_row("language", f"{explanation.language or 'unknown'} {method}".strip() + wanted)
+    table.add_row("valid tokens", f"{explanation.valid_tokens:,} (at least {explanation.min_valid_tokens} are wanted)")
+    table.add_row("dropped tokens", f"{explanation.dropped_tokens:,}")
+    for cause, left in explanation.left.items():
+        shown = Text(f"{left.count:,}  " + "  ".join(left.examples))
+        shown.stylize("dim", len(f"{left.count:,}"))
+        table.add_row(f"  {cause}", shown)
+    table.add_row("length", f"{explanation.length:,} tokens, {len(explanation.bag):,} different words")
+    ranked = sorted(explanation.bag.items(), key=lambda item: (-item[1], item[0]))[: 3 * examples]
+    table.add_row("bag", Text("  ".join(f"{word} {n}" for word, n in ranked)))
+    console.print(table)
+
+
+def row_line(row: Mapping[str, Any]) -> str:
+    """A documents row in one line, without its bag."""
+    shown = {key: value for key, value in row.items() if key not in ("words", "counts") and value is not None}
+    return "  ".join(f"{key}={value}" for key, value in shown.items())
 
 
 def show_commits(console: Console, commits: Sequence[Mapping[str, Any]]) -> None:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from streaming.text.bags import (
     BAGS_FULL,
-    DONE,
     DOCUMENT,
+    DONE,
     DROPPED,
     FULL,
     MOST_RECORDS,
@@ -28,15 +28,15 @@ from streaming.text.bags import (
 )
 from streaming.text.blocks import FOLD, U, head, load
 from streaming.text.jit import compiled, inlined
-from streaming.text.scan import GROUPS, OTHER, PIECE, SPECIAL, WHITE, Piece, carry_over, scan, window
+from streaming.text.scan import OTHER, PIECE, SPECIAL, WHITE, Piece, carry_over, scan, window
 from streaming.text.vocabulary import Tables
 
 APOSTROPHE, QUOTE, HYPHEN = U(0x27), U(0x22), U(0x2D)
 
 
-def ascii_kinds() -> NDArray[np.uint8]:
-    """[256]: white space; SPECIAL: apostrophe, quotation mark, hyphen; OTHER: what makes a token invalid; 0: letters."""
-    kinds = np.full(256, OTHER, np.uint8)
+def ascii_kinds() -> NDArray[np.uint64]:
+    """[256]: WHITE; SPECIAL: apostrophe, quotation mark, hyphen; OTHER: what makes a token invalid; 0: letters."""
+    kinds = np.full(256, OTHER, np.uint64)
     for byte in range(256):
         if bytes([byte]).isspace():
             kinds[byte] = WHITE
@@ -72,7 +72,7 @@ def bag_ascii(
     data: NDArray[np.uint8],
     starts: NDArray[np.int64],
     ends: NDArray[np.int64],
-    kinds: NDArray[np.uint8],
+    kinds: NDArray[np.uint64],
     tables: Tables,
     records: Records,
     piece: Piece,
@@ -90,8 +90,6 @@ def bag_ascii(
         text, stop = U(starts[document]), U(ends[document])
         if out.offsets[document] + np.int64((stop - text) >> U(1)) + 2 > out.words.size:
             return BAGS_FULL
-        # Where sixteen bytes can be read from, wherever the token ends.
-        safe = U(data.size) - U(16) if data.size >= 16 else U(0)
         piece.chunks[0] = piece.chunks[1] = 0
         for base_ in range(U(0), stop - text, U(PIECE)):
             base = U(base_)
@@ -103,7 +101,7 @@ def bag_ascii(
             for chunk in range(piece.chunks[1]):
                 start, end = piece.begins[U(chunk)], piece.ends[U(chunk)]
                 length = end - start
-                if length <= U(16) and start >= base and text + start <= safe:
+                if length <= U(16) and start >= base and text + start + U(16) <= U(data.size):
                     other = window(piece.other, start - base, length)
                     special = window(piece.special, start - base, length)
                     if special == U(0) or other != U(0):

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streaming.text.blocks import FOLD, U, block, head, load
+from streaming.text.blocks import U, block, head
 from streaming.text.jit import inlined, shared
 from streaming.text.vocabulary import (
     HIGH32,
@@ -105,8 +105,15 @@ def record(records: Records, at: np.uint64, first: np.uint64, second: np.uint64,
 
 @shared
 def record_long(
-    data: NDArray[np.uint8], at: np.uint64, stop: np.uint64, fold: np.uint64, tables: Tables, records: Records,
-    out: Output, progress: NDArray[np.int64], rules: NDArray[np.int64],
+    data: NDArray[np.uint8],
+    at: np.uint64,
+    stop: np.uint64,
+    fold: np.uint64,
+    tables: Tables,
+    records: Records,
+    out: Output,
+    progress: NDArray[np.int64],
+    rules: NDArray[np.int64],
 ) -> None:
     """Write down a word of any length that is `data[at:stop]`, with the bits of `fold` set in each block."""
     length = stop - at

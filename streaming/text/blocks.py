@@ -11,7 +11,8 @@ from numba.extending import intrinsic
 
 from streaming.text.jit import inlined
 
-U = np.uint64
+U: Any = np.uint64
+"""Compiled code uses unsigned indices: a signed one could be negative, which has to be asked each time."""
 ONES = U(0x0101010101010101)
 FOLD = U(0x2020202020202020)
 """Added to a block of `A-Z a-z ' -` it gives lower case: bit 5 is set already in a-z, apostrophe and hyphen."""
@@ -20,7 +21,7 @@ ALL = U(0xFFFFFFFFFFFFFFFF)
 
 
 @intrinsic
-def load(typingctx: Any, array: Any, index: Any) -> Any:
+def _load(typingctx: Any, array: Any, index: Any) -> Any:
     """The eight bytes from `index` of a uint8 array; the caller has made sure that they exist."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -33,11 +34,15 @@ def load(typingctx: Any, array: Any, index: Any) -> Any:
 
 
 @intrinsic
-def _trailing_zeros(typingctx: Any, value: Any) -> Any:
+def _count_zeros(typingctx: Any, value: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
 
     return types.uint64(types.uint64), codegen
+
+
+load: Any = _load
+_trailing_zeros: Any = _count_zeros
 
 
 @inlined

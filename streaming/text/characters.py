@@ -45,7 +45,7 @@ def kind_of(character: str, profile: Profile) -> int:
         return SPOILER
     if category.startswith("N") or character == "_":
         return SPOILER if profile.mixed == "drop" else SEPARATOR
-    if category.startswith("L") and ord(character) < IDEOGRAPHS.start or ord(character) in IDEOGRAPHS:
+    if (category.startswith("L") and ord(character) < IDEOGRAPHS.start) or ord(character) in IDEOGRAPHS:
         return LETTER
     if category.startswith("M") and ord(character) < IDEOGRAPHS.start:
         return MARK

@@ -22,32 +22,35 @@ import tempfile
 from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import numba
 
 F = TypeVar("F", bound=Callable[..., object])
 
+# Without numba's reference counting: the kernels make no arrays, and counting for each look-up halved their speed.
+OPTIONS: Final[dict[str, Any]] = {"nogil": True, "_nrt": False}
+
 
 def shared(function: F) -> F:
     """A helper that several compiled functions call: compiled with them, but not put into each place."""
-    return numba.njit(nogil=True, _nrt=False)(function)
+    return cast(F, numba.njit(**OPTIONS)(function))
 
 
 def inlined(function: F) -> F:
     """A helper that becomes part of the compiled functions which call it."""
-    return numba.njit(nogil=True, _nrt=False, forceinline=True)(function)
+    return cast(F, numba.njit(forceinline=True, **OPTIONS)(function))
 
 
 def compiled(function: F) -> F:
     """Machine code for `function`, cached on disk. It runs without Python's global lock."""
     home = cache_home()
     if home is None:
-        return numba.njit(nogil=True, _nrt=False)(function)
-    code = function.__code__  # type: ignore[attr-defined]
+        return cast(F, numba.njit(**OPTIONS)(function))
+    code = function.__code__
     copy = home / Path(code.co_filename).name
-    function.__code__ = code.replace(co_filename=str(copy))  # type: ignore[attr-defined]
-    return numba.njit(nogil=True, _nrt=False, cache=True)(function)
+    function.__code__ = code.replace(co_filename=str(copy))
+    return cast(F, numba.njit(cache=True, **OPTIONS)(function))
 
 
 @contextlib.contextmanager

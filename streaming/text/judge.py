@@ -1,4 +1,4 @@
-"""One batch of records, after their WARC headers are read: language, valid words, reason, bag. Pure, and deterministic."""
+"""One batch of records, after their WARC headers are read: language, valid words, reason, bag. Deterministic."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def judge(
 ) -> Judgement:
     """Judge the records whose payloads are `data[starts[i]:ends[i]]`, by the bagger's profile.
 
-    `headers`: [n] values of `WARC-Identified-Content-Language`, None without one. A record with a start below 0 was judged
-    by the caller: it is skipped. A page in another language is not cut into words at all, so its token counts are 0.
+    `headers`: [n] values of `WARC-Identified-Content-Language`, None without one. A record with a start below 0 was
+    judged by the caller: it is skipped. A page in another language is not cut into words at all: its counts are 0.
     """
     profile = bagger.profile
     n = len(starts)
@@ -58,6 +58,6 @@ def judge(
             reasons[i] = NOT_LANGUAGE
             starts[i] = -1
     bags = bagger.bag(data, starts, ends)
-    for i in np.flatnonzero((starts >= 0) & ~bags.kept):
+    for i in np.flatnonzero((starts >= 0) & ~bags.kept).tolist():
         reasons[i] = TOO_FEW_WORDS
     return Judgement(reasons, languages, methods, bags)

@@ -131,7 +131,7 @@ class Bagger:
             self._alphabet = self._alphabet._replace(word=np.empty(2 * longest + 16, np.uint8))
 
     def take_counts(self) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]:
-        """Ids (uint32), term frequencies (int64), document frequencies (int64) over all kept documents since last taken.
+        """Ids (uint32), term and document frequencies (int64) over all documents kept since they were taken last.
 
         Only words with a count, by ascending id; the counts are zero afterwards.
         """

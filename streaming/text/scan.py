@@ -1,8 +1,8 @@
 """Where chunks (what lies between white space) begin and end, 64 bytes at a time.
 
-A table says what each of the 256 bytes is; what 64 bytes are becomes bit sets of 64 bits. A chunk begins where a byte is
-not white and the one before it is, so beginnings are a bit set too, and so are ends. What a chunk holds is answered by
-a few bits, without looking at its bytes again.
+A table says what each of the 256 bytes is; what 64 bytes are becomes bit sets of 64 bits. A chunk begins where a byte
+is not white and the one before it is, so beginnings are a bit set too, and so are ends. What a chunk holds is answered
+by a few bits, without looking at its bytes again.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streaming.text.blocks import ALL, ONES, U, bits, block, zeros
+from streaming.text.blocks import ALL, U, zeros
 from streaming.text.jit import inlined
 
 GROUPS: Final = 16
 PIECE: Final = 64 * GROUPS
 """Bytes of text that are looked at in one go."""
 
-WHITE, SPECIAL, OTHER, SPOILER = 1, 2, 4, 8
-"""What a byte is. The meaning of all but WHITE is up to the kernel."""
+WHITE, SPECIAL, OTHER, SPOILER = 1, 1 << 8, 1 << 16, 1 << 24
+"""What a byte is; what all but WHITE mean is up to the kernel. So far apart that the flags of eight bytes fit."""
 
 
 class Piece(NamedTuple):
@@ -38,39 +38,47 @@ def new_piece() -> Piece:
     """Room for one piece."""
     most = PIECE // 2 + 2
     sets = np.zeros(GROUPS + 1, np.uint64)
-    return Piece(np.empty(most, np.uint64), np.empty(most, np.uint64), sets, sets.copy(), sets.copy(), np.zeros(2, np.int64))
+    return Piece(
+        np.empty(most, np.uint64), np.empty(most, np.uint64), sets, sets.copy(), sets.copy(), np.zeros(2, np.int64)
+    )
 
 
 @inlined
 def scan(
-    data: NDArray[np.uint8], text: np.uint64, stop: np.uint64, base: np.uint64, kinds: NDArray[np.uint8], piece: Piece
+    data: NDArray[np.uint8], text: np.uint64, stop: np.uint64, base: np.uint64, kinds: NDArray[np.uint64], piece: Piece
 ) -> None:
     """Look at the piece at `base` of `data[text:stop]`. A chunk that began before `base` is `begins[0]` already."""
     begins, ends, special, other, spoiler, chunks = piece
     begun, ended = U(chunks[0]), U(chunks[1])
     inside = begun
     at = text + base
-    for group in range(GROUPS):
+    for group_ in range(GROUPS):
+        group = U(group_)
         if at >= stop:
             special[group] = other[group] = spoiler[group] = U(0)
             continue
         white = specials = others = spoilers = U(0)
         for part in range(8):
-            word = block(data, at, stop)
-            kind = U(0)
-            for byte in range(8):
-                kind |= U(kinds[(word >> U(8 * byte)) & U(0xFF)]) << U(8 * byte)
-            white |= bits(kind & ONES) << U(8 * part)
-            specials |= bits((kind >> U(1)) & ONES) << U(8 * part)
-            others |= bits((kind >> U(2)) & ONES) << U(8 * part)
-            spoilers |= bits((kind >> U(3)) & ONES) << U(8 * part)
+            flags = U(0)
+            if at + U(8) <= stop:
+                for byte in range(8):
+                    flags |= kinds[data[at + U(byte)]] << U(byte)
+            else:
+                for byte in range(8):
+                    kind = kinds[data[at + U(byte)]] if at + U(byte) < stop else U(WHITE)
+                    flags |= kind << U(byte)
+            shift = U(8 * part)
+            white |= (flags & U(0xFF)) << shift
+            specials |= ((flags >> U(8)) & U(0xFF)) << shift
+            others |= ((flags >> U(16)) & U(0xFF)) << shift
+            spoilers |= ((flags >> U(24)) & U(0xFF)) << shift
             at += U(8)
         special[group] = specials
         other[group] = others
         spoiler[group] = spoilers
         changes = ~white ^ ((~white << U(1)) | inside)
         inside = ~white >> U(63)
-        position = base + U(64 * group)
+        position = base + (group << U(6))
         beginning = changes & ~white
         while beginning != U(0):
             begins[begun] = position + zeros(beginning)

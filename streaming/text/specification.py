@@ -7,23 +7,13 @@ from __future__ import annotations
 
 import functools
 import re
+import string
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 from conf.profiles import Profile
-from streaming.text.characters import (
-    BROKEN,
-    INVISIBLE,
-    JOINER,
-    LETTER,
-    MARK,
-    SPOILER,
-    SPOILING_JOINER,
-    WHITE,
-    kind_of,
-    written,
-)
+from streaming.text.characters import BROKEN, kind_of, written
 
 # Why a token is not valid.
 NOT_ONLY_LETTERS: Final = "not only letters"
@@ -38,7 +28,7 @@ UNKNOWN: Final = "not in the dictionary"
 Token = tuple[bytes, str | None]
 """A token and why it is not valid: (word in lower case, None), or (what stands there, cause)."""
 
-_ASCII_LETTERS: Final = bytes(range(ord("A"), ord("Z") + 1)) + bytes(range(ord("a"), ord("z") + 1))
+_VALID_BYTES: Final = (string.ascii_letters + "'-").encode()
 
 
 @dataclass
@@ -58,13 +48,13 @@ class SpecBag:
 def bag(payload: bytes, profile: Profile) -> SpecBag:
     """The bag of words of a payload."""
     result = SpecBag()
-    counts = result.counts
+    counts, stop_words = result.counts, profile.stop_words
     for token, cause in tokens(payload, profile):
         if cause is not None:
             result.dropped_tokens += 1
             continue
         result.valid_tokens += 1
-        if token not in profile.stop_words:
+        if token not in stop_words:
             counts[token] = counts.get(token, 0) + 1
     result.kept = result.valid_tokens >= profile.min_valid_tokens
     if not result.kept:
@@ -95,81 +85,81 @@ def _dictionary(profile: Profile) -> frozenset[bytes]:
 def _ascii_tokens(payload: bytes) -> Iterator[Token]:
     for chunk in payload.split():  # bytes: at the six ASCII white-space characters
         word = chunk.strip(b"-'\"")
-        if word and not word.translate(None, _ASCII_LETTERS + b"'-"):
+        if word and not word.translate(None, _VALID_BYTES):
             yield word.lower(), None
         else:
             yield chunk, NOT_ONLY_LETTERS
 
 
 def _unicode_tokens(payload: bytes, profile: Profile) -> Iterator[Token]:
-    kinds = Kinds.of(profile)
     text = payload.decode("utf-8", errors="replace")
-    white = {ord(character): " " for character in set(text) if kinds[character] == WHITE}
-    for chunk in text.translate(white).split():
-        if profile.addresses == "drop" and _ADDRESS.search(chunk):
-            if any(kinds[character] in (LETTER, SPOILER) for character in chunk):
-                yield chunk.encode(), ADDRESS
-            continue
-        for run in _runs(chunk, kinds):
-            yield _word(run, kinds, profile)
+    kinds = text.translate(_Kinds.of(profile))  # a letter of KINDS for each character
+    writing = _Written.of(profile)
+    for chunk in _CHUNK.finditer(kinds):
+        yield from _chunk_tokens(text[chunk.start() : chunk.end()], chunk[0], profile, writing)
 
 
+_CHUNK: Final = re.compile("[^W]+")
 _ADDRESS: Final = re.compile(r"@|//|(?<![A-Za-z\x80-\U0010ffff])[Ww]{3}\.")
+_RUN: Final = re.compile("[LS](?:[LSM]|[JD](?=[LS]))*")
+"""Letters and spoilers, with marks behind them and single joiners between them."""
 
 
-class Kinds(dict[str, int]):
-    """What each character is, asked for once."""
-
-    def __init__(self, profile: Profile) -> None:
-        super().__init__()
-        self.profile = profile
-
-    @staticmethod
-    @functools.lru_cache(maxsize=4)
-    def of(profile: Profile) -> Kinds:
-        """The one for a profile."""
-        return Kinds(profile)
-
-    def __missing__(self, character: str) -> int:
-        kind = self[character] = kind_of(character, self.profile)
-        return kind
+def _chunk_tokens(chunk: str, kinds: str, profile: Profile, writing: _Written) -> Iterator[Token]:
+    if profile.addresses == "drop" and _ADDRESS.search(chunk):
+        if "L" in kinds or "S" in kinds:
+            yield chunk.encode(), ADDRESS
+        return
+    if "I" in kinds:
+        chunk = "".join(character for character, kind in zip(chunk, kinds, strict=True) if kind != "I")
+        kinds = kinds.replace("I", "")
+    for run in _RUN.finditer(kinds):
+        yield _word(chunk[run.start() : run.end()], run[0], profile, writing)
 
 
-def _runs(chunk: str, kinds: Kinds) -> Iterator[str]:
-    """The runs of letters and spoilers in a chunk, with the joiners inside them."""
-    run = joiner = ""
-    for character in chunk:
-        kind = kinds[character]
-        if kind == INVISIBLE:
-            continue
-        if kind in (LETTER, SPOILER) or (kind == MARK and run and not joiner):
-            run += joiner + character
-            joiner = ""
-        elif kind in (JOINER, SPOILING_JOINER) and run and not joiner:
-            joiner = character
-        else:
-            if run:
-                yield run
-            run = joiner = ""
-    if run:
-        yield run
-
-
-def _word(run: str, kinds: Kinds, profile: Profile) -> Token:
+def _word(run: str, kinds: str, profile: Profile, writing: _Written) -> Token:
     """The word that a run is, or why it is none."""
-    found = [kinds[character] for character in run]
-    if SPOILER in found:
-        cause = BROKEN_TEXT if BROKEN in run else MIXED if LETTER in found else NUMBER
-        return run.encode(), cause
-    if SPOILING_JOINER in found:
+    if "S" in kinds:
+        return run.encode(), BROKEN_TEXT if BROKEN in run else MIXED if "L" in kinds else NUMBER
+    if "D" in kinds:
         return run.encode(), INNER_DOT
-    word = "".join(written(character, profile) for character in run).encode()
+    word = run.translate(writing).encode()
     if word in profile.stop_words:
         return word, None
-    letters = found.count(LETTER)
+    letters = kinds.count("L")
     if profile.possessives == "strip" and word.endswith(b"'s"):
         word = word[:-2]
         letters -= 1
     if letters < profile.min_letters and word not in profile.stop_words:
         return word, TOO_SHORT
     return word, None
+
+
+KINDS: Final = " WLMSJDI"
+"""Separator, white, letter, mark, spoiler, joiner, spoiling joiner (a dot), invisible: by the numbers of `kind_of`."""
+
+
+class _Kinds(dict[int, str]):
+    """`kind_of` as a table for `str.translate`, filled on demand."""
+
+    def __init__(self, profile: Profile) -> None:
+        super().__init__()
+        self.profile = profile
+
+    @classmethod
+    @functools.lru_cache(maxsize=8)
+    def of(cls, profile: Profile) -> Self:
+        """The one for a profile."""
+        return cls(profile)
+
+    def __missing__(self, point: int) -> str:
+        self[point] = kind = KINDS[kind_of(chr(point), self.profile)]
+        return kind
+
+
+class _Written(_Kinds):
+    """`written`, in the same way."""
+
+    def __missing__(self, point: int) -> str:
+        self[point] = character = written(chr(point), self.profile)
+        return character

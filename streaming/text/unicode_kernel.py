@@ -1,4 +1,4 @@
-"""Bags of words by the `unicode` tokenizer: words of any script between white space and punctuation (docs/text-rules.md).
+"""Bags of words by the `unicode` tokenizer: words of any script between punctuation (docs/text-rules.md).
 
 Chunks of plain ASCII letters and punctuation take the short way: a few bits of `scan` say where their words are. All
 others (an apostrophe, a digit, a sign of an address, anything beyond ASCII) are read character by character.
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from conf.profiles import Profile
 from streaming.text import characters
+from streaming.text import scan as scan_
 from streaming.text.bags import (
     BAGS_FULL,
     DOCUMENT,
@@ -46,7 +47,6 @@ from streaming.text.characters import (
     SPOILING_JOINER,
 )
 from streaming.text.jit import compiled, inlined, shared
-from streaming.text import scan as scan_
 from streaming.text.scan import OTHER, PIECE, SPECIAL, WHITE, Piece, carry_over, scan, window
 from streaming.text.vocabulary import MISSING, Tables, find, mixed
 
@@ -64,9 +64,9 @@ class Alphabet(NamedTuple):
     word: NDArray[np.uint8]
 
 
-def unicode_kinds(profile: Profile) -> NDArray[np.uint8]:
-    """[256]: white space; SPECIAL: read by character; OTHER: plain punctuation; SPOILER: digits, underscore; 0: letters."""
-    kinds = np.full(256, SPECIAL, np.uint8)
+def unicode_kinds(profile: Profile) -> NDArray[np.uint64]:
+    """[256]: WHITE; SPECIAL: read by character; OTHER: plain punctuation; SPOILER: digits, underscore; 0: letters."""
+    kinds = np.full(256, SPECIAL, np.uint64)
     for byte in range(128):
         kind = characters.kind_of(chr(byte), profile)
         if kind == characters.WHITE:
@@ -86,7 +86,7 @@ def unicode_kinds(profile: Profile) -> NDArray[np.uint8]:
 def _character(data: NDArray[np.uint8], at: np.uint64, stop: np.uint64) -> tuple[np.uint64, np.uint64]:
     """Code point and size in bytes of the character at `at`. What is no UTF-8 is U+FFFD, byte by byte.
 
-    Python's decoder may give one U+FFFD for several such bytes; as U+FFFD only spoils its run, that makes no difference.
+    Python's decoder may give one U+FFFD for several such bytes. As it only spoils its run, that makes no difference.
     """
     lead = U(data[at])
     if lead < U(0x80):
@@ -121,6 +121,14 @@ def _kind(alphabet: Alphabet, point: np.uint64) -> np.uint64:
     if point < IDEOGRAPHS_FROM:
         return U(alphabet.kinds[point])
     return U(LETTER) if point < IDEOGRAPHS_TO else U(SEPARATOR)
+
+
+@inlined
+def _is_sign(data: NDArray[np.uint8], at: np.uint64, stop: np.uint64, alphabet: Alphabet) -> bool:
+    """Whether a chunk is one character that is no part of words. Half of what is not plain is a bullet."""
+    point, size = _character(data, at, stop)
+    kind = _kind(alphabet, point)
+    return at + size == stop and kind != U(LETTER) and kind != U(SPOILER)
 
 
 @inlined
@@ -203,7 +211,7 @@ def _is_stop_word(
 @inlined
 def _note(
     length: np.uint64,
-    letters: np.int64,
+    letters: int,
     alphabet: Alphabet,
     tables: Tables,
     records: Records,
@@ -278,7 +286,7 @@ def _read(
                     length += U(1)
                     spoiled = spoiled or spoiling
                     joiner = U(0)
-                letters += np.int64(kind == U(LETTER))
+                letters += 1 if kind == U(LETTER) else 0
                 spoiled = spoiled or kind == U(SPOILER)
                 length = _write(word, length, U(alphabet.written[point]) if point < IDEOGRAPHS_FROM else point)
             elif kind == U(INVISIBLE):
@@ -326,7 +334,7 @@ def bag_unicode(
     data: NDArray[np.uint8],
     starts: NDArray[np.int64],
     ends: NDArray[np.int64],
-    kinds: NDArray[np.uint8],
+    kinds: NDArray[np.uint64],
     alphabet: Alphabet,
     tables: Tables,
     records: Records,
@@ -348,7 +356,6 @@ def bag_unicode(
         text, stop = U(starts[document]), U(ends[document])
         if out.offsets[document] + np.int64((stop - text) >> U(1)) + 2 > out.words.size:
             return BAGS_FULL
-        safe = U(data.size) - U(16) if data.size >= 16 else U(0)
         piece.chunks[0] = piece.chunks[1] = 0
         for base_ in range(U(0), stop - text, U(PIECE)):
             base = U(base_)
@@ -359,7 +366,7 @@ def bag_unicode(
             for chunk in range(piece.chunks[1]):
                 start, end = piece.begins[U(chunk)], piece.ends[U(chunk)]
                 length = end - start
-                plain = length <= U(16) and start >= base and text + start <= safe
+                plain = length <= U(16) and start >= base and text + start + U(32) <= U(data.size)
                 plain = plain and window(piece.special, start - base, length) == U(0)
                 if plain:
                     before = n
@@ -379,7 +386,7 @@ def bag_unicode(
                             continue
                         at = text + start + skipped
                         first = head(load(data, at) | FOLD, letters)
-                        second = head(block(data, at + U(8), stop) | FOLD, max(letters, U(8)) - U(8))
+                        second = head(load(data, at + U(8)) | FOLD, max(letters, U(8)) - U(8))
                         record(records, n, first, second, letters)
                         n += U(1)
                         if letters < shortest or (first == WWW and not split_addresses):
@@ -389,6 +396,8 @@ def bag_unicode(
                         progress[DROPPED] += spoiled
                     else:
                         n = before
+                if not plain and length <= U(4) and _is_sign(data, text + start, text + end, alphabet):
+                    continue
                 if not plain:
                     progress[RECORDS] = np.int64(n)
                     _read(data, text + start, text + end, alphabet, tables, records, out, progress, rules)

@@ -1,7 +1,7 @@
 """The words that a worker knows: an open-addressing hash table, a word costs one look-up.
 
-A word's id is its place in the order in which this worker met it, so ids mean nothing outside it. A word's entry is four
-64-bit numbers, half a cache line:
+A word's id is its place in the order in which this worker met it, so ids mean nothing outside it. A word's entry is
+four 64-bit numbers, half a cache line:
 
     FIRST, SECOND  its first sixteen bytes as two blocks, zero-filled (words hold no NUL byte)
     PLACE          low 32 bits: its length in bytes; high 32 bits: where its further blocks are in the arena
@@ -14,7 +14,7 @@ told apart by length and bytes, so a collision costs time and never a count.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -31,8 +31,8 @@ TF_MASK = U((1 << TF_BITS) - 1)
 ONE_DOCUMENT = U(1 << TF_BITS)
 _FACTOR = U(0x9E3779B97F4A7C15)
 
-MISSING: Final = -1
-NO_ROOM: Final = -2
+MISSING: Any = -1
+NO_ROOM: Any = -2
 WORDS, ARENA_USED = U(0), U(1)
 """Places in `Tables.used`: how many words there are, how many blocks of the arena they take."""
 
@@ -55,8 +55,15 @@ def mixed(hashed: np.uint64, word: np.uint64) -> np.uint64:
 
 
 @inlined
-def same(tables: Tables, entry: np.uint64, first: np.uint64, second: np.uint64, length: np.uint64,
-         key: NDArray[np.uint64], where: np.uint64) -> bool:
+def same(
+    tables: Tables,
+    entry: np.uint64,
+    first: np.uint64,
+    second: np.uint64,
+    length: np.uint64,
+    key: NDArray[np.uint64],
+    where: np.uint64,
+) -> bool:
     """Whether this is the entry of a word, by length and bytes."""
     entries, arena = tables.entries, tables.arena
     if (
@@ -74,8 +81,15 @@ def same(tables: Tables, entry: np.uint64, first: np.uint64, second: np.uint64, 
 
 
 @inlined
-def find(tables: Tables, first: np.uint64, second: np.uint64, length: np.uint64, hashed: np.uint64,
-         key: NDArray[np.uint64], where: np.uint64) -> np.int64:
+def find(
+    tables: Tables,
+    first: np.uint64,
+    second: np.uint64,
+    length: np.uint64,
+    hashed: np.uint64,
+    key: NDArray[np.uint64],
+    where: np.uint64,
+) -> np.int64:
     """Id of a word, or MISSING. A word longer than 16 bytes has all its blocks in `key` from `where` on."""
     slots = tables.slots
     mask = U(slots.size) - U(1)
@@ -92,8 +106,15 @@ def find(tables: Tables, first: np.uint64, second: np.uint64, length: np.uint64,
 
 
 @inlined
-def add(tables: Tables, first: np.uint64, second: np.uint64, length: np.uint64, hashed: np.uint64,
-        key: NDArray[np.uint64], where: np.uint64) -> np.int64:
+def add(
+    tables: Tables,
+    first: np.uint64,
+    second: np.uint64,
+    length: np.uint64,
+    hashed: np.uint64,
+    key: NDArray[np.uint64],
+    where: np.uint64,
+) -> np.int64:
     """Id of a word that `find` has missed, or NO_ROOM (nothing is changed then)."""
     slots, entries, counts, arena, used = tables
     entry = used[WORDS]

@@ -19,7 +19,9 @@ P21 = ("--profile", "p21")
 # Small micro-batches and chunks: every point is passed several times in one file.
 SMALL = ("--set", "stream.max_records=40", "--set", "redis.chunk_words=500", "--set", "documents.compact_every=2")
 
-DRIVER_POINTS = [
+# One kind each in every run of the tests; all of them in the soak.
+SOME_POINTS = ["before-delta-commit", "after-delta-commit", "redis-chunk:2"]
+ALL_POINTS = [
     "after-all-tasks",
     "before-delta-commit",
     "after-delta-commit",
@@ -28,6 +30,7 @@ DRIVER_POINTS = [
     "after-redis-commit",
     "during-compaction",
 ]
+slow = pytest.mark.slow
 
 
 @pytest.fixture
@@ -45,15 +48,17 @@ def digest(wetstream: Command) -> str:
     return str(result["digest"])
 
 
-def test_the_driver_killed_at_every_named_point(wetstream: Command, sample: Path, right: str) -> None:
+@pytest.mark.parametrize("points", [SOME_POINTS, pytest.param(ALL_POINTS, marks=slow)], ids=["some", "all"])
+def test_the_driver_killed_at_named_points(points: list[str], wetstream: Command, sample: Path, right: str) -> None:
     wetstream("ingest", sample)
-    for point in DRIVER_POINTS:
+    for point in points:
         done = wetstream("stream", "--once", *P21, *SMALL, code=None, WETSTREAM_CRASH_AT=point)
         assert done.returncode == -signal.SIGKILL, f"{point} was not reached: {done.stderr}"
     wetstream("stream", "--once", *P21, *SMALL)
     assert digest(wetstream) == right
 
 
+@slow
 def test_killed_while_healing_and_while_rebuilding(
     wetstream: Command, make_pipeline: Make, sample: Path, right: str
 ) -> None:
@@ -69,8 +74,15 @@ def test_killed_while_healing_and_while_rebuilding(
     assert digest(wetstream) == right
 
 
-@pytest.mark.parametrize("point", ["before-task-file", "after-task-file"])
-@pytest.mark.parametrize("master", ["local[2]", "local[2,4]"])
+@pytest.mark.parametrize(
+    ("point", "master"),
+    [
+        ("after-task-file", "local[2,4]"),
+        pytest.param("before-task-file", "local[2,4]", marks=slow),
+        pytest.param("before-task-file", "local[2]", marks=slow),
+        pytest.param("after-task-file", "local[2]", marks=slow),
+    ],
+)
 def test_a_python_worker_killed(
     point: str, master: str, wetstream: Command, sample: Path, right: str, tmp_path: Path
 ) -> None:
@@ -116,7 +128,7 @@ def test_a_stalled_driver_is_fenced_by_its_successor(wetstream: Command, sample:
 
 
 def test_ingest_and_stream_killed_at_random_times(wetstream: Command, make_pipeline: Make, tmp_path: Path) -> None:
-    check_random_kills(wetstream, make_pipeline, tmp_path, kills=2, records=600)
+    check_random_kills(wetstream, make_pipeline, tmp_path, kills=1, records=600)
 
 
 @pytest.mark.slow

@@ -1,35 +1,12 @@
-"""Profiles and baggers, made once: a bagger is kept for a worker's life, so tests share them too."""
+"""Profiles and baggers."""
 
 from __future__ import annotations
 
-import functools
-from dataclasses import replace
-
 import pytest
+from text_profiles import ENGLISH, P21, PROFILES, shared_bagger
 
-from conf.profiles import Profile, load_profile
+from conf.profiles import Profile
 from streaming.text.kernel import Bagger
-
-P21 = load_profile("p21")
-ENGLISH = load_profile("english")
-ANY_WORDS = replace(ENGLISH, name="any words", dictionary=None, min_valid_tokens=3)
-CONTRARY = replace(
-    ANY_WORDS,
-    name="contrary",
-    possessives="keep",
-    hyphens="keep",
-    mixed="split",
-    addresses="split",
-    inner_dots="split",
-    min_letters=3,
-    apostrophes="’",
-)
-PROFILES = {profile.name: profile for profile in (P21, ENGLISH, ANY_WORDS, CONTRARY)}
-
-
-@functools.cache
-def shared_bagger(name: str) -> Bagger:
-    return Bagger(PROFILES[name])
 
 
 @pytest.fixture(params=list(PROFILES))

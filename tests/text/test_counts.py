@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
+from text_pages import assert_same, packed
 
 from conf.profiles import Profile
 from streaming.text.kernel import Bagger
 from streaming.text.vocabulary import Vocabulary, mixed
-from tests.text.pages import assert_same, packed
 
 PAGES = [b"apple pear plum " * 5, b"apple apple " * 6, b"too few", b"pear " * 12]
 
@@ -61,7 +63,7 @@ def colliding_words() -> list[bytes]:
     masked = hashes & np.uint64(0xE0E0E0E0E0E0E0E0)
     order = np.argsort(masked)
     words = []
-    for one, other in zip(order, order[1:], strict=False):
+    for one, other in itertools.pairwise(order):
         if masked[one] != masked[other] or firsts[one] == firsts[other]:
             continue
         difference = (hashes[one] ^ hashes[other]).tobytes()
@@ -86,7 +88,16 @@ def test_words_with_the_same_hash_are_different_words(p21: Profile) -> None:
 
 def test_words_comes_back_as_it_was() -> None:
     vocabulary = Vocabulary()
-    words = [b"a", "ж".encode(), b"12345678", b"123456789", b"x" * 16, b"x" * 17, b"x" * 10_000, *(b"w%d" % n for n in range(50_000))]
+    words = [
+        b"a",
+        "ж".encode(),
+        b"12345678",
+        b"123456789",
+        b"x" * 16,
+        b"x" * 17,
+        b"x" * 10_000,
+        *(b"w%d" % n for n in range(50_000)),
+    ]
     vocabulary.add_all(words)
     vocabulary.add_all(words)
     assert len(vocabulary) == len(words)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from text_pages import real_pages
 
 from conf.profiles import Profile
 from streaming.text.explain import explain
 from streaming.text.specification import bag
-from tests.text.pages import real_pages
 
 PAGE = "The writer's café sold 20 mp3 players in 2019, see www.example.com or example.com; aanbieding recieve! " * 2
 
@@ -43,4 +43,6 @@ def test_agrees_on_real_pages(profile: str, request: pytest.FixtureRequest) -> N
         assert (found.reason is None) == wanted.kept
         if wanted.kept:
             assert {word.encode(): count for word, count in found.bag.items()} == wanted.counts
-        assert sum(here.count for here in found.left.values()) + found.length == found.valid_tokens + found.dropped_tokens
+        assert (
+            sum(here.count for here in found.left.values()) + found.length == found.valid_tokens + found.dropped_tokens
+        )

@@ -28,7 +28,12 @@ print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()), kernel._
 def start(path: Path, cache: str, **more: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(path), "WETSTREAM_NUMBA_CACHE": cache, **more}
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM], cwd="/", env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", PROGRAM],
+        cwd="/",
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from text_pages import ENGLISH_TEXT, GERMAN_TEXT, packed, rows, specified
+from text_profiles import shared_bagger
 
 from streaming.text.judge import judge
 from streaming.text.kernel import Bagger
 from streaming.text.reasons import ALL, NOT_LANGUAGE, TOO_FEW_WORDS
-from tests.text.conftest import shared_bagger
-from tests.text.pages import packed, rows, specified
-from tests.text.test_language import ENGLISH_TEXT, GERMAN_TEXT
 
 
 @pytest.fixture
@@ -20,7 +19,15 @@ def english_bagger() -> Bagger:
 
 
 def test_reasons_languages_and_bags(english_bagger: Bagger) -> None:
-    pages = [ENGLISH_TEXT, GERMAN_TEXT, b"Only a few words here, they say.", ENGLISH_TEXT, b"", ENGLISH_TEXT, GERMAN_TEXT]
+    pages = [
+        ENGLISH_TEXT,
+        GERMAN_TEXT,
+        b"Only a few words here, they say.",
+        ENGLISH_TEXT,
+        b"",
+        ENGLISH_TEXT,
+        GERMAN_TEXT,
+    ]
     headers = ["eng", "deu,eng", "eng", None, None, "spa", "eng"]
     data, starts, ends = packed(pages)
     found = judge(english_bagger, data, starts, ends, headers)

@@ -7,27 +7,40 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from text_pages import assert_same, packed, rows, specified
+from text_profiles import shared_bagger
 
 from conf.profiles import Profile
 from streaming.text.kernel import Bagger
-from tests.text.pages import assert_same, packed, rows, specified
 
 SETTINGS = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
+ASCII = r"""
+the The word words don't It's writer's who's e-mail rock'n'roll dogs' a I s abcdefgh abcdefghabcdefgh
+internationalization antidisestablishmentarianism's ' " - -- '-" ` . , ... / // @ www. WWW. ww w _
+1 2nd mp3 1999 3.5 U.S. e.g. example.com http://a.bc/d me@example.com
+"""
+BEYOND = """
+’ ‘ “ ” ´ ʼ ＇ – — … • « » café CAFÉ naïve ÄÖÜ ß ẞ İ ı Ǆ Ⱥ Ж жж ΣΑΣ K ﬁ שלום हिन्दी ไทย 漢字 かな 😀 𝐀 𐐀 𠀀 ² ½ ٣ Ⅷ
+"""
+UNSEEN = (
+    "\u00a0\u0085\u1680\u2003\u200b\u2028\u202f\u205f\u3000\u00ad\u200c\u200d\u2060\ufeff\u0301\ufe0f\u2010\u2011\ufffd"
+)
 PIECES = [
-    *(b" ", b" ", b" ", b"\n", b"\t", b"\r\n", b"\x0b", b"\x0c", b"\0", b"\x1f", b"\x7f"),
-    *(b"the", b"The", b"word", b"words", b"don't", b"It's", b"writer's", b"who's", b"e-mail", b"rock'n'roll", b"dogs'"),
-    *(b"internationalization", b"antidisestablishmentarianism's", b"a", b"I", b"s", b"abcdefgh", b"abcdefghabcdefgh"),
-    *(b"'", b'"', b"-", b"--", b"'-\"", b"`", b".", b",", b"...", b"/", b"//", b"@", b"www.", b"WWW.", b"ww", b"w", b"_"),
-    *(b"1", b"2nd", b"mp3", b"1999", b"3.5", b"U.S.", b"e.g.", b"example.com", b"http://a.bc/d", b"me@example.com"),
+    *(bytes([byte]) for byte in b"   \n\t\r\x0b\x0c\0\x1f\x7f"),
+    *(text.encode() for text in (*ASCII.split(), *BEYOND.split(), *UNSEEN)),
     *(
-        text.encode()
-        for text in "’ ‘ “ ” ´ ʼ ＇ – — … • « » café CAFÉ naïve ÄÖÜ ß ẞ İ ı Ǆ Ⱥ Ж жж ΣΑΣ K ﬁ שלום हिन्दी ไทย 漢字 かな 😀 𝐀 𐐀 𠀀".split()
+        b"\xff",
+        b"\xc2",
+        b"\xe2\x80",
+        b"\xe2",
+        b"\xa0",
+        b"\xed\xa0\x80",
+        b"\xf4\x90\x80\x80",
+        b"\xc0\x80",
+        b"\xf0\x9f\x98",
     ),
-    *(text.encode() for text in "\u00a0 \u0085 \u1680 \u2003 \u200b \u2028 \u202f \u205f \u3000".split(" ")),
-    *(text.encode() for text in "\u00ad \u200c \u200d \u2060 \ufeff \u0301 \ufe0f \u2010 \u2011 ² ½ ٣ Ⅷ \ufffd".split(" ")),
-    *(b"\xff", b"\xc2", b"\xe2\x80", b"\xe2", b"\xa0", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\x80", b"\xf0\x9f\x98"),
 ]
 
 mixes = st.lists(st.sampled_from(PIECES), max_size=60).map(b"".join)
@@ -50,7 +63,16 @@ def test_equals_the_specification_on_any_text(bagger: Bagger, text: str) -> None
 
 def test_every_character(bagger: Bagger) -> None:
     """Each alone, after, before and between letters: also what is white space, what is lower case, what is no UTF-8."""
-    points = [*range(0x2100), *range(0x3000, 0x3100), *range(0x2100, 0x110000, 37), 0xFB01, 0xFEFF, 0xFFFD, 0x1D400, 0x20000]
+    points = [
+        *range(0x2100),
+        *range(0x3000, 0x3100),
+        *range(0x2100, 0x110000, 37),
+        0xFB01,
+        0xFEFF,
+        0xFFFD,
+        0x1D400,
+        0x20000,
+    ]
     for first in range(0, len(points), 1 << 14):
         characters = [chr(point).encode("utf-8", errors="surrogatepass") for point in points[first : first + (1 << 14)]]
         pages = [b"%s a%s %sa a%sb " % (c, c, c, c) for c in characters]
@@ -97,8 +119,6 @@ def test_many_different_long_words(p21: Profile, english: Profile) -> None:
 
 
 def test_empty_and_skipped() -> None:
-    from tests.text.conftest import shared_bagger
-
     bagger = shared_bagger("p21")
     pages = [b"", b"word " * 12, b"  ", b"other " * 12]
     data, starts, ends = packed(pages)

@@ -19,6 +19,12 @@ ROOT = Path(__file__).resolve().parents[2]
 SHARED_DATA = Path(os.environ.get("WETSTREAM_SHARED_DATA") or ROOT.parent / "shared" / "data")
 
 
+ENGLISH_TEXT = b"The committee said on Thursday that it would publish the results of the second inquiry next week. "
+GERMAN_TEXT = (
+    "Der Ausschuss teilte am Donnerstag mit, dass er die Ergebnisse nächste Woche veröffentlichen werde. ".encode()
+)
+
+
 def real_pages(name: str) -> list[bytes]:
     """Payloads of the conversion records of a file in the shared data; the test is skipped where there is none."""
     path = SHARED_DATA / name
@@ -40,7 +46,9 @@ def _payloads(content: bytes):  # type: ignore[no-untyped-def]
         at = end + 4 + length + 4
 
 
-def packed(payloads: Sequence[bytes], gap: bytes = b"") -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+def packed(
+    payloads: Sequence[bytes], gap: bytes = b""
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
     """The payloads in one buffer, and where they are."""
     ends = np.cumsum([len(gap) + len(payload) for payload in payloads], dtype=np.int64)
     starts = ends - np.array([len(payload) for payload in payloads], np.int64)

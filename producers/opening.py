@@ -1,0 +1,35 @@
+"""Opens a source wherever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from conf.settings import ProducerSettings
+from producers.files import LocalFile, SourceFile, SourceReadError
+from producers.patience import NoRangesError
+from producers.source import is_url, public_url
+from producers.stores import StoreError
+
+
+def open_location(
+    location: str, settings: ProducerSettings, *, on_note: Callable[[str], None] = lambda text: None
+) -> SourceFile:
+    """Open a path or a URL for reading. Raises OSError, its text without the location.
+
+    `on_note` gets a sentence for people when a server keeps us waiting, or gives no ranges.
+    """
+    if not is_url(location):
+        return LocalFile(location)
+    from producers.remote import RangeFile, StreamFile
+
+    try:
+        try:
+            return RangeFile(location, settings, on_note)
+        except NoRangesError:
+            on_note(
+                f"{public_url(location)}: the server gives no byte ranges: the file is read from its front, also to "
+                "resume, and recognised by its size and beginning only"
+            )
+            return StreamFile(location, settings, on_note)
+    except StoreError as error:
+        raise SourceReadError(str(error)) from error

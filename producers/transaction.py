@@ -1,0 +1,107 @@
+"""Records and the progress marker behind them, committed together: both are seen or neither is."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, replace
+from typing import Any
+
+from kafka import KafkaProducer
+
+from conf.crash_points import crash_point
+from producers.items import Record, Stub
+from producers.members import Place
+from producers.message import message_key, message_value, partition_of, stub_value
+from producers.progress import DAMAGED, Marker
+from producers.topics import Topic
+
+
+class Transaction:
+    """The transactions of one source, one after the other.
+
+    Bounds what is in flight: all that was sent is at the broker when `commit` returns, so a producer never holds more
+    than the records of one transaction, however long the broker takes. `marker` is of the last commit.
+    """
+
+    def __init__(self, producer: KafkaProducer, records: Topic, progress: Topic, marker: Marker) -> None:
+        self._producer = producer
+        self._records = records
+        self._progress = progress
+        self.marker = marker
+        self._begin()
+
+    def _begin(self) -> None:
+        # Opens nothing at the broker yet: that is done by the first message.
+        self._producer.begin_transaction()
+        self.began = time.time()
+        self.bytes = self.count = self._stubs = self.damaged = 0
+        self._place = self.marker.place
+
+    def add(self, item: Record | Stub) -> None:
+        """Send a record or a stub."""
+        value = message_value(item)
+        if not self.count:
+            self.began = time.time()
+        self._put(message_key(self.marker.source, item.place), value)
+        self.bytes += len(value)
+        self.count += 1
+        self._place = item.next
+        if isinstance(item, Stub):
+            self._stubs += 1
+            self.damaged += item.reason == DAMAGED
+
+    def is_full(self, limit_bytes: int, limit_ms: int) -> bool:
+        """Whether it is time to commit."""
+        return self.bytes >= limit_bytes or (time.time() - self.began) * 1000 >= limit_ms
+
+    def claim(self) -> None:
+        """Commit the marker alone: whoever is fenced by this producer finds there who took over.
+
+        The stub of a record that was cut is taken back here, now that its source has grown.
+        """
+        if self.marker.cut is not None:
+            fields = dict(self.marker.cut)
+            place = Place(*fields["place"])
+            header = fields["header"].encode("latin-1")
+            stub = Stub(place, place, fields["length"], fields["reason"], fields["detail"], header)
+            self._put(message_key(self.marker.source, place), stub_value(stub, records=-1))
+            self.marker = replace(
+                self.marker,
+                cut=None,
+                records=self.marker.records - 1,
+                stubs=self.marker.stubs - 1,
+                raw_bytes=self.marker.raw_bytes - len(stub_value(stub)),
+            )
+        self.commit()
+
+    def commit(self, **changes: Any) -> tuple[int, int]:
+        """Commit, with changed fields of the marker, and begin the next; returns the records and bytes of this one."""
+        marker = self.marker.at(
+            self._place,
+            records=self.marker.records + self.count,
+            stubs=self.marker.stubs + self._stubs,
+            damaged=self.marker.damaged + self.damaged,
+            raw_bytes=self.marker.raw_bytes + self.bytes,
+            **changes,
+        )
+        crash_point("producer-in-transaction")
+        self._producer.send(
+            self._progress.name,
+            key=marker.source.encode(),
+            value=marker.to_json(),
+            partition=partition_of(marker.source, self._progress.partitions),
+        )
+        self._producer.commit_transaction()
+        crash_point("producer-between-transactions")
+        committed = self.count, self.bytes
+        self.marker = marker
+        self._begin()
+        return committed
+
+    def _put(self, key: bytes, value: bytes) -> None:
+        self._producer.send(self._records.name, key=key, value=value, partition=self.marker.partition)
+
+
+def cut_fields(stub: Stub) -> dict[str, Any]:
+    """A stub as the marker keeps it."""
+    return {**asdict(stub), "header": stub.header.decode("latin-1")}

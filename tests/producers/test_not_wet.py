@@ -1,0 +1,51 @@
+"""What is no WET file is refused with a sentence that says what it is and what helps."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+from wet_forms import put, wet_file
+
+from producers.recognise import NotWetError
+from producers.records import read_records
+
+WAT = b"WARC/1.0\r\nWARC-Type: metadata\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}\r\n\r\n"
+WARC = b"WARC/1.0\r\nWARC-Type: response\r\nContent-Type: application/http\r\nContent-Length: 2\r\n\r\nHT\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "is empty (0 bytes): fetch it again"),
+        (b"just a text\nof two lines\n", "is not a WARC file"),
+        (b"<!DOCTYPE html><html><body>503 Slow Down</body></html>", "is an HTML page"),
+        (gzip.compress(b"<html>access denied</html>"), "is an HTML page"),
+        (gzip.compress(b"some other text"), "begins with 'WARC/', this one with b'some other text'"),
+        (gzip.compress(WAT), "a WAT file (metadata records in JSON), not a WET file"),
+        (gzip.compress(WARC), "a WARC file of raw HTTP responses, not a WET file"),
+        (WARC, "a WARC file of raw HTTP responses"),
+        (gzip.compress(b""), "is not a WARC file"),
+        (gzip.compress(b"WARC/1.0 and more" * 100)[:9], "before its first record (byte offset 0): fetch it again"),
+        (b"\x1f\x8b\x08\x00" + b"\xff" * 500, "its first gzip member cannot be read"),
+        (b"\x28\xb5\x2f\xfd" + b"\xff" * 500, "its first zstd member cannot be read"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20, "is not a WARC file"),
+    ],
+)
+def test_other_files_are_refused_with_what_they_look_like(data: bytes, said: str, tmp_path: Path) -> None:
+    path = put(tmp_path, "it.warc.wet.gz", data)
+    with pytest.raises(NotWetError) as refused:
+        list(read_records(path))
+    assert said in str(refused.value)
+    assert str(path) in str(refused.value)
+
+
+def test_a_wet_file_whose_first_bytes_are_damaged_is_still_one(tmp_path: Path) -> None:
+    for form in ("gzip", "zstd", "plain"):
+        file = wet_file(form)
+        for at in (0, 1, 3, 12):
+            data = bytearray(file.data)
+            data[at] ^= 0x55
+            items = list(read_records(put(tmp_path, "it", bytes(data))))
+            assert [item.raw for item in items if hasattr(item, "raw")][-len(file.records) + 1 :] == file.records[1:]

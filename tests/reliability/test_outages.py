@@ -1,0 +1,198 @@
+"""Servers that go away, stall or refuse: the stream waits, says so and goes on, or ends after the set time."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from harness import Command, Pipeline
+from redis import Redis
+
+from producers.sample.writer import write_sample
+from wetstream.servers import embedded
+from wetstream.servers.state import read_record
+
+P21 = ("--profile", "p21")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """A state directory with servers of the test's own, for tests that hurt them."""
+    embedded.up(tmp_path / "own", log=lambda line: None, heap_mb=256)
+    try:
+        yield tmp_path / "own"
+    finally:
+        for name in ("kafka", "redis"):
+            record = read_record(tmp_path / "own", name)
+            if record is not None and psutil.pid_exists(record.pid):
+                os.kill(record.pid, signal.SIGCONT)
+        embedded.down(tmp_path / "own", log=lambda line: None)
+
+
+@pytest.fixture
+def own(home: Path, wetstream: Command) -> Command:
+    """The command on these servers."""
+    kept = {
+        k: v
+        for k, v in wetstream.environment.items()
+        if k not in ("WETSTREAM_KAFKA_BOOTSTRAP_SERVERS", "WETSTREAM_REDIS_URL")
+    }
+    return Command(kept | {"WETSTREAM_HOME": str(home)})
+
+
+def pid_of(home: Path, name: str) -> int:
+    record = read_record(home, name)
+    assert record is not None
+    return record.pid
+
+
+def wait_for(condition: Callable[[], Any], running: subprocess.Popen[str], what: str) -> None:
+    deadline = time.monotonic() + 150
+    while not condition():
+        assert running.poll() is None, f"ended before {what}"
+        assert time.monotonic() < deadline, what
+        time.sleep(0.2)
+
+
+def records(own: Command) -> int:
+    done = own("stats", "--json", code=None)
+    return 0 if done.returncode else int(json.loads(done.stdout)["records"])
+
+
+def position(client: Redis, pipeline: str) -> Any:
+    """How far Redis has counted."""
+    prefix: Any = client.get(f"ws:{{{pipeline}}}:live")
+    return client.get(prefix.decode() + "position")
+
+
+def stop(running: subprocess.Popen[str]) -> str:
+    try:
+        os.kill(running.pid, signal.SIGTERM)
+        output, _ = running.communicate(timeout=90)
+    finally:
+        if running.poll() is None:
+            os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
+    assert running.returncode == 0, output
+    return output
+
+
+@pytest.mark.parametrize("name", ["redis", pytest.param("kafka", marks=pytest.mark.slow)])
+def test_a_server_killed_under_a_running_stream(name: str, own: Command, home: Path, tmp_path: Path) -> None:
+    first, second = (write_sample(tmp_path / f"{n}.warc.wet.gz", records=150, seed=n).path for n in (1, 2))
+    own("ingest", first)
+    running = own.start("stream", *P21, "--set", "stream.max_records=50")
+    try:
+        wait_for(lambda: records(own) >= 50, running, "the first micro-batch")
+        os.kill(pid_of(home, name), signal.SIGKILL)
+        time.sleep(3)
+        embedded.up(home, log=lambda line: None, heap_mb=256)
+        own("ingest", second)
+        wait_for(lambda: records(own) == 302, running, "all records")
+    except BaseException:
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+        raise
+    stop(running)
+    assert own.json("verify")["ok"]
+    assert own.json("stats")["records"] == 302
+
+
+@pytest.mark.slow
+def test_redis_that_refuses_writes_is_waited_for(own: Command, home: Path, tmp_path: Path) -> None:
+    first, second = (write_sample(tmp_path / f"{n}.warc.wet.gz", records=100, seed=n).path for n in (1, 2))
+    own("run", *P21, first)
+    url = embedded.endpoints(home).redis_url
+    assert url is not None
+    pipeline = own.environment["WETSTREAM_PIPELINE"]
+    with Redis.from_url(url) as client:
+        client.config_set("maxmemory", "1mb")
+        own("ingest", second)
+        running = own.start("stream", *P21)
+        try:
+            before = position(client, pipeline)
+            time.sleep(15)
+            assert running.poll() is None, "it waits"
+            assert position(client, pipeline) == before, "nothing was written in part"
+            client.config_set("maxmemory", "0")
+            wait_for(lambda: records(own) == 202, running, "all records")
+        except BaseException:
+            os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
+            raise
+    output = stop(running)
+    assert "Redis refuses" in output.replace("\n", " ")
+    assert own.json("verify")["ok"]
+
+
+def test_the_stream_gives_up_after_the_set_time_and_loses_nothing(own: Command, home: Path, tmp_path: Path) -> None:
+    first, second = (write_sample(tmp_path / f"{n}.warc.wet.gz", records=100, seed=n).path for n in (1, 2))
+    own("run", *P21, first)
+    own("ingest", second)
+    url = embedded.endpoints(home).redis_url
+    assert url is not None
+    with Redis.from_url(url) as client:
+        client.config_set("maxmemory", "1mb")
+        done = own("stream", "--once", *P21, "--set", "stream.retry_s=4", code=1)
+        assert "gave up after 4 s" in done.stderr.replace("\n", " ")
+        client.config_set("maxmemory", "0")
+    own("stream", "--once", *P21)
+    assert own.json("verify")["records"] == 202
+
+
+@pytest.mark.slow
+def test_a_broker_that_stalls_is_not_taken_for_fencing(own: Command, home: Path, tmp_path: Path) -> None:
+    source = write_sample(tmp_path / "s.warc.wet.gz", records=3000).path
+    running = own.start("run", *P21, source, "--set", "producer.transaction_bytes=1048576")
+    try:
+        wait_for(lambda: pid_of(home, "kafka"), running, "servers")
+        time.sleep(6)
+        broker = pid_of(home, "kafka")
+        os.kill(broker, signal.SIGSTOP)
+        time.sleep(20)
+        os.kill(broker, signal.SIGCONT)
+        output, _ = running.communicate(timeout=200)
+    finally:
+        if running.poll() is None:
+            os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
+    assert running.returncode == 0, output
+    assert "took this source over" not in output.replace("\n", " ")
+    assert own.json("verify")["records"] == 3001
+
+
+def test_a_restored_backup_of_any_one_store(make_pipeline: Callable[..., Pipeline], tmp_path: Path) -> None:
+    first, second = (write_sample(tmp_path / f"{n}.warc.wet.gz", records=150, seed=n).path for n in (1, 2))
+    pipeline = make_pipeline()
+    pipeline.ingest(first)
+    pipeline.stream()
+    backup = tmp_path / "backup"
+    shutil.copytree(pipeline.settings.documents_path, backup)
+    prefix = pipeline.redis.get(f"ws:{{{pipeline.settings.pipeline}}}:live").decode()  # type: ignore[union-attr]
+    dumped = {key: pipeline.redis.dump(key) for key in pipeline.redis.scan_iter(prefix + "*")}
+    assert len(dumped) > 8
+    pipeline.ingest(second)
+    pipeline.stream()
+    right = pipeline.verified().digest
+
+    # Redis alone, older: healed.
+    for key in pipeline.redis.scan_iter(prefix + "*"):
+        pipeline.redis.delete(key)
+    for key, value in dumped.items():
+        pipeline.redis.restore(key, 0, value)
+    pipeline.stream()
+    assert pipeline.verified().digest == right
+    # The table alone, older: Redis is ahead, is counted anew, and the topic is read again from the table's positions.
+    shutil.rmtree(pipeline.settings.documents_path)
+    shutil.copytree(backup, pipeline.settings.documents_path)
+    pipeline.stream()
+    assert pipeline.verified().digest == right

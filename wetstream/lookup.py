@@ -1,0 +1,105 @@
+"""One record found again: by its URL in the documents table, by its position in the topic, or in a WET file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from kafka import KafkaConsumer, TopicPartition
+
+from conf.settings import Settings
+from producers.message import message_key, message_value
+from producers.records import read_records
+from producers.source import source_id
+from sinks.documents import Documents, Range
+from streaming.messages import read_messages
+
+FETCH_TIMEOUT_MS = 10_000
+MAX_FETCH_BYTES = 64 << 20
+
+
+class NotFoundError(Exception):
+    """There is no such record; the message says where was looked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A record as it stood, and what its header says."""
+
+    name: str
+    raw: bytes
+    payload: bytes
+    url: str | None
+    language_header: str | None
+    reason: str | None
+
+
+def rows_of_url(documents: Documents, url: str) -> list[dict[str, Any]]:
+    """Documents rows of a URL, with their positions in the topic."""
+    files = documents.file_paths()
+    if not files:
+        return []
+    with duckdb.connect() as connection:
+        query = "select source, topic_partition, topic_offset, reason from read_parquet(?) where url = ?"
+        found = connection.execute(query, [files, url])
+        names = [column[0] for column in found.description or []]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def row_at(documents: Documents, partition: int, offset: int) -> dict[str, Any] | None:
+    """The documents row of a topic position."""
+    for batch in documents.scan([Range(partition, offset, offset + 1)]):
+        row: dict[str, Any] = batch.to_pylist()[0]
+        return row
+    return None
+
+
+def message_at(settings: Settings, bootstrap_servers: str, partition: int, offset: int) -> tuple[bytes | None, bytes]:
+    """Key and value of the message at a position of the records topic. Raises NotFoundError."""
+    where = TopicPartition(settings.records_topic, partition)
+    consumer = KafkaConsumer(
+        bootstrap_servers=bootstrap_servers,
+        isolation_level="read_committed",
+        max_partition_fetch_bytes=MAX_FETCH_BYTES,
+        fetch_max_bytes=MAX_FETCH_BYTES,
+    )
+    try:
+        if partition not in (consumer.partitions_for_topic(settings.records_topic) or ()):
+            raise NotFoundError(f"topic {settings.records_topic} has no partition {partition}")
+        consumer.assign([where])
+        consumer.seek(where, offset)
+        polled: Mapping[Any, Any] = consumer.poll(timeout_ms=FETCH_TIMEOUT_MS, max_records=1)
+        for message in polled.get(where, ()):
+            if message.offset == offset:
+                return message.key, message.value or b""
+    finally:
+        consumer.close()
+    raise NotFoundError(
+        f"topic {settings.records_topic} has no record at {partition}:{offset} (a transaction's marker, aborted, or "
+        "beyond its end)"
+    )
+
+
+def pages_of(path: Path) -> Iterator[Page]:
+    """The pages of a WET file; a file that is none is one page of plain text. Raises NotWetError for other formats."""
+    if path.suffix in (".txt", ".text"):
+        content = path.read_bytes()
+        yield Page(str(path), content, content, None, None, None)
+        return
+    for item in read_records(path):
+        page = read_page(message_key(source_id(path), item.place), message_value(item))
+        if page.reason is None:
+            yield page
+
+
+def read_page(key: bytes | None, value: bytes) -> Page:
+    """A message of the topic as a page; `reason` says why it is none."""
+    messages = read_messages(pa.array([key], pa.binary()), pa.array([value], pa.binary()))
+    start, end = int(messages.starts[0]), int(messages.ends[0])
+    payload = messages.data[start:end].tobytes() if start >= 0 else b""
+    name = f"{messages.source[0]}@{messages.record_offset[0]}"
+    return Page(name, value, payload, messages.url[0].as_py(), messages.language_header[0], messages.reason[0])
