@@ -10,7 +10,7 @@ HOME = Path(".wetstream/bench").resolve()
 
 
 def sample_files(mb: int, files: int) -> list[Path]:
-    """`files` WET files of `wetstream sample`, `mb` MB of raw records in all; the vocabulary keeps growing over them."""
+    """`files` WET files of `wetstream sample`, `mb` MB raw in all; the vocabulary keeps growing over them."""
     folder = HOME / f"sample-{mb}mb-{files}"
     folder.mkdir(parents=True, exist_ok=True)
     paths = []

@@ -7,12 +7,12 @@ the first write: the type of every key, the position, the order of the chunks.
 from __future__ import annotations
 
 # KEYS: sinks.keys.STATISTICS in that order.
-# ARGV[1] head, msgpack: {start, finish, after, last, final, top, floor_ok, time}
+# ARGV[1] head, msgpack: {start, finish, after, last, final, top, time}
 #   start, finish  position (canonical JSON) before and behind the micro-batch
 #   after, last    the word that the chunk before ended with ("" for the first), and the one that this one ends with
 #   final          whether this is the last chunk, which also carries the counts and moves the position
 # ARGV[2] words, ARGV[3] their tf, ARGV[4] their df: msgpack arrays of the same length
-# ARGV[5] counts, msgpack: a list of {index of the key in KEYS, field, increment, field, increment, …}
+# ARGV[5] counts, msgpack: a list of {index of the key in KEYS, fields, amounts to add}
 # Returns {"applied"}, {"done"} (was applied before), or what stands in the way:
 #   {"elsewhere", position}, {"half", finish, last}, {"type", key}
 COMMIT = """
@@ -30,8 +30,27 @@ local open = redis.call('HMGET', KEYS[names.commit], 'finish', 'last')
 local open_finish, open_last = open[1] or head.finish, open[2] or ''
 if open_finish ~= head.finish or open_last ~= head.after then return {'half', open_finish, open_last} end
 
+-- Reading and writing a block of fields in one command each costs a third of a command for every field; nothing can
+-- come between the two, a script runs alone. Below Lua's limit on arguments (about 8,000).
+local BLOCK = 2000
+
+-- Add to fields of a hash; a field that becomes 0 is removed.
+local function add(key, fields, amounts)
+  for first = 1, #fields, BLOCK do
+    local last = math.min(first + BLOCK - 1, #fields)
+    local old = redis.call('HMGET', key, unpack(fields, first, last))
+    local set, gone = {}, {}
+    for i = first, last do
+      local new = (tonumber(old[i - first + 1]) or 0) + amounts[i]
+      if new == 0 then gone[#gone + 1] = fields[i]
+      else set[#set + 1] = fields[i] set[#set + 1] = new end
+    end
+    if #set > 0 then redis.call('HSET', key, unpack(set)) end
+    if #gone > 0 then redis.call('HDEL', key, unpack(gone)) end
+  end
+end
+
 local words, tfs, dfs = cmsgpack.unpack(ARGV[2]), cmsgpack.unpack(ARGV[3]), cmsgpack.unpack(ARGV[4])
-local counts = cmsgpack.unpack(ARGV[5])
 local key_tf, key_df, key_top = KEYS[names.tf], KEYS[names.df], KEYS[names.top]
 
 -- A word below the last ranked one cannot be among the most frequent: spared a ZADD.
@@ -44,43 +63,54 @@ local function move(df, words_by, tokens_by)
   df_words[df] = (df_words[df] or 0) + words_by
   df_tokens[df] = (df_tokens[df] or 0) + tokens_by
 end
-for i = 1, #words do
-  local word, tf, df = words[i], tfs[i], dfs[i]
-  local now_tf = redis.call('HINCRBY', key_tf, word, tf)
-  local now_df = redis.call('HINCRBY', key_df, word, df)
-  local old_tf, old_df = now_tf - tf, now_df - df
-  if old_df > 0 then move(old_df, -1, -old_tf) else new_words = new_words + 1 end
-  if now_df > 0 then
-    move(now_df, 1, now_tf)
-    if now_tf >= floor then redis.call('ZADD', key_top, -now_tf, word) end
-  else
-    new_words = new_words - 1
-    redis.call('HDEL', key_tf, word)
-    redis.call('HDEL', key_df, word)
-    redis.call('ZREM', key_top, word)
+for first = 1, #words, BLOCK do
+  local last = math.min(first + BLOCK - 1, #words)
+  local old_tfs = redis.call('HMGET', key_tf, unpack(words, first, last))
+  local old_dfs = redis.call('HMGET', key_df, unpack(words, first, last))
+  local set_tf, set_df, set_top, gone = {}, {}, {}, {}
+  for i = first, last do
+    local word = words[i]
+    local old_tf, old_df = tonumber(old_tfs[i - first + 1]) or 0, tonumber(old_dfs[i - first + 1]) or 0
+    local tf, df = old_tf + tfs[i], old_df + dfs[i]
+    if old_df > 0 then move(old_df, -1, -old_tf) else new_words = new_words + 1 end
+    if df > 0 then
+      move(df, 1, tf)
+      set_tf[#set_tf + 1] = word set_tf[#set_tf + 1] = tf
+      set_df[#set_df + 1] = word set_df[#set_df + 1] = df
+      if tf >= floor then set_top[#set_top + 1] = -tf set_top[#set_top + 1] = word end
+    else
+      new_words = new_words - 1
+      gone[#gone + 1] = word
+    end
+  end
+  if #set_tf > 0 then
+    redis.call('HSET', key_tf, unpack(set_tf))
+    redis.call('HSET', key_df, unpack(set_df))
+  end
+  if #set_top > 0 then redis.call('ZADD', key_top, unpack(set_top)) end
+  if #gone > 0 then
+    redis.call('HDEL', key_tf, unpack(gone))
+    redis.call('HDEL', key_df, unpack(gone))
+    redis.call('ZREM', key_top, unpack(gone))
   end
 end
 redis.call('ZREMRANGEBYRANK', key_top, head.top, -1)
-local function apply(key, by)
+for key, by in pairs({[KEYS[names.df_words]] = df_words, [KEYS[names.df_tokens]] = df_tokens}) do
+  local fields, amounts = {}, {}
   for field, n in pairs(by) do
-    if n ~= 0 and redis.call('HINCRBY', key, field, n) == 0 then redis.call('HDEL', key, field) end
+    fields[#fields + 1] = field
+    amounts[#amounts + 1] = n
   end
+  add(key, fields, amounts)
 end
-apply(KEYS[names.df_words], df_words)
-apply(KEYS[names.df_tokens], df_tokens)
-if new_words ~= 0 then redis.call('HINCRBY', KEYS[names.totals], 'words', new_words) end
+add(KEYS[names.totals], {'words'}, {new_words})
 
 if not head.final then
   redis.call('HSET', KEYS[names.commit], 'finish', head.finish, 'last', head.last)
   return {'applied'}
 end
-for _, group in ipairs(counts) do
-  local key = KEYS[group[1]]
-  for i = 2, #group, 2 do
-    if group[i + 1] ~= 0 and redis.call('HINCRBY', key, group[i], group[i + 1]) == 0 then
-      redis.call('HDEL', key, group[i])
-    end
-  end
+for _, group in ipairs(cmsgpack.unpack(ARGV[5])) do
+  add(KEYS[group[1]], group[2], group[3])
 end
 redis.call('SET', KEYS[names.position], head.finish)
 redis.call('HSET', KEYS[names.as_of], 'time', head.time)

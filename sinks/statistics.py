@@ -140,10 +140,8 @@ def _counts(sums: Sums) -> list[list[object]]:
     """Everything but the words, as the script takes it: a list a key, of fields and increments."""
 
     def group(name: str, by: Mapping[str, int]) -> list[object]:
-        flat: list[object] = [STATISTICS.index(name) + 1]
-        for field, n in by.items():
-            flat += (field, n)
-        return flat
+        changed = {field: n for field, n in by.items() if n}
+        return [STATISTICS.index(name) + 1, list(changed), list(changed.values())]
 
     sources: dict[str, int] = {}
     for (source, reason), count in sums.sources.items():

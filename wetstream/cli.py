@@ -462,11 +462,11 @@ def _plain(value: Any) -> str:
 
 
 def _note(text: str) -> None:
-    err.print(text, style="dim", markup=False)
+    err.print(text, style="dim", markup=False, soft_wrap=True)
 
 
 def _say(text: str) -> None:
-    out.print(text, markup=False)
+    out.print(text, markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

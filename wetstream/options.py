@@ -43,7 +43,8 @@ EXPECTED = (
     NotFoundError,
 )
 
-out = Console(highlight=False)
+# Into a file or a pipe nothing is cut off at the width of a terminal that is not there.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, highlight=False)
 
 
@@ -53,7 +54,7 @@ class CommandError(click.ClickException):
     def show(self, file: Any = None) -> None:
         """Print it."""
         err.print("[bold red]error:[/] ", end="")
-        err.print(self.message, markup=False)
+        err.print(self.message, markup=False, soft_wrap=True)
 
 
 def command(group: click.Group, **kwargs: Any) -> Callable[[Callable[..., Any]], click.Command]:
@@ -100,7 +101,11 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JS
 
 def log_to_terminal() -> None:
     """What wetstream logs (waiting, healing, going on) goes to stderr, one line each."""
-    handler = RichHandler(console=err, show_path=False, show_level=False, markup=False, log_time_format="%H:%M:%S")
+    handler: logging.Handler = logging.StreamHandler()
+    if err.is_terminal:
+        handler = RichHandler(console=err, show_path=False, show_level=False, markup=False, log_time_format="%H:%M:%S")
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     logger = logging.getLogger("wetstream")
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)

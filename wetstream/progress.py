@@ -64,14 +64,18 @@ class Display:
             self._bars.stop()
 
     def note(self, text: str) -> None:
-        """A line that stays."""
-        if self._bars is None:
-            self._console.print(text, markup=False)
+        """What goes on now: a line of its own where there are no bars."""
+        if self._bars is not None and self._stream_bar is not None and not self._batches:
+            self._bars.update(self._stream_bar, figures=text)
+        elif self._bars is None:
+            self._console.print(text, markup=False, soft_wrap=True)
 
     def stopping(self) -> None:
         """The user wants to stop."""
         self._console.print(
-            "stopping after the current transaction and micro-batch (once more: at once)", style="yellow"
+            "stopping after the current transaction and micro-batch (once more: at once)",
+            style="yellow",
+            soft_wrap=True,
         )
 
     def advance(self, event: Advance) -> None:
@@ -93,7 +97,7 @@ class Display:
                 if outcome.records:
                     rate = outcome.raw_bytes / max(outcome.seconds, 1e-9)
                     what += f", {outcome.records:,} records, {size(outcome.raw_bytes)} ({size(rate)}/s)"
-                self._console.print(what, markup=False)
+                self._console.print(what, markup=False, soft_wrap=True)
 
     def progress(self, progress: Progress) -> None:
         """A micro-batch is through."""
@@ -110,7 +114,7 @@ class Display:
                 self._bars.update(self._stream_bar, total=max(total, 1), completed=self._streamed, figures=figures)
             elif self._bars is None and time.monotonic() - self._last_line > LINE_EVERY_S and progress.rows:
                 self._last_line = time.monotonic()
-                self._console.print(f"streaming: {figures}", markup=False)
+                self._console.print(f"streaming: {figures}", markup=False, soft_wrap=True)
 
     def _show_ingest(self) -> None:
         if self._bars is None or self._ingest_bar is None:
