@@ -2,7 +2,8 @@
 
 `WETSTREAM_CRASH_AT=after-delta-commit:3` ends the process with SIGKILL when that point is passed the third time; with
 `WETSTREAM_CRASH_ONCE=FILE` only if FILE is not there yet, and it is made first (a worker that is started again then
-lives); with `WETSTREAM_CRASH_SIGNAL=STOP` it is stalled instead. Without the variable a point costs one look-up in an empty dictionary.
+lives); with `WETSTREAM_CRASH_SIGNAL=STOP` it is stalled instead. Without the variable a point costs one look-up in an
+empty dictionary.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from conf.errors import ExplainedError
 from conf.languages import three_letters
 from conf.word_lists import pack, parse_words, unpack
 
@@ -38,7 +39,7 @@ KEYS: Final = (*CHOICES, *NUMBERS, *TEXTS, "language_methods")
 UNICODE_ONLY: Final = ("apostrophes", "possessives", "hyphens", "mixed", "addresses", "inner_dots", "min_letters")
 
 
-class ProfileError(Exception):
+class ProfileError(ExplainedError):
     """A profile cannot be used; the message names the file, the key and the remedy."""
 
 

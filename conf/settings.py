@@ -16,6 +16,8 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from conf.errors import ExplainedError
+
 ENV_PREFIX = "WETSTREAM_"
 # Variables with the prefix that are not settings: where the jars are kept, and the tests' own.
 NOT_SETTINGS = {
@@ -30,7 +32,7 @@ NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 TOPIC = r"^[A-Za-z0-9._{}-]{1,200}$"
 
 
-class SettingsError(Exception):
+class SettingsError(ExplainedError):
     """A setting is unknown or has a value that it cannot have; the message names it and the remedy."""
 
 

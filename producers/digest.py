@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import re
 
-FIELD = re.compile(rb"\nwarc-block-digest[ \t]*:[ \t]*sha-?1:([A-Za-z0-9]+=*)[ \t]*\r?\n", re.IGNORECASE)
+FIELD = re.compile(rb"\nwarc-block-digest[ \t]*:[ \t]*sha-?1:([^\r\n]*)", re.IGNORECASE)
 SHA1_BYTES = 20
 
 
@@ -24,6 +24,7 @@ def digest_verifies(raw: bytes, header_bytes: int) -> bool | None:
 
 def _decode(text: bytes) -> bytes | None:
     """The digest from its text: base32 as the specification has it, or hexadecimal as some tools write it."""
+    text = text.strip()
     try:
         return bytes.fromhex(text.decode()) if len(text) == 2 * SHA1_BYTES else base64.b32decode(text, casefold=True)
     except (binascii.Error, ValueError):

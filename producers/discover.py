@@ -6,10 +6,11 @@ import glob
 from collections.abc import Iterable
 from pathlib import Path
 
+from conf.errors import ExplainedError
 from producers.source import SUFFIXES, Source, source_id
 
 
-class SourceNotFoundError(Exception):
+class SourceNotFoundError(ExplainedError):
     """A named source does not exist or holds no WET file; the message names it and the remedy."""
 
 

@@ -14,6 +14,8 @@ from producers.codec import Codec
 
 READ_BYTES = 1 << 18
 FILL_BYTES = 1 << 20
+# Enough of a member to see how its text begins: a block of zstd comes out when all of it is in.
+HEAD_BYTES = 1 << 17
 
 
 class Readable(Protocol):
@@ -207,24 +209,18 @@ class Members:
         return None
 
     def _begins_record(self, codec: Codec, offset: int) -> bool:
+        """Whether a member begins at this offset of the file whose text begins as a record does."""
         self._file.seek(offset)
-        decoder = codec.make()
-        try:
-            head = decoder.decompress(self._file.read(codec.feed_bytes))
-        except codec.errors:
-            # The member may be short and only its checksum wrong, or damaged further on.
-            head = self._head(codec, offset)
-        return head.lstrip(b"\r\n").startswith(b"WARC/")
-
-    def _head(self, codec: Codec, offset: int) -> bytes:
-        """The first decoded bytes of a member that is damaged somewhere."""
-        self._file.seek(offset)
-        decoder, head = codec.make(), b""
-        try:
-            for byte in self._file.read(codec.feed_bytes):
-                head += decoder.decompress(bytes((byte,)))
-                if len(head) >= 16:
-                    break
-        except codec.errors:
-            pass
-        return head
+        begin = self._file.read(HEAD_BYTES)
+        # Once more byte for byte when it fails: the member may be damaged further on.
+        for step in (codec.feed_bytes, 1):
+            decoder, text, at = codec.make(), b"", 0
+            try:
+                while at < len(begin) and len(text) < 16 and not decoder.eof:
+                    text += decoder.decompress(begin[at : at + step]).lstrip(b"\r\n")
+                    at += step
+            except codec.errors:
+                pass
+            if text.startswith(b"WARC/"):
+                return True
+        return False

@@ -15,6 +15,7 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
+from conf.errors import ExplainedError
 from producers.members import BEGINNING, Place
 from producers.source import Fingerprint
 from producers.topics import Topic
@@ -25,7 +26,7 @@ DAMAGED = "damaged"  # read to the end, with damaged regions on the way
 TRUNCATED = "truncated"  # the file ends in the middle of a record: carried on when it has grown
 
 
-class ProgressError(Exception):
+class ProgressError(ExplainedError):
     """The progress topic cannot be read to its end; the message says what to do."""
 
 

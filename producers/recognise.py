@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from conf.errors import ExplainedError
 from producers.codec import CODECS, Codec, codec_of
 from producers.members import Members, Readable
 
@@ -17,7 +18,7 @@ KIND = re.compile(rb"\nWARC-Type[ \t]*:[ \t]*(\w+)", re.IGNORECASE)
 SAMPLE_BYTES = 1 << 16
 
 
-class NotWetError(Exception):
+class NotWetError(ExplainedError):
     """The file is something else than WET; the message says what it looks like and what to do."""
 
 

@@ -16,6 +16,7 @@ from producers.members import Members, Place, Readable
 from producers.recognise import LINE_ENDS, VERSION
 
 MAX_HEADER_BYTES = 1 << 18
+FIRST_LINE = re.compile(rb"WARC/[0-9]\.[0-9][ \t]*\r?\n")
 HEADER_END = re.compile(rb"\r?\n\r?\n")
 CONTENT_LENGTH = re.compile(rb"\ncontent-length[ \t]*:[ \t]*(\d{1,18})[ \t]*\r?(?:\n|$)", re.IGNORECASE)
 NEXT_RECORD = re.compile(rb"\nWARC/[0-9]\.[0-9]\r?\n[A-Za-z]")
@@ -66,6 +67,8 @@ class Splitter:
         if header_end < 0:
             return self._damaged(begin, b"", "a record header without an end")
         header = self._window[self._at : header_end]
+        if FIRST_LINE.match(header) is None or self._next_start(self._at + len(VERSION), header_end) is not None:
+            return self._damaged(begin, b"", "a record header that breaks off")
         match = CONTENT_LENGTH.search(header)
         if match is None:
             return self._damaged(begin, header, "a record header without a valid Content-Length")
@@ -74,25 +77,30 @@ class Splitter:
             return self._oversize(begin, header, length)
         if not self._need(length):
             return self._cut(begin, header, f"the file ends inside a record of {length:,} bytes")
-        if not self._ends_at(length):
-            return self._damaged(begin, header, "Content-Length does not lead to the end of the record")
-        return self._whole(begin, header, length)
-
-    def _whole(self, begin: Place, header: bytes, length: int) -> Record | Stub:
-        """A record by its extent; whether its bytes are right as well."""
+        ends = self._ends_at(length)
         raw = self._window[self._at : self._at + length]
+        # What follows may be damaged; a block with the right digest is whole all the same.
+        if not ends and not digest_verifies(raw, len(header)):
+            return self._damaged(begin, header, "Content-Length does not lead to the end of the record")
+        return self._whole(begin, raw, header)
+
+    def _whole(self, begin: Place, raw: bytes, header: bytes) -> Record | Stub:
+        """A record by its extent; whether its bytes are right as well."""
+        length = len(raw)
         end = self._base + self._at + length
         self._at += length
-        self._skip_line_ends()
+        more = self._skip_line_ends()
         after = self._place()
-        codec, failure = self._members.codec, self._members.failure
-        own_member = begin.inner == 0 and after.member != begin.member and codec is not None and codec.checked
+        codec, salvaged_at = self._members.codec, self._members.salvaged_at
+        in_damage = salvaged_at is not None and after.member == begin.member
+        if in_damage and begin.inner == 0 and not more:
+            # It seems to have this member for itself, so the damage is in it, and its header has no digest.
+            return self._failed(begin, header)
+        own_member = codec is not None and codec.checked and begin.inner == 0 and after.member != begin.member
         if self._verify_digests or not (own_member or codec is None):
             verifies = digest_verifies(raw, len(header))
             if verifies is False:
                 return Stub(begin, after, length, "damaged", "digest", header)
-            salvaged_at = self._members.salvaged_at
-            in_damage = failure is not None and failure.member == begin.member
             if verifies is None and in_damage and salvaged_at is not None and end > salvaged_at:
                 # Nothing vouches for it: decoded in the last step before the decoder gave up.
                 return self._failed(begin, header)
@@ -182,16 +190,17 @@ class Splitter:
                 self._at = len(self._window) if limit is None else min(len(self._window), limit - self._base)
                 return False
 
-    def _next_start(self, searched: int) -> int | None:
-        """Index in the window, from `searched` on, of the next beginning of a record.
+    def _next_start(self, searched: int, end: int | None = None) -> int | None:
+        """Index in the window, from `searched` on (and before `end`), of the next beginning of a record.
 
         A record that begins a member needs no line end before it: the text before may have lost its own.
         """
-        match = NEXT_RECORD.search(self._window, max(searched - 1, self._at))
+        end = len(self._window) if end is None else end
+        match = NEXT_RECORD.search(self._window, max(searched - 1, self._at), end)
         found = None if match is None else match.start() + 1
         for position in self._members.begins_after(self._base + searched):
             at = position - self._base
-            if found is not None and at >= found:
+            if at >= (end if found is None else found):
                 break
             if self._window.startswith(VERSION, at):
                 return at
@@ -202,12 +211,13 @@ class Splitter:
         failure = self._members.failure
         assert failure is not None
         size = self._file.seek(0, 2)
-        if failure.reason == "truncated":
-            return Stub(begin, begin, size - begin.member, failure.reason, failure.detail, header)
         found = self._members.skip_damage(failure.member)
         self._window, self._at, self._base = b"", 0, 0
+        if failure.reason == "truncated" and found is None:
+            return Stub(begin, begin, size - begin.member, "truncated", failure.detail, header)
+        # (A member that ran on to the end of the file over others that can be read is not cut but damaged.)
         end = size if found is None else found
-        return Stub(begin, Place(end, 0), end - begin.member, failure.reason, failure.detail, header)
+        return Stub(begin, Place(end, 0), end - begin.member, "damaged", failure.detail, header)
 
     def _place(self) -> Place:
         return self._members.place(self._base + self._at)

@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+from conf.errors import ExplainedError
 from conf.settings import ProducerSettings
 from producers.source import public_url
 
 EXTRAS = {"http": "http", "https": "http", "s3": "s3", "s3a": "s3"}
 
 
-class StoreError(Exception):
+class StoreError(ExplainedError):
     """A kind of URL cannot be opened here; the message says what to install or set."""
 
 

@@ -9,13 +9,14 @@ from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
+from conf.errors import ExplainedError
 from conf.settings import Settings
 
 # Room for the largest record (16 MiB) with its key and the batch around it.
 MAX_MESSAGE_BYTES = 24 << 20
 
 
-class TopicError(Exception):
+class TopicError(ExplainedError):
     """The broker cannot be reached or a topic is not as it has to be; the message names it and the remedy."""
 
 

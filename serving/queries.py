@@ -14,13 +14,14 @@ from typing import Any, cast
 
 from redis import Redis
 
+from conf.errors import ExplainedError
 from sinks.keys import Keys, live_key, status_key
 
 PERCENTILES = (10, 30, 50, 70, 90, 99)
 COUNTS_OF_SOURCE = ("records", "documents", "tokens", "payload_bytes")
 
 
-class NoStatisticsError(Exception):
+class NoStatisticsError(ExplainedError):
     """Nothing has been counted for this pipeline yet; the message says what to do."""
 
 

@@ -21,6 +21,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.transaction import AddAction, RemoveAction
 
 from conf.crash_points import crash_point
+from conf.errors import ExplainedError
 from sinks.document_files import DocumentFile
 from sinks.schema import DOCUMENTS, SCHEMA_VERSION
 
@@ -32,7 +33,7 @@ FILE_BOUNDS = ("min.topic_partition", "max.topic_partition", "min.topic_offset",
 CHECKPOINT_INTERVAL = "100"
 
 
-class DocumentsError(Exception):
+class DocumentsError(ExplainedError):
     """The documents table is not what it has to be; the message says what and the remedy."""
 
 

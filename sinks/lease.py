@@ -17,6 +17,8 @@ from typing import Any, cast
 import psutil
 from redis import Redis, RedisError
 
+from conf.errors import ExplainedError
+
 # KEYS[1] lease, ARGV[1] the value that must stand there, ARGV[2] the new value, ARGV[3] its time to live in ms.
 SWAP = """
 local held = redis.call('GET', KEYS[1])
@@ -27,7 +29,7 @@ return ''
 RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
 
-class LeaseError(Exception):
+class LeaseError(ExplainedError):
     """Another writer has the pipeline; the message says which."""
 
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 from redis import Redis
 
 from conf.crash_points import crash_point
+from conf.errors import ExplainedError
 from sinks.keys import STATISTICS, Keys
 from sinks.lua import COMMIT
 from sinks.sums import KEPT, Seen, Sums
@@ -27,7 +28,7 @@ Position = Mapping[str, int]
 NOWHERE: Position = {}
 
 
-class StatisticsError(Exception):
+class StatisticsError(ExplainedError):
     """Redis holds something that cannot be ours, or stands elsewhere; the message says what and the remedy."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from conf.errors import ExplainedError
 
-class StreamError(Exception):
+
+class StreamError(ExplainedError):
     """The stream cannot go on; the message says why and the remedy."""

@@ -141,7 +141,7 @@ class Query:
         return [event if isinstance(event, Mapping) else json.loads(event.json) for event in events]
 
     def failure(self) -> Exception | None:
-        """The error that ended the query: that of the micro-batch, else that of Spark itself; None if there was none."""
+        """The error that ended the query: the micro-batch's, else Spark's own; None if there was none."""
         return self._error or self._query.exception()
 
     def stop(self) -> None:

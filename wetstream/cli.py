@@ -8,16 +8,12 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from conf.settings import Settings
-from producers.discover import discover
-from producers.report import Outcome
-from serving.queries import LiveStatistics, View
 from wetstream import show
-from wetstream.connect import find_redis, find_servers, open_redis, start_embedded
 from wetstream.options import (
     CommandError,
     command,
@@ -27,7 +23,11 @@ from wetstream.options import (
     out,
     profile_option,
 )
-from wetstream.servers import embedded
+
+# Imports that take time stand in the commands that need them, so that `wetstream stats` answers at once.
+if TYPE_CHECKING:
+    from producers.report import Outcome
+    from serving.queries import LiveStatistics
 
 log = logging.getLogger("wetstream")
 
@@ -62,6 +62,9 @@ def run_command(
 
     Embedded servers that do not run are started, and left running.
     """
+    from producers.discover import discover
+    from serving.queries import LiveStatistics
+    from wetstream.connect import find_servers, open_redis
     from wetstream.engine import pipeline_profile
     from wetstream.ingesting import run
     from wetstream.progress import Display
@@ -92,6 +95,8 @@ def ingest_command(
     settings: Settings, sources: tuple[str, ...], alias: str | None, allow_copies: bool, as_json: bool
 ) -> None:
     """Read WET files into the topic: files, folders, or globs (in quotes)."""
+    from producers.discover import discover
+    from wetstream.connect import find_servers
     from wetstream.ingesting import ingest
     from wetstream.progress import Display
 
@@ -111,6 +116,7 @@ def ingest_command(
 @click.option("--once", is_flag=True, help="End when the topic is processed to its end.")
 def stream_command(settings: Settings, once: bool) -> None:
     """Process the topic: clean the records, write the documents table, keep the statistics."""
+    from wetstream.connect import find_servers
     from wetstream.engine import pipeline_profile
     from wetstream.ingesting import stream
     from wetstream.progress import Display
@@ -124,10 +130,14 @@ def stream_command(settings: Settings, once: bool) -> None:
 @command(main, name="demo")
 def demo_command(settings: Settings) -> None:
     """Make a segment of sample pages and run it through the pipeline `demo`; each time one more segment is added."""
+    from producers.discover import discover
+    from serving.queries import LiveStatistics, View
+    from wetstream.connect import find_servers, open_redis
     from wetstream.demo import next_segment
     from wetstream.engine import pipeline_profile
     from wetstream.ingesting import run
     from wetstream.progress import Display
+    from wetstream.servers import embedded
 
     settings = settings.model_copy(update={"pipeline": "demo"})
     profile = pipeline_profile(settings)
@@ -223,6 +233,7 @@ def explain_command(settings: Settings, target: str, record: int, examples: int,
 @json_option
 def show_command(settings: Settings, position: str, as_json: bool) -> None:
     """The record at a position of the topic, as it stood, and its row in the documents table."""
+    from wetstream.connect import find_servers
     from wetstream.looking import parse_position
     from wetstream.lookup import message_at, row_at
     from wetstream.writing import live_documents
@@ -245,6 +256,7 @@ def show_command(settings: Settings, position: str, as_json: bool) -> None:
 def verify_command(settings: Settings, as_json: bool) -> None:
     """Recount everything from the documents table with another engine, compare with Redis, print one digest."""
     from serving.verify.verify import verify
+    from wetstream.connect import find_redis, open_redis
     from wetstream.writing import live_documents
 
     result = verify(open_redis(find_redis(settings)), settings.pipeline, live_documents(settings))
@@ -315,6 +327,7 @@ def history_command(settings: Settings, limit: int, as_json: bool) -> None:
 @command(main, name="rebuild")
 def rebuild_command(settings: Settings) -> None:
     """Count the statistics in Redis anew from the documents table (no Kafka, no WET files). No stream may run."""
+    from wetstream.connect import find_redis, open_redis
     from wetstream.writing import rebuild
 
     rebuild(settings, open_redis(find_redis(settings)))
@@ -324,6 +337,8 @@ def rebuild_command(settings: Settings) -> None:
 @command(main, name="up")
 def up_command(settings: Settings) -> None:
     """Start the embedded Kafka broker and Redis (those for which no server of yours is configured)."""
+    from wetstream.connect import start_embedded
+
     kafka, redis = not settings.kafka.bootstrap_servers, not settings.redis.url
     if not (kafka or redis):
         out.print("nothing to start: servers of yours are configured for both (kafka.bootstrap_servers, redis.url)")
@@ -334,6 +349,8 @@ def up_command(settings: Settings) -> None:
 @command(main, name="down")
 def down_command(settings: Settings) -> None:
     """End the embedded servers that `up` (or `run`) started here; their data stay."""
+    from wetstream.servers import embedded
+
     if not embedded.down(settings.home, _say):
         out.print(f"nothing to end: no embedded server of {settings.home} runs")
 
@@ -342,6 +359,8 @@ def down_command(settings: Settings) -> None:
 @json_option
 def status_command(settings: Settings, as_json: bool) -> None:
     """How the embedded servers are."""
+    from wetstream.servers import embedded
+
     rows = embedded.status(settings.home)
     if as_json:
         _print_json([dataclasses.asdict(row) for row in rows])
@@ -355,6 +374,8 @@ def status_command(settings: Settings, as_json: bool) -> None:
 @json_option
 def stats_command(settings: Settings, min_df: int, max_df: float | None, as_json: bool) -> None:
     """Totals, lengths and rejected records, live; thresholds are applied to the view, not to what is stored."""
+    from serving.queries import View
+
     stats = _statistics(settings).stats(View(min_df, max_df))
     if as_json:
         _print_json(stats)
@@ -369,6 +390,8 @@ def stats_command(settings: Settings, min_df: int, max_df: float | None, as_json
 @json_option
 def top_command(settings: Settings, limit: int, min_df: int, max_df: float | None, as_json: bool) -> None:
     """The most frequent words."""
+    from serving.queries import View
+
     try:
         words = _statistics(settings).top(limit, View(min_df, max_df))
     except ValueError as error:
@@ -443,6 +466,9 @@ def doctor_command(settings: Settings, as_json: bool) -> None:
 
 
 def _statistics(settings: Settings) -> LiveStatistics:
+    from serving.queries import LiveStatistics
+    from wetstream.connect import find_redis, open_redis
+
     return LiveStatistics(open_redis(find_redis(settings)), settings.pipeline)
 
 

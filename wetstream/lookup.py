@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 from kafka import KafkaConsumer, TopicPartition
 
+from conf.errors import ExplainedError
 from conf.settings import Settings
 from producers.message import message_key, message_value
 from producers.records import read_records
@@ -22,7 +23,7 @@ FETCH_TIMEOUT_MS = 10_000
 MAX_FETCH_BYTES = 64 << 20
 
 
-class NotFoundError(Exception):
+class NotFoundError(ExplainedError):
     """There is no such record; the message says where was looked."""
 
 

@@ -13,35 +13,8 @@ import click
 from rich.console import Console
 from rich.logging import RichHandler
 
-from conf.profiles import ProfileError
+from conf.errors import ExplainedError
 from conf.settings import Settings, SettingsError, load_settings
-from producers.discover import SourceNotFoundError
-from producers.progress import ProgressError
-from producers.records import NotWetError
-from producers.topics import TopicError
-from serving.queries import NoStatisticsError
-from sinks.documents import DocumentsError
-from sinks.lease import LeaseError
-from sinks.statistics import StatisticsError
-from streaming.errors import StreamError
-from wetstream.lookup import NotFoundError
-from wetstream.servers.errors import ServerError
-
-EXPECTED = (
-    SettingsError,
-    ProfileError,
-    ServerError,
-    SourceNotFoundError,
-    NotWetError,
-    TopicError,
-    ProgressError,
-    DocumentsError,
-    StatisticsError,
-    StreamError,
-    LeaseError,
-    NoStatisticsError,
-    NotFoundError,
-)
 
 # Into a file or a pipe nothing is cut off at the width of a terminal that is not there.
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
@@ -67,7 +40,7 @@ def command(group: click.Group, **kwargs: Any) -> Callable[[Callable[..., Any]],
                 flags: dict[str, Any] = {"pipeline": pipeline, "profile": options.pop("profile", None)}
                 flags.update(_assignment(text) for text in assignments)
                 return function(load_settings(config, flags), **options)
-            except EXPECTED as error:
+            except ExplainedError as error:
                 raise CommandError(str(error)) from None
             except BrokenPipeError:
                 sys.exit(141)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from conf.settings import Settings
-from producers.report import Outcome
 from producers.source import crawl_and_segment
-from streaming.text.explain import Explanation
-from wetstream.servers.status import ServerStatus
+
+if TYPE_CHECKING:
+    from conf.settings import Settings
+    from producers.report import Outcome
+    from streaming.text.explain import Explanation
+    from wetstream.servers.status import ServerStatus
 
 STATES = {
     "done": "ingested",

@@ -101,19 +101,27 @@ def bag_ascii(
             for chunk in range(piece.chunks[1]):
                 start, end = piece.begins[U(chunk)], piece.ends[U(chunk)]
                 length = end - start
-                if length <= U(16) and start >= base and text + start + U(16) <= U(data.size):
-                    other = window(piece.other, start - base, length)
-                    special = window(piece.special, start - base, length)
-                    if special == U(0) or other != U(0):
-                        # Written down in any case, and kept if it is valid: no branch on what the token is.
-                        first = head(load(data, text + start) | FOLD, length)
-                        second = head(load(data, text + start + U(8)) | FOLD, max(length, U(8)) - U(8))
-                        record(records, n, first, second, length)
-                        n += U(other == U(0))
-                        dropped += np.int64(other != U(0))
-                        continue
-                token, token_end = _trimmed(data, text + start, text + end)
-                if token == token_end:
+                token, token_end = text + start, text + end
+                valid = True
+                if start >= base and length <= U(64):
+                    valid = window(piece.other, start - base, length) == U(0)
+                    if window(piece.special, start - base, length) != U(0) and valid:
+                        token, token_end = _trimmed(data, token, token_end)
+                        length = token_end - token
+                        valid = length != U(0)
+                else:
+                    token, token_end = _trimmed(data, token, token_end)
+                    length = token_end - token
+                    valid = length != U(0)
+                if length <= U(16) and token + U(16) <= U(data.size):
+                    # Written down in any case, and kept if it is valid: no branch on that.
+                    first = head(load(data, token) | FOLD, length)
+                    second = head(load(data, token + U(8)) | FOLD, max(length, U(8)) - U(8))
+                    record(records, n, first, second, length)
+                    n += U(valid)
+                    dropped += 1 - np.int64(valid)
+                    continue
+                if not valid:
                     dropped += 1
                     continue
                 progress[RECORDS] = np.int64(n)

@@ -178,15 +178,17 @@ def look_up(
                     break
             entry = U(found)
         valid += 1
-        # A stop word is written where the next word goes, and the end stays: no branch on what the word is.
+        # By arithmetic: which word comes next cannot be predicted, and a wrong guess costs more than all of this. A stop
+        # word is written where the next word goes, and the end stays.
         mark = entries[(entry << U(2)) | MARK]
-        stop_word = entry < stop_words
-        new = (mark >> U(32) != stamp) | stop_word
-        place = end - start if new else mark & LOW32
+        counted = U(entry >= stop_words)
+        seen = counted & U(mark >> U(32) == stamp)
+        new_place = end - start
+        place = new_place ^ ((new_place ^ (mark & LOW32)) & (U(0) - seen))
         out.words[start + place] = np.uint32(entry)
-        out.counts[start + place] = np.int32(1) if new else out.counts[start + place] + np.int32(1)
+        out.counts[start + place] = out.counts[start + place] * np.int32(seen) + np.int32(1)
         entries[(entry << U(2)) | MARK] = (stamp << U(32)) | place
-        end += U(new & (not stop_word))
+        end += counted - seen
     progress[VALID] += valid
     progress[DROPPED] += np.int64(number) - valid
     progress[END] = np.int64(end)

@@ -61,10 +61,9 @@ def block(data: np.ndarray, at: np.uint64, stop: np.uint64) -> np.uint64:
 
 @inlined
 def head(word: np.uint64, count: np.uint64) -> np.uint64:
-    """The first `count` (0 to 8) bytes of a block, the others zero."""
-    if count >= U(8):
-        return word
-    return word & ~(ALL << (count << U(3)))
+    """The first `count` bytes of a block (all from 8 on), the others zero."""
+    half = min(count, U(8)) << U(2)
+    return word & ~((ALL << half) << half)  # in two steps: shifting by 64 is undefined
 
 
 @inlined

@@ -38,7 +38,7 @@ class Headers:
     """
 
     def __init__(self, data: NDArray[np.uint8], offsets: NDArray[np.int32]) -> None:
-        """`data` uint8: the bytes of all messages; `offsets` int32 [n + 1]: message i is data[offsets[i]:offsets[i + 1]]."""
+        """Read n messages: `data` uint8, `offsets` int32 [n + 1]; message i is data[offsets[i]:offsets[i + 1]]."""
         n = max(len(offsets) - 1, 0)
         self._data = data
         self.payloads = np.full(n, -1, np.int64)

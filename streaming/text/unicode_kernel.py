@@ -344,7 +344,7 @@ def bag_unicode(
     rules: NDArray[np.int64],
 ) -> int:
     """Bags of the documents from `progress[DOCUMENT]` on; DONE, or what has to grow before it is called again."""
-    split_addresses = rules[SPLIT_ADDRESSES] != 0
+    drop_addresses = rules[SPLIT_ADDRESSES] == 0
     drop_dots = rules[DROP_DOTS] != 0
     shortest = U(rules[MIN_LETTERS])
     for number in range(progress[DOCUMENT], starts.size):
@@ -362,6 +362,7 @@ def bag_unicode(
             scan(data, text, stop, base, kinds, piece)
             if progress[RECORDS] + PIECE // 2 + 2 > MOST_RECORDS:
                 look_up(tables, records, out, progress, rules)
+            dropped = np.int64(0)
             n = U(progress[RECORDS])
             for chunk in range(piece.chunks[1]):
                 start, end = piece.begins[U(chunk)], piece.ends[U(chunk)]
@@ -371,8 +372,21 @@ def bag_unicode(
                 if plain:
                     before = n
                     spoilers = window(piece.spoiler, start - base, length)
-                    spoiled = 0
                     runs = window(piece.other, start - base, length) ^ ((U(1) << length) - U(1))
+                    if runs & (runs + (runs & (~runs + U(1)))) == U(0):
+                        # At most one run. Written down in any case, and kept if it is a word: no branch on that.
+                        skipped = min(zeros(runs), U(15))
+                        letters = zeros(~(runs >> skipped))
+                        at = text + start + skipped
+                        first = head(load(data, at) | FOLD, letters)
+                        second = head(load(data, at + U(8)) | FOLD, max(letters, U(8)) - U(8))
+                        record(records, n, first, second, letters)
+                        is_word = (runs != U(0)) & (runs & spoilers == U(0))
+                        n += U(is_word)
+                        dropped += np.int64((runs & spoilers) != U(0))
+                        plain = not (is_word & ((letters < shortest) | ((first == WWW) & drop_addresses)))
+                        runs = U(0)
+                    spoiled = 0
                     while runs != U(0):
                         skipped = zeros(runs)
                         letters = zeros(~(runs >> skipped))
@@ -389,11 +403,11 @@ def bag_unicode(
                         second = head(load(data, at + U(8)) | FOLD, max(letters, U(8)) - U(8))
                         record(records, n, first, second, letters)
                         n += U(1)
-                        if letters < shortest or (first == WWW and not split_addresses):
+                        if letters < shortest or (first == WWW and drop_addresses):
                             plain = False
                             break
                     if plain:
-                        progress[DROPPED] += spoiled
+                        dropped += spoiled
                     else:
                         n = before
                 if not plain and length <= U(4) and _is_sign(data, text + start, text + end, alphabet):
@@ -408,6 +422,7 @@ def bag_unicode(
                         look_up(tables, records, out, progress, rules)
                         n = U(0)
             progress[RECORDS] = np.int64(n)
+            progress[DROPPED] += dropped
             carry_over(piece)
         look_up(tables, records, out, progress, rules)
         if progress[FULL] != 0:

@@ -91,7 +91,7 @@ def test_errors_are_one_sentence(wetstream: Command, sample: Path) -> None:
         assert words in done.stderr.replace("\n", " "), done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_running_stream_ends_in_order_on_a_signal(number: signal.Signals, wetstream: Command, sample: Path) -> None:
     wetstream("ingest", sample)
     running = wetstream.start("stream", "--profile", "p21")

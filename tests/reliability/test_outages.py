@@ -134,6 +134,7 @@ def test_redis_that_refuses_writes_is_waited_for(own: Command, home: Path, tmp_p
     assert own.json("verify")["ok"]
 
 
+@pytest.mark.slow
 def test_the_stream_gives_up_after_the_set_time_and_loses_nothing(own: Command, home: Path, tmp_path: Path) -> None:
     first, second = (write_sample(tmp_path / f"{n}.warc.wet.gz", records=100, seed=n).path for n in (1, 2))
     own("run", *P21, first)

@@ -90,7 +90,7 @@ def test_a_lost_pointer_never_costs_documents(tmp_path: Path) -> None:
     _, documents = generations.open_or_create(Rules("p21", "hash"))
     documents.commit([write(documents, [row(0, {"a": 1})])], {"id/0": 1})
     (generations.folder / "live.json").unlink()
-    with pytest.raises(DocumentsError, match="live.json is missing"):
+    with pytest.raises(DocumentsError, match=r"live\.json is missing"):
         generations.open_or_create(Rules("p21", "hash"))
 
 

@@ -1,7 +1,9 @@
 """The one error of this package."""
 
+from conf.errors import ExplainedError
 
-class ServerError(Exception):
+
+class ServerError(ExplainedError):
     """Something that the servers need is missing or wrong.
 
     `problem` names the thing and its value, `remedy` says what to do, `details` are lines from a log. The whole is

@@ -1,0 +1,309 @@
+"""Every record exactly once in the topic, in order: killed at the worst places, run twice, run twice at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from kafka import KafkaProducer
+from topic import assert_whole, expected_raws, here, ingest, markers, read_topic
+from wet_forms import FORMS, put, wet_file
+
+from conf.settings import Settings
+from producers.ingest import Ingester
+from producers.message import partition_of
+from producers.progress import ProgressReader
+from producers.report import Advance
+from producers.sample.writer import write_sample
+from producers.source import source_id
+from producers.topics import ensure_topics
+from producers.workers import ingest_all
+
+MakeSettings = Callable[..., Settings]
+SCRIPT = Path(__file__).with_name("ingest_process.py")
+SMALL = {"producer__transaction_ms": 50, "producer__transaction_bytes": 1 << 20}
+
+
+@pytest.fixture(scope="session")
+def long_sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """About 8 MB of text: some ten small transactions."""
+    return write_sample(tmp_path_factory.mktemp("long") / "long.warc.wet.gz", raw_bytes=8_000_000, seed=3).path
+
+
+def start(settings: Settings, *paths: Path, crash_at: str = "") -> subprocess.Popen[str]:
+    flags = {
+        "home": str(settings.home),
+        "pipeline": settings.pipeline,
+        "kafka.bootstrap_servers": settings.kafka.bootstrap_servers,
+        "kafka.partitions": settings.kafka.partitions,
+        **{f"producer.{name}": value for name, value in settings.producer.model_dump().items()},
+    }
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), json.dumps(flags), *map(str, paths)],
+        env={**os.environ, "WETSTREAM_CRASH_AT": crash_at},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_a_file_is_in_the_topic_record_by_record(make_settings: MakeSettings, sample: Path) -> None:
+    settings = make_settings(**SMALL)
+    outcome = ingest(settings, sample)
+    assert (outcome.state, outcome.finished, outcome.records) == ("done", True, len(expected_raws(sample)))
+    assert_whole(settings, sample)
+
+
+def test_every_form_is_in_the_topic_record_by_record(make_settings: MakeSettings, tmp_path: Path) -> None:
+    settings = make_settings()
+    paths = [put(tmp_path, f"{form}.warc.wet.gz", wet_file(form, seed=seed).data) for seed, form in enumerate(FORMS)]
+    for path in paths:
+        assert ingest(settings, path).state == "done"
+    for path in paths:
+        assert_whole(settings, path)
+
+
+@pytest.mark.parametrize(
+    "crash_at",
+    [
+        "producer-in-transaction:1",
+        "producer-in-transaction:4",
+        "producer-between-transactions:3",
+    ],
+)
+def test_killed_in_or_between_transactions_and_run_again(
+    crash_at: str, make_settings: MakeSettings, long_sample: Path
+) -> None:
+    settings = make_settings(**SMALL)
+    process = start(settings, long_sample, crash_at=crash_at)
+    assert process.wait(60) == -signal.SIGKILL
+    before = markers(settings).get(source_id(long_sample))
+    assert before is None or before.state == "ingesting"
+    outcome = ingest(settings, long_sample)
+    assert outcome.state == "done"
+    assert outcome.records == len(expected_raws(long_sample)) - (before.records if before else 0)
+    assert_whole(settings, long_sample)
+
+
+def test_killed_inside_a_member_of_many_records(make_settings: MakeSettings, long_sample: Path, tmp_path: Path) -> None:
+    import gzip
+
+    path = put(tmp_path, "one-member.wet.gz", gzip.compress(gzip.decompress(long_sample.read_bytes()), 1))
+    settings = make_settings(**SMALL)
+    assert start(settings, path, crash_at="producer-in-transaction:5").wait(60) == -signal.SIGKILL
+    assert markers(settings)[source_id(path)].place.inner > 0
+    assert ingest(settings, path).state == "done"
+    assert_whole(settings, path)
+
+
+def test_run_again_it_is_already_ingested_also_by_another_path(
+    make_settings: MakeSettings, sample: Path, tmp_path: Path
+) -> None:
+    settings = make_settings()
+    ingest(settings, sample)
+    link = tmp_path / "link.warc.wet.gz"
+    link.symlink_to(sample)
+    again = ingest(settings, link)
+    assert (again.state, again.finished, again.records) == ("already", True, 0)
+    assert "already ingested (301 records): nothing to do" in again.message
+    assert_whole(settings, sample)
+
+
+def test_a_copy_is_skipped_with_a_hint_unless_allowed(
+    make_settings: MakeSettings, sample: Path, tmp_path: Path
+) -> None:
+    settings = make_settings()
+    ingest(settings, sample)
+    copy = put(tmp_path, "copy.warc.wet.gz", sample.read_bytes())
+    refused = ingest(settings, copy)
+    assert refused.state == "copy"
+    assert source_id(sample) in refused.message
+    assert "--allow-copies" in refused.message
+    assert source_id(copy) not in read_topic(settings)
+    assert ingest(settings, copy, allow_copies=True).state == "done"
+    assert_whole(settings, copy)
+
+
+def test_other_content_under_the_same_name_is_refused(make_settings: MakeSettings, tmp_path: Path) -> None:
+    settings = make_settings()
+    path = put(tmp_path, "it.wet.gz", wet_file("gzip", seed=1).data)
+    ingest(settings, path)
+    put(tmp_path, "it.wet.gz", wet_file("gzip", seed=2).data)
+    refused = ingest(settings, path)
+    assert (refused.state, refused.finished) == ("changed", False)
+    assert "wetstream remove" in refused.message
+    assert len(read_topic(settings)[source_id(path)].values) == 12
+
+
+@pytest.mark.parametrize("form", ["gzip", "single"])
+def test_a_cut_file_is_carried_on_when_it_has_grown(form: str, make_settings: MakeSettings, tmp_path: Path) -> None:
+    file = wet_file(form)
+    settings = make_settings()
+    for end in (len(file.data) // 4, len(file.data) // 2, len(file.data) - 3):
+        path = put(tmp_path, "it.wet.gz", file.data[:end])
+        cut = ingest(settings, path)
+        assert (cut.state, cut.finished) == ("truncated", False)
+        assert "it is carried on from there" in cut.message
+        messages = read_topic(settings)[source_id(path)]
+        assert messages.raws == file.records[: len(messages.raws)]
+        assert messages.records == len(messages.raws) + 1
+        again = ingest(settings, path)
+        assert (again.state, again.records) == ("truncated", 0)
+    put(tmp_path, "it.wet.gz", file.data)
+    assert ingest(settings, path).state == "done"
+    messages = read_topic(settings)[source_id(path)]
+    assert messages.raws == file.records
+    assert messages.records == len(file.records)
+    assert len(messages.stubs) == 6
+    marker = markers(settings)[source_id(path)]
+    assert (marker.state, marker.records, marker.stubs, marker.cut) == ("done", len(file.records), 0, None)
+    assert marker.raw_bytes == sum(map(len, file.records))
+
+
+def test_damage_is_in_the_topic_as_a_stub_and_in_the_outcome(make_settings: MakeSettings, tmp_path: Path) -> None:
+    file = wet_file("gzip")
+    begin, end = file.extents[4]
+    data = bytearray(file.data)
+    data[begin + 20 : begin + 30] = bytes(10)
+    path = put(tmp_path, "it.wet.gz", bytes(data))
+    settings = make_settings()
+    outcome = ingest(settings, path)
+    assert (outcome.state, outcome.finished) == ("damaged", True)
+    assert len(outcome.damage) == 1
+    assert f"byte offset {begin:,}: damaged:" in outcome.damage[0]
+    messages = read_topic(settings)[source_id(path)]
+    assert messages.raws == file.records[:4] + file.records[5:]
+    (stub,) = messages.stubs
+    assert f"Wetstream-Reason: damaged\r\nWetstream-Records: 1\r\nWetstream-Length: {end - begin}".encode() in stub
+    assert messages.keys[4] == str(begin)
+    assert markers(settings)[source_id(path)].damaged == 1
+
+
+def test_what_is_no_wet_file_leaves_no_trace(make_settings: MakeSettings, tmp_path: Path) -> None:
+    settings = make_settings()
+    outcome = ingest(settings, put(tmp_path, "it.wet.gz", b"<html>"))
+    assert (outcome.state, outcome.finished) == ("not_wet", False)
+    gone = ingest(settings, tmp_path / "gone.wet.gz")
+    assert gone.state == "failed"
+    assert "gone.wet.gz cannot be read: No such file or directory" in gone.message
+    assert markers(settings) == {}
+
+
+def test_a_second_producer_of_a_source_fences_the_first(make_settings: MakeSettings, long_sample: Path) -> None:
+    settings = make_settings(**SMALL)
+    under_way, go_on = threading.Event(), threading.Event()
+
+    def wait(event: object) -> None:
+        if isinstance(event, Advance) and event.records > 100:
+            under_way.set()
+            go_on.wait(30)
+
+    outcomes = []
+    first = threading.Thread(target=lambda: outcomes.append(ingest(settings, long_sample, on_event=wait)))
+    first.start()
+    assert under_way.wait(30)
+    second = ingest(settings, long_sample)
+    go_on.set()
+    first.join(30)
+    assert second.state == "done"
+    assert [outcome.state for outcome in outcomes] == ["fenced"]
+    assert "another producer took this source over (host:process " in outcomes[0].message
+    assert second.records + outcomes[0].records == len(expected_raws(long_sample))
+    assert_whole(settings, long_sample)
+
+
+def test_a_dead_producers_open_transaction_is_aborted_before_its_place_is_read(
+    make_settings: MakeSettings, sample: Path
+) -> None:
+    settings = make_settings()
+    servers = settings.kafka.bootstrap_servers
+    records, progress = ensure_topics(settings, servers)
+    source = here(sample)
+    dead = KafkaProducer(bootstrap_servers=servers, transactional_id=f"{records.name}/{source.id}", acks="all")
+    dead.init_transactions()
+    dead.begin_transaction()
+    lie = b'{"state":"done"}'
+    dead.send(records.name, key=b"x@1", value=b"x", partition=partition_of(source.id, records.partitions))
+    dead.send(progress.name, key=source.id.encode(), value=lie, partition=partition_of(source.id, progress.partitions))
+    dead.flush()
+    # Its reader waits for the open transaction instead of taking the markers before it for the last ones.
+    reader = ProgressReader(progress, servers, request_timeout_ms=30_000, wait_s=1)
+    with pytest.raises(Exception, match="a transaction stays open"):
+        reader.read()
+    reader.close()
+    assert ingest(settings, sample).state == "done"
+    assert_whole(settings, sample)
+    dead.close(timeout=0)
+
+
+def test_two_workers_keep_each_source_in_order(make_settings: MakeSettings, tmp_path: Path) -> None:
+    paths = [write_sample(tmp_path / f"{seed}.wet.gz", records=400, seed=seed).path for seed in range(4)]
+    settings = make_settings(**SMALL, producer__workers=2)
+    servers = settings.kafka.bootstrap_servers
+    sources = [here(path) for path in paths]
+    events = list(ingest_all(settings, servers, ensure_topics(settings, servers), sources))
+    assert sorted(event.source for event in events if hasattr(event, "state")) == sorted(one.id for one in sources)
+    for path in paths:
+        assert_whole(settings, path)
+
+
+def test_stopped_at_a_transaction_and_carried_on(make_settings: MakeSettings, long_sample: Path) -> None:
+    settings = make_settings(**SMALL)
+    seen: list[Advance] = []
+    stopped = ingest(settings, long_sample, on_event=seen.append, should_stop=lambda: len(seen) >= 3)
+    assert (stopped.state, stopped.finished) == ("stopped", False)
+    assert 0 < stopped.records == markers(settings)[source_id(long_sample)].records
+    assert ingest(settings, long_sample).state == "done"
+    assert_whole(settings, long_sample)
+
+
+def kill_until_done(settings: Settings, paths: list[Path], kills: int, seed: int) -> None:
+    import random
+
+    chance = random.Random(seed)
+    done = 0
+    while done < kills:
+        process = start(settings, *paths)
+        try:
+            process.wait(0.9 + chance.random() * 2.5)
+            done = kills
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            done += 1
+    process = start(settings, *paths)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert all(line.startswith(("done", "already")) for line in out.splitlines()), out
+    for path in paths:
+        assert_whole(settings, path)
+
+
+def test_killed_at_random_with_two_workers(make_settings: MakeSettings, tmp_path: Path) -> None:
+    paths = [write_sample(tmp_path / f"{seed}.wet.gz", raw_bytes=6_000_000, seed=seed).path for seed in range(3)]
+    kill_until_done(make_settings(**SMALL, producer__workers=2), paths, kills=3, seed=1)
+
+
+@pytest.mark.slow
+def test_killed_at_random_many_times(make_settings: MakeSettings, tmp_path: Path) -> None:
+    paths = [write_sample(tmp_path / f"{seed}.wet.gz", raw_bytes=60_000_000, seed=seed).path for seed in range(4)]
+    for seed in range(3):
+        pipeline = f"kills-{os.getpid()}-{seed}"
+        kill_until_done(make_settings(**SMALL, producer__workers=2, pipeline=pipeline), paths, kills=12, seed=seed)
+
+
+def test_ingester_names_the_broker_that_does_not_answer(make_settings: MakeSettings, sample: Path) -> None:
+    settings = make_settings(producer__retry_s=1)
+    topics = ensure_topics(settings, settings.kafka.bootstrap_servers)
+    ingester = Ingester(settings, "127.0.0.1:1", topics)
+    outcome = ingester.ingest(here(sample))
+    ingester.close()
+    assert outcome.state == "failed"
+    assert "Kafka at 127.0.0.1:1 did not take its records" in outcome.message

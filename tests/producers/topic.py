@@ -1,0 +1,106 @@
+"""What stands in a pipeline's topics, as a read_committed reader sees it; and ingestion in this process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kafka import KafkaConsumer, TopicPartition
+
+from conf.settings import Settings
+from producers.ingest import Ingester
+from producers.items import Record
+from producers.progress import Marker, ProgressReader
+from producers.records import read_records
+from producers.report import Outcome
+from producers.source import Source, source_id
+from producers.topics import ensure_topics
+
+
+@dataclass
+class Messages:
+    """Keys and values of a source, in the order of the topic."""
+
+    keys: list[str] = field(default_factory=list)
+    values: list[bytes] = field(default_factory=list)
+
+    @property
+    def raws(self) -> list[bytes]:
+        return [value for value in self.values if b"\r\nWARC-Type: x-wetstream-stub\r\n" not in value[:64]]
+
+    @property
+    def stubs(self) -> list[bytes]:
+        return [value for value in self.values if b"\r\nWARC-Type: x-wetstream-stub\r\n" in value[:64]]
+
+    @property
+    def records(self) -> int:
+        """How many records these messages stand for."""
+        return len(self.raws) + sum(-1 if b"\r\nWetstream-Records: -1\r\n" in stub else 1 for stub in self.stubs)
+
+
+def here(path: Path) -> Source:
+    return Source(source_id(path), str(path))
+
+
+def ingest(settings: Settings, path: Path, **options: object) -> Outcome:
+    topics = ensure_topics(settings, settings.kafka.bootstrap_servers)
+    ingester = Ingester(settings, settings.kafka.bootstrap_servers, topics, **options)  # type: ignore[arg-type]
+    try:
+        return ingester.ingest(here(path))
+    finally:
+        ingester.close()
+
+
+def read_topic(settings: Settings) -> dict[str, Messages]:
+    """All messages by source; each source has to stand in one partition."""
+    topic, _ = ensure_topics(settings, settings.kafka.bootstrap_servers)
+    found: dict[str, Messages] = {}
+    homes: dict[str, int] = {}
+    consumer = KafkaConsumer(
+        bootstrap_servers=settings.kafka.bootstrap_servers,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        fetch_max_bytes=64 << 20,
+        max_partition_fetch_bytes=32 << 20,
+    )
+    try:
+        partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+        consumer.assign(partitions)
+        consumer.seek_to_beginning(*partitions)
+        ends = consumer.end_offsets(partitions)
+        while any(consumer.position(partition) < end for partition, end in ends.items()):
+            for partition, messages in consumer.poll(timeout_ms=200).items():
+                for message in messages:
+                    source, _, place = message.key.decode().rpartition("@")
+                    assert homes.setdefault(source, partition.partition) == partition.partition
+                    found.setdefault(source, Messages()).keys.append(place)
+                    found[source].values.append(message.value)
+    finally:
+        consumer.close()
+    return found
+
+
+def markers(settings: Settings) -> dict[str, Marker]:
+    _, topic = ensure_topics(settings, settings.kafka.bootstrap_servers)
+    reader = ProgressReader(topic, settings.kafka.bootstrap_servers, request_timeout_ms=30_000, wait_s=60)
+    try:
+        return dict(reader.read())
+    finally:
+        reader.close()
+
+
+def expected_raws(path: Path) -> list[bytes]:
+    return [item.raw for item in read_records(path) if isinstance(item, Record)]
+
+
+def assert_whole(settings: Settings, path: Path) -> None:
+    """Every record of the file stands in the topic exactly once, in order, under the key of its place."""
+    messages = read_topic(settings)[source_id(path)]
+    items = list(read_records(path))
+    assert len(messages.values) == len(items)
+    assert messages.raws == [item.raw for item in items if isinstance(item, Record)]
+    assert messages.keys == [
+        f"{item.place.member}+{item.place.inner}" if item.place.inner else str(item.place.member) for item in items
+    ]
+    marker = markers(settings)[source_id(path)]
+    assert (marker.records, marker.raw_bytes) == (len(items), sum(map(len, messages.values)))
