@@ -8,7 +8,8 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 	"$$p" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
 	&& { echo "$$p"; break; }; done)
 
-.PHONY: demo test test-all soak bench bench-kernel check format lock setup clean help
+.PHONY: demo test test-all soak bench bench-kernel bench-stream bench-redis bench-producer check format lock setup \
+	clean help
 
 help:               ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 20
@@ -25,7 +26,16 @@ test-all: setup     ## every test there is
 soak: setup         ## the long kills
 	$(BIN)/python -m pytest -q -m slow tests/reliability
 
-bench: bench-kernel ## the benchmarks, into bench/results/
+bench: bench-kernel bench-stream bench-redis bench-producer ## the benchmarks, into bench/results/
+
+bench-stream: setup ## streaming a filled topic beside the P2.1 batch job written the usual way
+	$(BIN)/python -m bench.stream
+
+bench-redis: setup  ## a commit of statistics beside a bare HINCRBY
+	$(BIN)/python -m bench.redis_commit
+
+bench-producer: setup ## one producer beside a bare loop of warcio and kafka-python
+	$(BIN)/python -m bench.producer
 
 bench-kernel: setup ## speed of the text kernel beside other ways to count words
 	$(BIN)/python -m pip install -q --require-hashes -r requirements-bench.lock
@@ -42,7 +52,7 @@ format: setup       ## put the code into form
 
 lock:               ## renew the lock files from pyproject.toml (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		--extra redis --extra java --extra test --extra dev pyproject.toml -o requirements.lock
+		--extra redis --extra java --extra s3 --extra test --extra dev pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		--constraint requirements.lock --extra bench pyproject.toml -o requirements-bench.lock
 

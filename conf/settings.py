@@ -107,6 +107,18 @@ class EmbeddedSettings(_Section):
     kafka_heap_mb: int = Field(ge=128, le=65_536)
 
 
+class ServeSettings(_Section):
+    """The HTTP server of live statistics."""
+
+    host: str = Field(pattern=r"^[A-Za-z0-9.:_-]{1,253}$")
+    port: int = Field(ge=0, le=65_535)
+    token: str = Field(pattern=r"^([!-~]{16,512})?$")
+    allow_origins: str
+    refresh_ms: int = Field(ge=50, le=60_000)
+    max_connections: int = Field(ge=8, le=100_000)
+    request_timeout_s: float = Field(ge=0.5, le=600)
+
+
 class Settings(_Section):
     """All settings of a run. Made by `load_settings`, never changed afterwards."""
 
@@ -118,6 +130,7 @@ class Settings(_Section):
     documents: DocumentsSettings
     producer: ProducerSettings
     stream: StreamSettings
+    serve: ServeSettings
     embedded: EmbeddedSettings
 
     @property

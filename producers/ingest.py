@@ -8,6 +8,7 @@ resumed from memory.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import time
@@ -68,6 +69,8 @@ class Ingester:
         self._allow_copies = allow_copies
         self._on_event = on_event
         self._should_stop = should_stop
+        # Not the client's half a minute: trying again is ours, and then a wish to stop is heard.
+        self._bootstrap_timeout_ms = int(min(5.0, settings.producer.retry_s) * 1000)
         self._progress: ProgressReader | None = None
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
 
@@ -104,13 +107,12 @@ class Ingester:
                 return
             except FATAL:
                 raise
-            except FENCED as error:
+            except (KafkaError, ProgressError) as error:
                 reason: Exception = error
+            if _is_fencing(reason):
                 fencings += attempt.age_s() < self._settings.producer.transaction_timeout_ms / 1000
                 if self._taken_over(source, attempt, outcome, surely=fencings >= FENCINGS):
                     return
-            except (KafkaError, ProgressError) as error:
-                reason = error
             self._drop_progress()
             if outcome.records > sent:
                 last_progress, wait_s = time.monotonic(), 0.2
@@ -155,7 +157,9 @@ class Ingester:
                 self._send(attempt.transaction, reader, file, source, outcome)
             finally:
                 # Never waits for what is still queued: the next try aborts it and reads the truth from the topic.
-                producer.close(timeout=0)
+                # (That it was not all sent is raised then; the error that brought us here is the one to judge.)
+                with contextlib.suppress(KafkaError):
+                    producer.close(timeout=0)
 
     def _open_reader(self, source: Source, file: SourceFile, marker: Marker) -> WetReader:
         limit = self._settings.producer
@@ -225,6 +229,7 @@ class Ingester:
             max_request_size=MAX_MESSAGE_BYTES,
             request_timeout_ms=self._settings.kafka.request_timeout_ms,
             max_block_ms=int(limit.retry_s * 1000),
+            bootstrap_timeout_ms=self._bootstrap_timeout_ms,
         )
 
     def _is_over(self, plan: Plan, outcome: Outcome) -> bool:
@@ -241,6 +246,7 @@ class Ingester:
                 self._bootstrap_servers,
                 request_timeout_ms=self._settings.kafka.request_timeout_ms,
                 wait_s=2 * self._settings.producer.transaction_timeout_ms / 1000,
+                bootstrap_timeout_ms=self._bootstrap_timeout_ms,
             )
         return self._progress
 
@@ -292,6 +298,11 @@ class _Attempt:
     def age_s(self) -> float:
         """Age of the open transaction: the broker aborts none that is younger than its timeout."""
         return time.time() - self.transaction.began if self.transaction is not None else 0.0
+
+
+def _is_fencing(error: Exception) -> bool:
+    # Once fenced, the client answers every further call with an error that only names the first one.
+    return isinstance(error, FENCED) or any(kind.__name__ in str(error) for kind in FENCED)
 
 
 def _damage(source: Source, stub: Stub) -> str:

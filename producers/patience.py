@@ -13,6 +13,7 @@ T = TypeVar("T")
 # 403 is how some stores (Common Crawl's among them) answer too many requests, and how they answer a wrong key.
 FORBIDDEN = 403
 FORBIDDEN_TRIES = 3
+BROKEN = frozenset({"ClientPayloadError", "ServerDisconnectedError", "ClientOSError", "ConnectionResetError"})
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
 NOTE_FROM_WAIT_S = 2.0
@@ -44,8 +45,11 @@ class Patience:
         self._stop = stop
         self._succeeded = False
 
-    def call(self, operation: Callable[[], T], what: str) -> T:
-        """The operation's result. Raises SourceReadError, NoRangesError."""
+    def call(self, operation: Callable[[], T], what: str, *, a_read: bool = True) -> T:
+        """The operation's result. Raises SourceReadError, NoRangesError.
+
+        Who has read before is no stranger: 403 then means "not so fast". `a_read`: whether this is such a proof.
+        """
         began, wait_s, tries = time.monotonic(), FIRST_WAIT_S, 0
         while True:
             tries += 1
@@ -64,7 +68,7 @@ class Patience:
                 self._stop.wait(wait_s)
                 wait_s *= 2
             else:
-                self._succeeded = True
+                self._succeeded |= a_read
                 return result
 
 
@@ -90,4 +94,8 @@ def _judge(error: Exception) -> _Verdict:
         return _Verdict("it does not exist", may_pass=False)
     if isinstance(cause, (IsADirectoryError, NotImplementedError, TypeError, ValueError)):
         return _Verdict(f"{kind}: {cause}", may_pass=False)
+    if kind in BROKEN:
+        return _Verdict("the connection broke off", may_pass=True)
+    if "Timeout" in kind:
+        return _Verdict("no answer in time", may_pass=True)
     return _Verdict(f"{kind}: {cause}".rstrip(": "), may_pass=True, forbidden=isinstance(cause, PermissionError))

@@ -86,11 +86,20 @@ class ProgressReader:
     that of a dead producer, which the broker aborts after its timeout. Only then is a marker surely the last one.
     """
 
-    def __init__(self, topic: Topic, bootstrap_servers: str, *, request_timeout_ms: int, wait_s: float) -> None:
+    def __init__(
+        self,
+        topic: Topic,
+        bootstrap_servers: str,
+        *,
+        request_timeout_ms: int,
+        wait_s: float,
+        bootstrap_timeout_ms: int = 30_000,
+    ) -> None:
         common = {
             "bootstrap_servers": bootstrap_servers,
             "enable_auto_commit": False,
             "request_timeout_ms": request_timeout_ms,
+            "bootstrap_timeout_ms": bootstrap_timeout_ms,
         }
         self._topic = topic
         self._wait_s = wait_s

@@ -32,7 +32,7 @@ class _Remote:
         # Reads happen beside the ingestion, so that it can commit (and stop) while a server keeps it waiting.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="wetstream-remote")
         self._position = 0
-        look = self._thread.submit(self._patience.call, lambda: self._fs.info(self._path), "its size")
+        look = self._thread.submit(self._patience.call, lambda: self._fs.info(self._path), "its size", a_read=False)
         try:
             self._info: dict[str, Any] = self._wait(look)
         except BaseException:

@@ -47,6 +47,11 @@ class Outcome:
         """Whether nothing is left to do for this source."""
         return self.state in FINISHED
 
+    @property
+    def resumes(self) -> bool:
+        """Whether a later run goes on by itself."""
+        return self.state in ("stopped", "truncated")
+
     def after(self, first: Outcome) -> Outcome:
         """This outcome of a second try, with what the first one had brought."""
         self.records += first.records

@@ -5,17 +5,20 @@ A worker that dies takes nothing with it: its open transaction is aborted by who
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkServerProcess
 from typing import Any
 
 from conf.settings import Settings
+from producers.follow import Follower
 from producers.ingest import Ingester
 from producers.report import Advance, Note, Outcome
 from producers.source import Source
@@ -33,79 +36,126 @@ def ingest_all(
     *,
     allow_copies: bool = False,
     stop: threading.Event | None = None,
+    follower: Follower | None = None,
 ) -> Iterator[Advance | Note | Outcome]:
     """Ingest `sources`, yielding progress as it comes and one Outcome a source.
 
     Sources that failed are tried once more at the end. When `stop` is set, workers end at their next transaction
-    boundary, and sources not begun are left out.
+    boundary, and sources not begun are left out. With a `follower` it goes on with what that finds, until stopped.
     """
-    context = multiprocessing.get_context("spawn")
-    waiting = deque(sources)
-    again: deque[Source] = deque()
-    tried: set[str] = set()
-    workers: dict[Connection, tuple[SpawnProcess, Source]] = {}
     stop = stop or threading.Event()
-    stop_workers = context.Event()
-    count = min(settings.producer.workers or os.cpu_count() or 1, max(1, len(sources)))
-    arguments = (settings, bootstrap_servers, topics, allow_copies, stop_workers)
-
-    def start() -> tuple[Connection, SpawnProcess]:
-        here, there = context.Pipe()
-        process = context.Process(target=_work, args=(there, *arguments), daemon=True)
-        process.start()
-        there.close()
-        return here, process
-
-    idle = [start() for _ in range(count)] if sources else []
+    waiting, again = deque(sources), deque[Source]()
+    failed: dict[str, Outcome] = {}
+    count = settings.producer.workers or os.cpu_count() or 1
+    workers = _Workers(settings, bootstrap_servers, topics, allow_copies, count)
+    next_look = 0.0
     try:
         while True:
             if stop.is_set():
-                stop_workers.set()
+                workers.stop()
                 waiting.clear()
                 again.clear()
-            while idle and (waiting or again):
-                pipe, process = idle.pop()
-                source = (waiting or again).popleft()
-                workers[pipe] = (process, source)
-                pipe.send(source)
-            if not workers:
-                return
-            for ready in wait(list(workers), timeout=POLL_S):
-                assert isinstance(ready, Connection)
-                pipe = ready
-                process, source = workers[pipe]
-                try:
-                    event: Any = pipe.recv()
-                except (EOFError, ConnectionError):
-                    process.join()
-                    event = Outcome(source.id, "failed", f"{source.id}: its worker process died ({process.exitcode})")
-                    pipe.close()
-                    del workers[pipe]
-                    idle.append(start())
-                else:
-                    if isinstance(event, Outcome):
-                        del workers[pipe]
-                        idle.append((pipe, process))
-                if _failed(event) and source.id not in tried and not stop.is_set():
-                    tried.add(source.id)
-                    again.append(source)
-                    continue
+            elif follower is not None and time.monotonic() >= next_look:
+                waiting.extend(follower.look())
+                next_look = time.monotonic() + settings.producer.follow_poll_s
+            while workers.free and (waiting or again):
+                workers.give((waiting or again).popleft())
+            if not workers.busy:
+                if follower is None or stop.is_set():
+                    return
+                stop.wait(POLL_S)
+            for source, event in workers.events():
+                if isinstance(event, Outcome):
+                    if event.state == "failed" and source.id not in failed and not stop.is_set():
+                        failed[source.id] = event
+                        again.append(source)
+                        yield Note(source.id, f"{event.message}; it is tried again at the end")
+                        continue
+                    if source.id in failed:
+                        event = event.after(failed.pop(source.id))
+                    if follower is not None:
+                        follower.ended(event)
                 yield event
     finally:
-        stop_workers.set()
-        for pipe, _ in [*idle, *((pipe, process) for pipe, (process, _) in workers.items())]:
+        workers.end()
+
+
+class _Workers:
+    """The processes, made when they are needed, and what each is at."""
+
+    def __init__(self, settings: Settings, *arguments: Any) -> None:
+        *given, self._most = arguments
+        # Forked from a server that has imported everything once, has no threads and holds no connection.
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["producers.workers"])
+        self._stop = self._context.Event()
+        self._arguments = (settings, *given, self._stop)
+        self._patience_s = settings.producer.retry_s
+        self._idle: list[tuple[Connection, ForkServerProcess]] = []
+        self._busy: dict[Connection, tuple[ForkServerProcess, Source]] = {}
+
+    @property
+    def free(self) -> bool:
+        return len(self._busy) < self._most
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._busy)
+
+    def give(self, source: Source) -> None:
+        pipe, process = self._idle.pop() if self._idle else self._start()
+        self._busy[pipe] = (process, source)
+        try:
+            pipe.send(source)
+        except OSError:
+            return  # it has died; `events` finds its pipe closed
+
+    def events(self) -> Iterator[tuple[Source, Advance | Note | Outcome]]:
+        """What has come from the workers, waiting a moment for it."""
+        for ready in wait(list(self._busy), timeout=POLL_S) if self._busy else ():
+            assert isinstance(ready, Connection)
+            process, source = self._busy[ready]
+            try:
+                event: Any = ready.recv()
+            except (EOFError, ConnectionError):
+                process.join()
+                event = Outcome(source.id, "failed", f"{source.id}: its worker process died ({process.exitcode})")
+                ready.close()
+                del self._busy[ready]
+            else:
+                if isinstance(event, Outcome):
+                    del self._busy[ready]
+                    self._idle.append((ready, process))
+            yield source, event
+
+    def stop(self) -> None:
+        """Let them end at their next transaction."""
+        self._stop.set()
+
+    def end(self) -> None:
+        """Let them end, and wait for it."""
+        self._stop.set()
+        everyone = [*self._idle, *((pipe, process) for pipe, (process, _) in self._busy.items())]
+        for pipe, _ in everyone:
             try:
                 pipe.send(STOP)
             except OSError:
                 continue
-        for _, process in [*idle, *((pipe, process) for pipe, (process, _) in workers.items())]:
-            process.join(timeout=settings.producer.retry_s)
+        for _, process in everyone:
+            process.join(timeout=self._patience_s)
             if process.is_alive():
                 process.kill()
 
+    def _start(self) -> tuple[Connection, ForkServerProcess]:
+        here, there = self._context.Pipe()
+        process = self._context.Process(target=_work, args=(there, *self._arguments), daemon=True)
+        process.start()
+        there.close()
+        return here, process
 
-def _failed(event: Advance | Note | Outcome) -> bool:
-    return isinstance(event, Outcome) and event.state == "failed"
+
+class _ParentGoneError(BaseException):
+    """Nobody listens any more: the worker ends, and what is not committed is aborted by the next producer."""
 
 
 def _work(
@@ -119,18 +169,33 @@ def _work(
     """Body of a worker process: sources come in, progress and outcomes go out."""
     # Ctrl-C reaches the whole process group; the parent decides what it means, at a transaction boundary.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # its retries are ours to report
+    lock = threading.Lock()
+
+    def tell(event: Advance | Note | Outcome) -> None:
+        try:
+            with lock:  # notes come from the thread that reads a remote source
+                pipe.send(event)
+        except OSError:
+            raise _ParentGoneError from None
+
     ingester = Ingester(
         settings,
         bootstrap_servers,
         topics,
         allow_copies=allow_copies,
-        on_event=pipe.send,
+        on_event=tell,
         should_stop=stop.is_set,
     )
     try:
         while (source := pipe.recv()) is not STOP:
-            pipe.send(ingester.ingest(source))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return  # the parent is gone; what was committed stands, the rest is aborted by the next producer
+            try:
+                outcome = ingester.ingest(source)
+            except Exception as error:  # a mistake of ours in one source must not end the others
+                logging.getLogger("wetstream").debug("ingesting %s", source.id, exc_info=True)
+                outcome = Outcome(source.id, "failed", f"{source.id}: {type(error).__name__}: {error}")
+            tell(outcome)
+    except (EOFError, ConnectionResetError, _ParentGoneError):
+        return
     finally:
         ingester.close()

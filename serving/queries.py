@@ -1,200 +1,111 @@
 """Live statistics: one set of questions, asked by the command line, by HTTP and from Python alike.
 
 Thresholds (minimum document frequency, maximum share of the documents) are views: what is stored is unpruned, and any
-threshold is answered exactly, at once.
+threshold is answered exactly, at once. Every answer is a dict of plain values and carries `as_of`: see `as_of`.
 """
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Any
 
 from redis import Redis
 
-from conf.errors import ExplainedError
-from sinks.keys import Keys, live_key, status_key
+from serving import words
+from serving.as_of import ask_as_of, read_as_of
+from serving.history import read_batches, read_growth
+from serving.reading import SEEN, NoStatisticsError, Reading, live_keys, read
+from serving.snapshot import Snapshot, read_snapshot
+from serving.view import EVERYTHING, View
+from serving.words import By
 
-PERCENTILES = (10, 30, 50, 70, 90, 99)
-COUNTS_OF_SOURCE = ("records", "documents", "tokens", "payload_bytes")
-
-
-class NoStatisticsError(ExplainedError):
-    """Nothing has been counted for this pipeline yet; the message says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """Words with `min_df` <= document frequency < `max_df` x documents; None: no upper bound (the P2.1 course's rule)."""
-
-    min_df: int = 1
-    max_df: float | None = None
-
-    def holds(self, df: int, documents: int) -> bool:
-        """Whether a word with this document frequency is in the view."""
-        return df >= self.min_df and (self.max_df is None or df < self.max_df * documents)
-
-    @property
-    def is_everything(self) -> bool:
-        """Whether no word is left out."""
-        return self.min_df <= 1 and self.max_df is None
-
-
-EVERYTHING = View()
+__all__ = ["EVERYTHING", "SEEN", "LiveStatistics", "NoStatisticsError", "Reading", "Snapshot", "View"]
 
 
 class LiveStatistics:
-    """Questions to the live statistics of a pipeline. Every answer that stands alone carries `as_of`."""
+    """Questions to the live statistics of a pipeline.
+
+    Each asks Redis anew; `reading` and `snapshot` give objects that answer many questions about one instant. All raise
+    NoStatisticsError when nothing is counted yet, and redis.RedisError when Redis is away.
+    """
 
     def __init__(self, client: Redis, pipeline: str) -> None:
         self._client = client
         self._pipeline = pipeline
 
+    def reading(self) -> Reading:
+        """Everything but the words, at one instant."""
+        return read(self._client, self._pipeline)
+
+    def snapshot(self) -> Snapshot:
+        """A copy of the whole vocabulary: prefix search, rarest words, rank-frequency curve, rank of any word.
+
+        Takes about a second for a million words. Its own `as_of` tells of which moment it is.
+        """
+        return read_snapshot(self._client, self._pipeline)
+
     def stats(self, view: View = EVERYTHING) -> dict[str, Any]:
-        """Totals, rejected records by reason, exact percentiles of document lengths, vocabulary under `view`.
+        """Totals, rejected records by reason, exact percentiles of document lengths; words and tokens under `view`.
 
         `length` is of all kept documents before thresholds. Percentile p is `sorted[int(p / 100 * n)]`.
         """
-        keys = self._keys()
-        pipe = self._client.pipeline()
-        for name in ("totals", "reasons", "lengths", "df_words", "df_tokens"):
-            pipe.hgetall(getattr(keys, name))
-        pipe.hgetall(keys.sources)
-        totals, reasons, lengths, df_words, df_tokens, sources = pipe.execute()
-        total = _ints(totals)
-        documents = total.get("documents", 0)
-        words = {int(df): int(n) for df, n in df_words.items() if view.holds(int(df), documents)}
-        tokens = {int(df): int(n) for df, n in df_tokens.items() if view.holds(int(df), documents)}
-        return {
-            "records": total.get("records", 0),
-            "documents": documents,
-            "tokens": total.get("tokens", 0) if view.is_everything else sum(tokens.values()),
-            "words": total.get("words", 0) if view.is_everything else sum(words.values()),
-            "payload_bytes": total.get("payload_bytes", 0),
-            "rejected": dict(sorted(_ints(reasons).items())),
-            "length": length_summary({int(length): int(n) for length, n in lengths.items()}),
-            "sources": sum(1 for field in sources if field.startswith(b"records\t")),
-            "view": {"min_df": view.min_df, "max_df": view.max_df},
-            "profile": self._profile(keys),
-            "as_of": self.as_of(keys),
-        }
+        return self.reading().stats(view)
 
-    def top(self, limit: int = 20, view: View = EVERYTHING) -> list[dict[str, Any]]:
-        """The most frequent words: {word, tf, df}, by tf descending, then by word.
+    def vocabulary(self, view: View = EVERYTHING) -> dict[str, Any]:
+        """Words and tokens under `view`: {words, tokens, of_words, of_tokens, documents}."""
+        return self.reading().vocabulary(view)
+
+    def lengths(self) -> dict[str, Any]:
+        """Exact percentiles and a histogram of document lengths in tokens: {length, bins: [{from, to, documents}]}."""
+        return self.reading().length_histogram()
+
+    def rejected(self) -> dict[str, Any]:
+        """Rejected records: {rejected, reasons: [{reason, records}]}."""
+        return self.reading().rejected()
+
+    def sources(self) -> dict[str, Any]:
+        """What is counted of each source: {sources: [{source, records, documents, tokens, payload_bytes, rejected}]}.
+
+        `rejected` is {reason: records}."""
+        reading = self.reading()
+        return {"sources": reading.sources, "as_of": reading.as_of.answer}
+
+    def seen(self, what: str) -> dict[str, Any]:
+        """Pages and kept documents by `languages`, `tlds` or `days`, most pages first: {<what>: [{name, pages,
+        documents}]}."""
+        reading = self.reading()
+        return {what: reading.seen(what), "as_of": reading.as_of.answer}
+
+    def top(self, limit: int = 20, view: View = EVERYTHING, *, by: By = "tf", offset: int = 0) -> dict[str, Any]:
+        """The most frequent words: {words: [{word, tf, df}]}, by tf (or df) descending, then by word.
 
         Raises ValueError when more words are asked for than are kept ranked (setting redis.top_words).
         """
-        keys = self._keys()
-        documents = int(cast("Any", self._client.hget(keys.totals, "documents")) or 0)
-        answer: list[dict[str, Any]] = []
-        begin, step = 0, max(limit, 100)
-        while len(answer) < limit:
-            ranked = cast("list[Any]", self._client.zrange(keys.top, begin, begin + step - 1, withscores=True))
-            if not ranked:
-                break
-            frequencies = cast("list[Any]", self._client.hmget(keys.df, [word for word, _ in ranked]))
-            for (word, score), df in zip(ranked, frequencies, strict=True):
-                if df is not None and view.holds(int(df), documents):
-                    answer.append({"word": word.decode(), "tf": int(-score), "df": int(df)})
-            begin += step
-        if len(answer) < limit and begin and self._is_cut(keys):
-            raise ValueError(
-                f"only the {self._client.zcard(keys.top):,} most frequent words are kept ranked, and {len(answer):,} of "
-                f"them are in this view: ask for fewer than {limit:,}, or raise redis.top_words and run "
-                "`wetstream rebuild`"
-            )
-        return answer[:limit]
+        return words.top(self._client, self._pipeline, limit, view, by=by, offset=offset)
+
+    def words(self, wanted: Sequence[str]) -> dict[str, Any]:
+        """Several words at one instant: {words: [{word, tf, df, idf, rank}], documents}; zeros for unseen ones."""
+        return words.look_up(self._client, self._pipeline, wanted)
 
     def word(self, word: str) -> dict[str, Any]:
-        """Term and document frequency of one word, as it is stored (lower case); zeros if it never came."""
-        keys = self._keys()
-        stored = word.lower()
-        pipe = self._client.pipeline()
-        pipe.hget(keys.tf, stored)
-        pipe.hget(keys.df, stored)
-        tf, df = pipe.execute()
-        return {"word": stored, "tf": int(tf or 0), "df": int(df or 0)}
+        """One word: {word, tf, df, idf, rank}. idf is ln(documents / df); rank is None when it is not kept ranked."""
+        answer = self.words([word])
+        return {**answer["words"][0], "as_of": answer["as_of"]}
 
-    def sources(self) -> list[dict[str, Any]]:
-        """What is counted of each source: records, documents, tokens, payload_bytes, rejected by reason."""
-        keys = self._keys()
-        rows: dict[str, dict[str, Any]] = {}
-        for field, n in cast("Mapping[bytes, bytes]", self._client.hgetall(keys.sources)).items():
-            name, _, rest = field.decode().partition("\t")
-            reason, _, source = rest.partition("\t") if name == "rejected" else ("", "", rest)
-            row = rows.setdefault(source, {"source": source, **dict.fromkeys(COUNTS_OF_SOURCE, 0), "rejected": {}})
-            if name == "rejected":
-                row["rejected"][reason] = int(n)
-            else:
-                row[name] = int(n)
-        return [rows[source] for source in sorted(rows)]
+    def batches(self, limit: int = 20) -> dict[str, Any]:
+        """The last micro-batches, newest first: {batches: [{rows, seconds by phase, words, files, …}]}."""
+        return {"batches": read_batches(self._client, self._pipeline, limit), "as_of": self.as_of()}
 
-    def seen(self, what: str) -> list[dict[str, Any]]:
-        """Pages and kept documents by `languages`, `tlds` or `days`, most pages first."""
-        rows: dict[str, dict[str, Any]] = {}
-        for field, n in cast("Mapping[bytes, bytes]", self._client.hgetall(getattr(self._keys(), what))).items():
-            name, _, key = field.decode().partition("\t")
-            rows.setdefault(key, {"name": key, "pages": 0, "documents": 0})[name] = int(n)
-        return sorted(rows.values(), key=lambda row: (-row["pages"], row["name"]))
+    def growth(self) -> dict[str, Any]:
+        """Observations of the vocabulary's growth (Heaps' curve): {points: [{time, tokens, words, documents}]}."""
+        reading = self.reading()
+        return {"points": read_growth(self._client, self._pipeline, reading.totals), "as_of": reading.as_of.answer}
 
-    def as_of(self, keys: Keys | None = None) -> dict[str, Any]:
-        """State of the numbers: time of the last commit (Unix seconds), positions by topic partition, lag in offsets
-        (None when no stream runs), and whether words of an unfinished micro-batch run ahead (`applying`)."""
-        keys = keys or self._keys()
-        pipe = self._client.pipeline()
-        pipe.hget(keys.as_of, "time")
-        pipe.get(keys.position)
-        pipe.exists(keys.commit)
-        pipe.hgetall(status_key(self._pipeline))
-        updated, position, applying, status = pipe.execute()
-        running = bool(status) and time.time() - float(status.get(b"at", 0)) < 60
-        return {
-            "time": float(updated) if updated else None,
-            "positions": json.loads(position) if position else {},
-            "lag": int(status[b"lag"]) if running and b"lag" in status else None,
-            "applying": bool(applying),
-        }
-
-    def _keys(self) -> Keys:
-        prefix = cast("bytes | None", self._client.get(live_key(self._pipeline)))
-        if prefix is None:
-            raise NoStatisticsError(
-                f"nothing is counted yet for pipeline {self._pipeline}: ingest a source and stream it "
-                "(`wetstream run SOURCE`)"
-            )
-        return Keys(prefix.decode())
-
-    def _profile(self, keys: Keys) -> str | None:
-        profile = cast("bytes | None", self._client.hget(keys.as_of, "profile"))
-        return profile.decode() if profile is not None else None
-
-    def _is_cut(self, keys: Keys) -> bool:
-        ranked = self._client.zcard(keys.top)
-        return ranked < int(cast("Any", self._client.hget(keys.totals, "words")) or 0)
-
-
-def length_summary(lengths: Mapping[int, int]) -> dict[str, Any]:
-    """min, max, mean and percentiles of {length: documents}; None for each when there are none."""
-    total = sum(lengths.values())
-    if not total:
-        return dict.fromkeys(("min", "max", "mean", *(f"p{p}" for p in PERCENTILES)))
-    ordered = sorted(lengths)
-    summary: dict[str, Any] = {
-        "min": ordered[0],
-        "max": ordered[-1],
-        "mean": round(sum(length * n for length, n in lengths.items()) / total, 2),
-    }
-    wanted = {f"p{p}": int(p / 100 * total) for p in PERCENTILES}
-    below = 0
-    for length in ordered:
-        below += lengths[length]
-        for name, rank in wanted.items():
-            if name not in summary and rank < below:
-                summary[name] = length
-    return summary
-
-
-def _ints(fields: Mapping[bytes, bytes]) -> dict[str, int]:
-    return {field.decode(): int(n) for field, n in fields.items()}
+    def as_of(self) -> dict[str, Any]:
+        """State of the numbers: `time` of the last commit (Unix seconds), `positions` by topic partition, whether a
+        stream runs (`streaming`), its `lag` in offsets (None when none runs), and whether words of an unfinished
+        micro-batch run ahead of the totals (`applying`)."""
+        keys = live_keys(self._client, self._pipeline)
+        pipe = self._client.pipeline(transaction=True)
+        ask_as_of(pipe, keys, self._pipeline)
+        return read_as_of(keys, pipe.execute()).answer

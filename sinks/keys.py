@@ -67,3 +67,18 @@ def build_prefix(pipeline: str, generation: str, build: int) -> str:
 def builds_key(pipeline: str) -> str:
     """Key of the SET of all prefixes that were ever begun and not yet dropped."""
     return f"ws:{{{pipeline}}}:builds"
+
+
+def batches_key(pipeline: str) -> str:
+    """Key of the LIST of the last micro-batches, newest first (JSON, see `sinks.observations`)."""
+    return f"ws:{{{pipeline}}}:batches"
+
+
+def growth_key(pipeline: str) -> str:
+    """Key of the LIST of observations of the vocabulary's growth, oldest first (JSON)."""
+    return f"ws:{{{pipeline}}}:growth"
+
+
+def counters_key(pipeline: str) -> str:
+    """Key of the HASH of sums over all micro-batches that were observed: batches, rows, seconds by phase."""
+    return f"ws:{{{pipeline}}}:counters"

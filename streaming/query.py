@@ -70,7 +70,12 @@ class Progress:
     @property
     def lag(self) -> int:
         """Offsets in the topic behind this micro-batch (records, and a marker for each transaction)."""
-        return sum(max(0, latest - self.end.get(partition, 0)) for partition, latest in self.latest.items())
+        return sum(self.lag_by_partition.values())
+
+    @property
+    def lag_by_partition(self) -> dict[int, int]:
+        """The same of each partition."""
+        return {partition: max(0, latest - self.end.get(partition, 0)) for partition, latest in self.latest.items()}
 
 
 def read_progress(event: Mapping[str, Any], topic: Topic) -> Progress:

@@ -27,22 +27,22 @@ from sinks.compaction import compact
 from sinks.documents import Documents, DocumentsError, FencedError, partition_key
 from sinks.generations import Generations, Rules
 from sinks.heal import Builds
-from sinks.keys import lease_key, status_key
+from sinks.keys import lease_key
 from sinks.lease import Lease, LeaseError
+from sinks.observations import Commit, Observer
 from sinks.statistics import NotInStepError, Statistics, StatisticsError
 from streaming.errors import StreamError
 from streaming.fused import Job
 from streaming.offsets import first_offsets
-from streaming.partials import InconsistentPartialsError, read_partials
+from streaming.partials import InconsistentPartialsError, MicroBatch, read_partials
 from streaming.query import Progress, Query, drop_old_checkpoints, read_progress, read_topic
 
 log = logging.getLogger("wetstream")
 
 POLL_S = 0.1
 # Errors that end the stream, but for those that starting again from the stored positions mends.
-FINAL = (LeaseError, DocumentsError, StatisticsError)
+FINAL = (LeaseError, DocumentsError, StatisticsError, StreamError)
 AGAIN = (FencedError, NotInStepError)
-STATUS_TTL_S = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,7 @@ class Stream:
         self._profile = profile
         self._connections = connections
         self._on_progress = on_progress
+        self._observer = Observer(connections.redis, settings.pipeline)
         self._generations = Generations(settings.documents_path, settings.pipeline)
         self._stop = threading.Event()
         self._until: dict[int, int] | None = None
@@ -107,7 +108,7 @@ class Stream:
                 self._stop.wait(1.0)
         finally:
             lease.release()
-            self._forget_status()
+            self._observer.gone()
 
     def _run_query(self, lease: Lease, *, once: bool) -> bool:
         """One query from the stored positions on; returns whether it has committed anything. Its error is in _error."""
@@ -124,6 +125,7 @@ class Stream:
             top_words=self._settings.redis.top_words,
         )
         statistics = self._retrying(lambda: builds.bring_to(documents, generation, position))
+        self._observer.begin(statistics.keys, generation)
         writer = _Writer(self, lease, topic, documents, statistics, position)
         job = Job(profile, documents.path, self._settings.documents.compression_level)
         starting = {number: position.get(partition_key(topic.id, number), 0) for number in range(topic.partitions)}
@@ -154,12 +156,19 @@ class Stream:
         seen = -1
         while True:
             lease.check()
+            self._observer.alive()
             active = query.active
             for event in query.events():
                 if event["batchId"] > seen:
                     seen = event["batchId"]
                     progress = read_progress(event, topic)
-                    self._tell_status(progress)
+                    self._observer.progress(
+                        rows=progress.rows,
+                        rows_per_s=progress.rows_per_s,
+                        lag=progress.lag,
+                        lag_by_partition=progress.lag_by_partition,
+                        seconds=progress.seconds,
+                    )
                     self._on_progress(progress)
                     if self._until is not None and _reached(progress.end, self._until):
                         return
@@ -187,30 +196,15 @@ class Stream:
             try:
                 return action()
             except (RedisError, TopicError) as error:
-                if time.monotonic() > deadline or self._stop.is_set():
+                if self._stop.is_set():
+                    raise StreamError(f"stopped while waiting: {explain(error)}. Nothing is lost") from error
+                if time.monotonic() > deadline:
                     raise StreamError(
                         f"gave up after {self._settings.stream.retry_s:.0f} s (stream.retry_s): {explain(error)}"
                     ) from error
                 log.warning("waiting: %s", explain(error))
                 self._stop.wait(wait_s)
                 wait_s = min(wait_s * 2, 10.0)
-
-    def _tell_status(self, progress: Progress) -> None:
-        status = {"lag": progress.lag, "records_per_s": round(progress.rows_per_s, 1), "at": time.time()}
-        try:
-            pipe = self._connections.redis.pipeline()
-            key = status_key(self._settings.pipeline)
-            pipe.hset(key, mapping={name: str(value) for name, value in status.items()})
-            pipe.expire(key, STATUS_TTL_S)
-            pipe.execute()
-        except RedisError:
-            return  # only news; the commits find out about Redis by themselves
-
-    def _forget_status(self) -> None:
-        try:
-            self._connections.redis.hset(status_key(self._settings.pipeline), "at", "0")
-        except RedisError:
-            return
 
 
 class _Writer:
@@ -247,12 +241,32 @@ class _Writer:
         crash_point("after-all-tasks")
         self._lease.check()
         moved = {name: end for name, end in finish.items() if end != self._position.get(name, 0)}
+        began = time.monotonic()
         self._documents.commit(batch.files, moved)
+        in_table = time.monotonic()
         start, self._position = self._position, finish
         self._stream._retrying(lambda: self._statistics.commit(batch.sums, start, finish))
+        in_redis = time.monotonic()
         self.commits += 1
         if self.commits % self._stream._settings.documents.compact_every == 0:
             self._compact()
+        self._observe(batch, in_table - began, in_redis - in_table, time.monotonic() - in_redis)
+
+    def _observe(self, batch: MicroBatch, table_s: float, redis_s: float, compact_s: float) -> None:
+        totals = batch.sums.totals()
+        self._stream._observer.committed(
+            Commit(
+                rows=sum(part.rows for part in batch.ranges),
+                documents=totals["documents"],
+                payload_bytes=totals["payload_bytes"],
+                words=batch.sums.words.num_rows,
+                files=len(batch.files),
+                file_bytes=sum(file.size for file in batch.files),
+                table_s=table_s,
+                redis_s=redis_s,
+                compact_s=compact_s,
+            )
+        )
 
     def _compact(self) -> None:
         documents = self._stream._settings.documents

@@ -1,0 +1,25 @@
+"""Public names of wetstream, each loaded when it is first used: the text modules must never load Redis or Spark."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from serving.queries import LiveStatistics, NoStatisticsError, Snapshot, View
+    from wetstream.public import open_statistics
+
+_WHERE = {
+    "LiveStatistics": "serving.queries",
+    "NoStatisticsError": "serving.queries",
+    "Snapshot": "serving.queries",
+    "View": "serving.queries",
+    "open_statistics": "wetstream.public",
+}
+__all__ = ["LiveStatistics", "NoStatisticsError", "Snapshot", "View", "open_statistics"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'wetstream' has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)

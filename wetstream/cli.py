@@ -8,7 +8,7 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -23,6 +23,7 @@ from wetstream.options import (
     out,
     profile_option,
 )
+from wetstream.source_options import Wanted, source_options
 
 # Imports that take time stand in the commands that need them, so that `wetstream stats` answers at once.
 if TYPE_CHECKING:
@@ -31,11 +32,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("wetstream")
 
-sources_argument = click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-alias_option = click.option(
-    "--as", "alias", metavar="NAME", help="Identity of the one source given, instead of its path."
-)
-copies_option = click.option("--allow-copies", is_flag=True, help="Take a source whose content is ingested already.")
 min_df_option = click.option("--min-df", type=click.IntRange(1), default=1, help="Only words in at least N documents.")
 max_df_option = click.option(
     "--max-df", type=click.FloatRange(0, 1), help="Only words in less than this share of the documents."
@@ -50,30 +46,25 @@ def main() -> None:
 
 
 @command(main, name="run")
-@sources_argument
+@source_options
 @profile_option
-@alias_option
-@copies_option
 @json_option
-def run_command(
-    settings: Settings, sources: tuple[str, ...], alias: str | None, allow_copies: bool, as_json: bool
-) -> None:
+def run_command(settings: Settings, wanted: Wanted, as_json: bool) -> None:
     """Everything at once: ingest SOURCES, stream to the end, show the statistics.
 
     Embedded servers that do not run are started, and left running.
     """
-    from producers.discover import discover
     from serving.queries import LiveStatistics
     from wetstream.connect import find_servers, open_redis
     from wetstream.engine import pipeline_profile
     from wetstream.ingesting import run
     from wetstream.progress import Display
 
-    found = discover(sources, alias=alias)
+    found, follower = wanted.sources(settings), wanted.follower(settings)
     profile = pipeline_profile(settings)
     servers = find_servers(settings, start=True, log=_note)
     with Display(err, found, ingest=True, stream=True) as display:
-        outcomes = run(settings, profile, servers, found, display, allow_copies=allow_copies)
+        outcomes = run(settings, profile, servers, found, display, allow_copies=wanted.allow_copies, follower=follower)
     stats = LiveStatistics(open_redis(servers.redis_url), settings.pipeline).stats()
     if as_json:
         _print_json({"sources": [dataclasses.asdict(outcome) for outcome in outcomes], "stats": stats})
@@ -87,23 +78,28 @@ def run_command(
 
 
 @command(main, name="ingest")
-@sources_argument
-@alias_option
-@copies_option
+@source_options
+@click.option("--dry-run", is_flag=True, help="Only show what would be done, and about how long it would take.")
 @json_option
-def ingest_command(
-    settings: Settings, sources: tuple[str, ...], alias: str | None, allow_copies: bool, as_json: bool
-) -> None:
-    """Read WET files into the topic: files, folders, or globs (in quotes)."""
-    from producers.discover import discover
+def ingest_command(settings: Settings, wanted: Wanted, dry_run: bool, as_json: bool) -> None:
+    """Read WET files into the topic: files, folders, globs (in quotes), URLs, or listings (wet.paths.gz)."""
     from wetstream.connect import find_servers
+    from wetstream.dry_run import plan
     from wetstream.ingesting import ingest
     from wetstream.progress import Display
 
-    found = discover(sources, alias=alias)
+    if dry_run:
+        planned, total = plan(settings, wanted)
+        if as_json:
+            rows = [dataclasses.asdict(row) for row in planned]
+            _print_json({"sources": rows, "total": dataclasses.asdict(total)})
+        else:
+            show.show_plan(out, planned, total)
+        sys.exit(any(row.action in ("refused", "changed") for row in planned))
+    found, follower = wanted.sources(settings), wanted.follower(settings)
     servers = find_servers(settings, start=True, log=_note)
     with Display(err, found, ingest=True, stream=False) as display:
-        outcomes = ingest(settings, servers, found, display, allow_copies=allow_copies)
+        outcomes = ingest(settings, servers, found, display, allow_copies=wanted.allow_copies, follower=follower)
     if as_json:
         _print_json([dataclasses.asdict(outcome) for outcome in outcomes])
     else:
@@ -153,7 +149,7 @@ def demo_command(settings: Settings) -> None:
         out.print()
         show.show_stats(out, statistics.stats())
         out.print("\n[dim]the ten most frequent words of at most half of the documents[/]")
-        show.show_words(out, statistics.top(10, View(max_df=0.5)))
+        show.show_words(out, statistics.top(10, View(max_df=0.5))["words"])
     finally:
         if servers.started:
             embedded.down(settings.home, _note)
@@ -387,32 +383,34 @@ def stats_command(settings: Settings, min_df: int, max_df: float | None, as_json
 @click.option("-n", "--limit", type=click.IntRange(1), default=20, help="How many words.")
 @min_df_option
 @max_df_option
+@click.option("--by", type=click.Choice(["tf", "df"]), default="tf", help="Order: term or document frequency.")
 @json_option
-def top_command(settings: Settings, limit: int, min_df: int, max_df: float | None, as_json: bool) -> None:
+def top_command(
+    settings: Settings, limit: int, min_df: int, max_df: float | None, by: Literal["tf", "df"], as_json: bool
+) -> None:
     """The most frequent words."""
     from serving.queries import View
 
     try:
-        words = _statistics(settings).top(limit, View(min_df, max_df))
+        answer = _statistics(settings).top(limit, View(min_df, max_df), by=by)
     except ValueError as error:
         raise CommandError(str(error)) from None
     if as_json:
-        _print_json(words)
+        _print_json(answer["words"])
     else:
-        show.show_words(out, words)
+        show.show_words(out, answer["words"])
 
 
 @command(main, name="word")
 @click.argument("words", nargs=-1, required=True, metavar="WORD...")
 @json_option
 def word_command(settings: Settings, words: tuple[str, ...], as_json: bool) -> None:
-    """Term and document frequency of words."""
-    statistics = _statistics(settings)
-    rows = [statistics.word(word) for word in words]
+    """Term and document frequency, idf and rank of words."""
+    answer = _statistics(settings).words(words)
     if as_json:
-        _print_json(rows[0] if len(rows) == 1 else rows)
+        _print_json(answer["words"] if len(words) > 1 else answer["words"][0])
     else:
-        show.show_words(out, rows)
+        show.show_words(out, answer["words"])
 
 
 @command(main, name="segments")
@@ -422,7 +420,8 @@ def segments_command(settings: Settings, as_json: bool) -> None:
     from wetstream.ledger import ledger
     from wetstream.markers import read_markers
 
-    rows = ledger(_statistics(settings).sources(), read_markers(settings))
+    answer = _statistics(settings).sources()
+    rows = ledger(answer["sources"], read_markers(settings))
     if as_json:
         _print_json(rows)
     else:
@@ -434,16 +433,39 @@ def _seen_command(name: str, help_text: str) -> None:
     @click.option("-n", "--limit", type=click.IntRange(1), default=20, help="How many lines.")
     @json_option
     def seen(settings: Settings, limit: int, as_json: bool) -> None:
-        rows = _statistics(settings).seen(name)
+        answer = _statistics(settings).seen(name)
         if as_json:
-            _print_json(rows)
+            _print_json(answer[name])
         else:
-            show.show_seen(out, rows, limit)
+            show.show_seen(out, answer[name], limit)
 
 
 _seen_command("languages", "Pages and kept documents by language.")
 _seen_command("tlds", "Pages and kept documents by top-level domain.")
 _seen_command("days", "Pages and kept documents by day of crawling.")
+
+
+@command(main, name="batches")
+@click.option("-n", "--limit", type=click.IntRange(1, 500), default=20, help="How many micro-batches.")
+@json_option
+def batches_command(settings: Settings, limit: int, as_json: bool) -> None:
+    """The last micro-batches, newest first: rows, bytes, time by phase, words, files. Why was one slow?"""
+    answer = _statistics(settings).batches(limit)
+    if as_json:
+        _print_json(answer)
+    else:
+        show.show_batches(out, answer["batches"])
+
+
+@command(main, name="serve")
+@click.option("--host", help="Address to listen on (default: this machine only). Elsewhere a token is needed.")
+@click.option("--port", type=click.IntRange(0, 65_535), help="Port to listen on (default 8400; 0: any free one).")
+def serve_command(settings: Settings, host: str | None, port: int | None) -> None:
+    """Live statistics over HTTP: dashboard at /, JSON under /api/v1, /metrics for Prometheus."""
+    from wetstream.serve import serve
+
+    changes = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    serve(settings.model_copy(update={"serve": settings.serve.model_copy(update=changes)}), _say)
 
 
 @command(main, name="doctor")
@@ -473,7 +495,8 @@ def _statistics(settings: Settings) -> LiveStatistics:
 
 
 def _exit_by(outcomes: list[Outcome], wanted: int) -> None:
-    if len(outcomes) < wanted or not all(outcome.finished for outcome in outcomes):
+    # (Following has no number of sources; it ends by being stopped.)
+    if len(outcomes) < wanted or not all(outcome.finished or (not wanted and outcome.resumes) for outcome in outcomes):
         sys.exit(1)
 
 

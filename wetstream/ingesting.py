@@ -11,6 +11,7 @@ from typing import Any
 
 from conf.profiles import Profile
 from conf.settings import Settings
+from producers.follow import Follower
 from producers.report import Advance, Note, Outcome
 from producers.source import Source
 from producers.topics import Topic, ensure_topics
@@ -43,13 +44,22 @@ def stopping(stop: threading.Event, *more: Any) -> Iterator[None]:
 
 
 def ingest(
-    settings: Settings, servers: Servers, sources: Sequence[Source], display: Display, *, allow_copies: bool
+    settings: Settings,
+    servers: Servers,
+    sources: Sequence[Source],
+    display: Display,
+    *,
+    allow_copies: bool,
+    follower: Follower | None = None,
 ) -> list[Outcome]:
-    """Ingest the sources; returns one outcome each (none for those not begun when stopped)."""
+    """Ingest the sources, with a follower also those that come; returns one outcome each, the last.
+
+    (None for those not begun when stopped.)
+    """
     stop = threading.Event()
     with stopping(stop, display.stopping):
         topics = ensure_topics(settings, servers.bootstrap_servers)
-        return _ingest(settings, servers, topics, sources, display, allow_copies, stop)
+        return _ingest(settings, servers, topics, sources, display, allow_copies, stop, follower)
 
 
 def run(
@@ -60,6 +70,7 @@ def run(
     display: Display,
     *,
     allow_copies: bool,
+    follower: Follower | None = None,
 ) -> list[Outcome]:
     """Ingest the sources and stream at the same time, up to the last record; returns the outcomes.
 
@@ -70,7 +81,7 @@ def run(
         topics = ensure_topics(settings, servers.bootstrap_servers)
         writer.start(once=False, on_error=stop.set)
         try:
-            outcomes = _ingest(settings, servers, topics, sources, display, allow_copies, stop)
+            outcomes = _ingest(settings, servers, topics, sources, display, allow_copies, stop, follower)
             if not stop.is_set():
                 writer.stop_at(end_offsets(servers.bootstrap_servers, topics[0]))
         except BaseException:
@@ -98,18 +109,27 @@ def _ingest(
     display: Display,
     allow_copies: bool,
     stop: threading.Event,
+    follower: Follower | None,
 ) -> list[Outcome]:
-    outcomes = []
-    events = ingest_all(settings, servers.bootstrap_servers, topics, sources, allow_copies=allow_copies, stop=stop)
+    outcomes: dict[str, Outcome] = {}
+    events = ingest_all(
+        settings,
+        servers.bootstrap_servers,
+        topics,
+        sources,
+        allow_copies=allow_copies,
+        stop=stop,
+        follower=follower,
+    )
     for event in events:
         if isinstance(event, Advance):
             display.advance(event)
         elif isinstance(event, Note):
-            display.note(event.text)
+            display.warn(event.text)
         else:
             display.outcome(event)
-            outcomes.append(event)
-    return outcomes
+            outcomes[event.source] = event
+    return list(outcomes.values())
 
 
 class _Writer:

@@ -32,6 +32,8 @@ def ledger(counted: Sequence[Mapping[str, Any]], markers: Mapping[str, Marker] |
             "produced": marker.records if marker else row["records"],
             "produced_bytes": marker.raw_bytes if marker else None,
             "updated": marker.updated if marker else None,
+            "size_bytes": marker.fingerprint.size if marker else None,
+            "read_bytes": _read_bytes(marker) if marker else None,
         }
         rows.append(row)
     return rows
@@ -43,3 +45,8 @@ def _state(marker: Marker | None, processed: int) -> str:
     if marker.state in (DONE, DAMAGED) and processed < marker.records:
         return "streaming"
     return marker.state
+
+
+def _read_bytes(marker: Marker) -> int:
+    """How much of the file is in the topic; a marker of a source that is done need not stand at its last byte."""
+    return marker.fingerprint.size if marker.state in (DONE, DAMAGED) else marker.place.member

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
 
@@ -31,10 +31,12 @@ class Display:
         self._began = time.monotonic()
         self._lock = threading.RLock()
         self._sizes = {source.id: size_of(source) for source in sources}
-        self._at = dict.fromkeys(self._sizes, 0)
-        self._records = dict.fromkeys(self._sizes, 0)
-        self._raw = dict.fromkeys(self._sizes, 0)
+        self._at: dict[str, int] = {}
+        self._records: dict[str, int] = {}
+        self._raw: dict[str, int] = {}
         self._finished = 0
+        # A bar for each source that is being read, beside the one for all; so none stands still unseen.
+        self._source_bars: dict[str, TaskID] = {}
         self._streamed = self._batches = 0
         self._lag: int | None = None
         self._last_line = 0.0
@@ -70,6 +72,10 @@ class Display:
         elif self._bars is None:
             self._console.print(text, markup=False, soft_wrap=True)
 
+    def warn(self, text: str) -> None:
+        """Something that a person should know now; above the bars where there are any."""
+        self._console.print(text, style="yellow", markup=False, soft_wrap=True)
+
     def stopping(self) -> None:
         """The user wants to stop."""
         self._console.print(
@@ -81,16 +87,25 @@ class Display:
     def advance(self, event: Advance) -> None:
         """A transaction of a source is committed."""
         with self._lock:
-            self._at[event.source] = event.file_bytes
+            self._at[event.source], self._sizes[event.source] = event.file_bytes, event.size
             self._records[event.source], self._raw[event.source] = event.records, event.raw_bytes
+            if self._bars is not None:
+                if event.source not in self._source_bars:
+                    name = f"  {short(event.source, 28)}"
+                    self._source_bars[event.source] = self._bars.add_task(name, total=event.size, figures="")
+                figures = f"{event.records:,} records  {size(event.raw_bytes)}"
+                bar = self._source_bars[event.source]
+                self._bars.update(bar, completed=event.file_bytes, total=event.size, figures=figures)
             self._show_ingest()
 
     def outcome(self, outcome: Outcome) -> None:
         """A source has ended."""
         with self._lock:
             self._finished += 1
-            if outcome.source in self._sizes:
-                self._at[outcome.source] = self._sizes[outcome.source]
+            self._at[outcome.source] = self._sizes.setdefault(outcome.source, 0)
+            bar = self._source_bars.pop(outcome.source, None)
+            if self._bars is not None and bar is not None:
+                self._bars.remove_task(bar)
             self._show_ingest()
             if self._bars is None:
                 what = f"{short(outcome.source)}: {STATES.get(outcome.state, outcome.state)}"
@@ -125,7 +140,10 @@ class Display:
             f"{self._finished}/{len(self._sizes)} files  {sum(self._records.values()):,} records  "
             f"{size(raw)}  {size(raw / seconds)}/s"
         )
-        self._bars.update(self._ingest_bar, completed=sum(self._at.values()), figures=figures)
+        known = [size for size in self._sizes.values() if size]
+        # Sizes of remote sources come with their first progress; until then each counts as an average one.
+        total = sum(known) * len(self._sizes) / max(1, len(known))
+        self._bars.update(self._ingest_bar, completed=sum(self._at.values()), total=max(total, 1), figures=figures)
 
 
 def size_of(source: Source) -> int:

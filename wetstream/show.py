@@ -14,6 +14,7 @@ from producers.source import crawl_and_segment
 
 if TYPE_CHECKING:
     from conf.settings import Settings
+    from producers.estimate import Estimate, Planned
     from producers.report import Outcome
     from streaming.text.explain import Explanation
     from wetstream.servers.status import ServerStatus
@@ -29,6 +30,16 @@ STATES = {
     "fenced": "taken over",
     "stopped": "stopped",
     "failed": "failed",
+}
+
+PLANS = {
+    "start": "ingest",
+    "resume": "go on where it stopped",
+    "already": "nothing: already ingested",
+    "still_cut": "nothing: still cut off",
+    "copy": "skip: a copy",
+    "changed": "refuse: other content",
+    "refused": "refuse",
 }
 
 
@@ -52,17 +63,58 @@ def show_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
     table = Table(box=None, pad_edge=False)
     for name in ("source", "state"):
         table.add_column(name)
-    for name in ("records", "raw"):
+    for name in ("records", "raw", "per s"):
         table.add_column(name, justify="right")
     for outcome in outcomes:
         state = STATES.get(outcome.state, outcome.state)
         style = "" if outcome.finished else "yellow"
-        table.add_row(short(outcome.source), state, f"{outcome.records:,}", size(outcome.raw_bytes), style=style)
+        speed = size(outcome.raw_bytes / outcome.seconds) if outcome.records and outcome.seconds else ""
+        count = f"{outcome.records:,}"
+        table.add_row(short(outcome.source), state, count, size(outcome.raw_bytes), speed, style=style)
+    if len(outcomes) > 1:
+        finished = sum(outcome.finished for outcome in outcomes)
+        records = sum(outcome.records for outcome in outcomes)
+        raw = sum(outcome.raw_bytes for outcome in outcomes)
+        table.add_section()
+        what = f"{len(outcomes):,} sources", f"{finished:,} finished"
+        table.add_row(*what, f"{records:,}", size(raw), "", style="bold")
     console.print(table)
     for outcome in outcomes:
         for line in [outcome.message, *outcome.damage]:
             if line and outcome.state not in ("already",):
                 console.print(f"  {line}", markup=False, style="" if outcome.finished else "yellow", soft_wrap=True)
+
+
+def show_plan(console: Console, planned: Sequence[Planned], total: Estimate) -> None:
+    """What an ingestion would do."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("source", "plan"):
+        table.add_column(name)
+    for name in ("size", "to read"):
+        table.add_column(name, justify="right")
+    for row in planned:
+        left = size(row.left_bytes) if row.left_bytes else ""
+        table.add_row(short(row.source), PLANS.get(row.action, row.action), size(row.bytes), left)
+    console.print(table)
+    for row in planned:
+        if row.message and row.action != "already":
+            console.print(f"  {row.message}", markup=False, style="yellow", soft_wrap=True)
+    console.print()
+    if not total.sources:
+        console.print("nothing to read")
+        return
+    time = "" if total.seconds is None else f", about {duration(total.seconds)}"
+    console.print(
+        f"{total.sources:,} {'source' if total.sources == 1 else 'sources'} to read, {size(total.file_bytes)}: about "
+        f"{size(total.raw_bytes)} of records, {size(total.topic_bytes)} in the topic{time}"
+    )
+
+
+def duration(seconds: float) -> str:
+    """A time for people, to about a tenth."""
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:,.0f} min" if seconds < 6000 else f"{seconds / 3600:,.1f} h"
 
 
 def show_stats(console: Console, stats: Mapping[str, Any]) -> None:
@@ -120,11 +172,16 @@ def show_servers(console: Console, rows: Sequence[ServerStatus], settings: Setti
 def show_words(console: Console, words: Sequence[Mapping[str, Any]]) -> None:
     """Words with their frequencies."""
     table = Table(box=None, pad_edge=False)
+    looked_up = any("idf" in row for row in words)
     table.add_column("word")
-    table.add_column("tf", justify="right")
-    table.add_column("df", justify="right")
+    for name in ("tf", "df", *(("idf", "rank") if looked_up else ())):
+        table.add_column(name, justify="right")
     for row in words:
-        table.add_row(row["word"], f"{row['tf']:,}", f"{row['df']:,}")
+        figures = [f"{row['tf']:,}", f"{row['df']:,}"]
+        if looked_up:
+            figures.append("-" if row["idf"] is None else f"{row['idf']:.3f}")
+            figures.append("-" if row["rank"] is None else f"{row['rank']:,}")
+        table.add_row(row["word"], *figures)
     console.print(table)
 
 
@@ -214,3 +271,32 @@ def _as_of(stats: Mapping[str, Any]) -> str:
     lag = "no stream is running" if as_of["lag"] is None else f"{as_of['lag']:,} offsets behind the topic"
     applying = ", applying a micro-batch" if as_of["applying"] else ""
     return f"profile {stats['profile']}, as of {when} ({lag}{applying})"
+
+
+# Spark's names of the phases of a micro-batch, and ours, as a person reads them; all else goes into `other`.
+PHASES = {"addBatch": "process", "table": "table", "redis": "redis", "latestOffset": "offsets", "compact": "compact"}
+
+
+def show_batches(console: Console, batches: Sequence[Mapping[str, Any]]) -> None:
+    """The last micro-batches: `process` is Spark's action, `table` and `redis` the commits that follow it."""
+    if not batches:
+        console.print("no micro-batch was observed yet: start a stream (`wetstream stream`)")
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("at", "rows", "rows/s", "payload", "words", "files", "seconds", *PHASES.values(), "lag"):
+        table.add_column(name, justify="right")
+    for batch in batches:
+        at = time.strftime("%H:%M:%S", time.localtime(batch["at"]))
+        seconds = phase_seconds(batch["seconds"])
+        figures = [f"{batch['rows']:,}", f"{batch['rows_per_s']:,.0f}", size(batch.get("payload_bytes", 0))]
+        figures += [f"{batch.get('words', 0):,}", f"{batch.get('files', 0):,}"]
+        figures += [f"{batch['seconds'].get('triggerExecution', 0.0):.2f}"]
+        figures += [f"{seconds.get(phase, 0.0):.2f}" for phase in PHASES] + [f"{batch['lag']:,}"]
+        table.add_row(at, *figures)
+    console.print(table)
+
+
+def phase_seconds(seconds: Mapping[str, float]) -> dict[str, float]:
+    """Spark's addBatch holds our commits; here it is what is left without them."""
+    ours = sum(seconds.get(name, 0.0) for name in ("table", "redis", "compact"))
+    return {**seconds, "addBatch": max(0.0, seconds.get("addBatch", 0.0) - ours)}

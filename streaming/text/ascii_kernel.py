@@ -28,7 +28,7 @@ from streaming.text.bags import (
 )
 from streaming.text.blocks import FOLD, U, head, load
 from streaming.text.jit import compiled, inlined
-from streaming.text.scan import OTHER, PIECE, SPECIAL, WHITE, Piece, carry_over, scan, window
+from streaming.text.scan import OTHER, PIECE, SPECIAL, WHITE, Piece, next_base, scan, window
 from streaming.text.vocabulary import Tables
 
 APOSTROPHE, QUOTE, HYPHEN = U(0x27), U(0x22), U(0x2D)
@@ -91,8 +91,8 @@ def bag_ascii(
         if out.offsets[document] + np.int64((stop - text) >> U(1)) + 2 > out.words.size:
             return BAGS_FULL
         piece.chunks[0] = piece.chunks[1] = 0
-        for base_ in range(U(0), stop - text, U(PIECE)):
-            base = U(base_)
+        base = U(0)
+        while base < stop - text:
             scan(data, text, stop, base, kinds, piece)
             if progress[RECORDS] + PIECE // 2 + 2 > MOST_RECORDS:
                 look_up(tables, records, out, progress, rules)
@@ -129,7 +129,7 @@ def bag_ascii(
                 n = U(progress[RECORDS])
             progress[RECORDS] = np.int64(n)
             progress[DROPPED] += dropped
-            carry_over(piece)
+            base = next_base(piece, base)
         look_up(tables, records, out, progress, rules)
         if progress[FULL] != 0:
             return WORDS_FULL

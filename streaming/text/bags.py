@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streaming.text.blocks import U, block, head
+from streaming.text.blocks import U, block, head, prefetch
 from streaming.text.jit import inlined, shared
 from streaming.text.vocabulary import (
     HIGH32,
@@ -158,7 +158,9 @@ def look_up(
     valid = np.int64(0)
     key = records.key
     for n in range(number):
-        records.slot[n] = slots[records.hashed[n] & mask]
+        slot = slots[records.hashed[n] & mask]
+        records.slot[n] = slot
+        prefetch(entries, ((slot & LOW32) - U(1)) << U(2))
     for n in range(number):
         slot, hashed = records.slot[n], records.hashed[n]
         first, second, length, where = records.first[n], records.second[n], records.length[n], records.where[n]
@@ -178,8 +180,8 @@ def look_up(
                     break
             entry = U(found)
         valid += 1
-        # By arithmetic: which word comes next cannot be predicted, and a wrong guess costs more than all of this. A stop
-        # word is written where the next word goes, and the end stays.
+        # By arithmetic: which word comes next cannot be predicted, and a wrong guess costs more than all of this.
+        # A stop word is written where the next word goes, and the end stays.
         mark = entries[(entry << U(2)) | MARK]
         counted = U(entry >= stop_words)
         seen = counted & U(mark >> U(32) == stamp)

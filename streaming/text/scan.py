@@ -97,13 +97,20 @@ def scan(
 
 
 @inlined
-def carry_over(piece: Piece) -> None:
-    """After the chunks that end in this piece: keep the one that goes on in the next, if there is one."""
+def next_base(piece: Piece, base: np.uint64) -> np.uint64:
+    """Where the next piece begins: where a chunk does that goes on, so that its bits are all in one piece.
+
+    Only a chunk longer than a piece is carried over.
+    """
     begun, ended = piece.chunks[0], piece.chunks[1]
+    piece.chunks[0] = piece.chunks[1] = 0
     if begun > ended:
-        piece.begins[0] = piece.begins[U(ended)]
-    piece.chunks[0] = begun - ended
-    piece.chunks[1] = 0
+        open_begin = piece.begins[U(ended)]
+        if open_begin > base:
+            return open_begin
+        piece.begins[0] = open_begin
+        piece.chunks[0] = 1
+    return base + U(PIECE)
 
 
 @inlined

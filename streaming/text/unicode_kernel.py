@@ -47,7 +47,7 @@ from streaming.text.characters import (
     SPOILING_JOINER,
 )
 from streaming.text.jit import compiled, inlined, shared
-from streaming.text.scan import OTHER, PIECE, SPECIAL, WHITE, Piece, carry_over, scan, window
+from streaming.text.scan import OTHER, PIECE, SPECIAL, WHITE, Piece, next_base, scan, window
 from streaming.text.vocabulary import MISSING, Tables, find, mixed
 
 IDEOGRAPHS_FROM, IDEOGRAPHS_TO = U(characters.IDEOGRAPHS.start), U(characters.IDEOGRAPHS.stop)
@@ -357,8 +357,8 @@ def bag_unicode(
         if out.offsets[document] + np.int64((stop - text) >> U(1)) + 2 > out.words.size:
             return BAGS_FULL
         piece.chunks[0] = piece.chunks[1] = 0
-        for base_ in range(U(0), stop - text, U(PIECE)):
-            base = U(base_)
+        base = U(0)
+        while base < stop - text:
             scan(data, text, stop, base, kinds, piece)
             if progress[RECORDS] + PIECE // 2 + 2 > MOST_RECORDS:
                 look_up(tables, records, out, progress, rules)
@@ -387,17 +387,22 @@ def bag_unicode(
                         plain = not (is_word & ((letters < shortest) | ((first == WWW) & drop_addresses)))
                         runs = U(0)
                     spoiled = 0
+                    last_end = U(64)
+                    last_is_word = False
                     while runs != U(0):
                         skipped = zeros(runs)
                         letters = zeros(~(runs >> skipped))
                         run = (ALL >> (U(64) - letters)) << skipped
                         runs ^= run
-                        if drop_dots and skipped > U(0) and data[text + start + skipped - U(1)] == DOT:
-                            plain = False
-                            break
-                        if run & spoilers != U(0):
-                            spoiled += 1
+                        joined = drop_dots and skipped == last_end + U(1) and data[text + start + last_end] == DOT
+                        last_end = skipped + letters
+                        if joined or run & spoilers != U(0):
+                            # With the word before the dot, which is taken back, it is one token that is no word.
+                            n -= U(joined and last_is_word)
+                            spoiled += 1 if last_is_word or not joined else 0
+                            last_is_word = False
                             continue
+                        last_is_word = True
                         at = text + start + skipped
                         first = head(load(data, at) | FOLD, letters)
                         second = head(load(data, at + U(8)) | FOLD, max(letters, U(8)) - U(8))
@@ -423,7 +428,7 @@ def bag_unicode(
                         n = U(0)
             progress[RECORDS] = np.int64(n)
             progress[DROPPED] += dropped
-            carry_over(piece)
+            base = next_base(piece, base)
         look_up(tables, records, out, progress, rules)
         if progress[FULL] != 0:
             return WORDS_FULL

@@ -27,8 +27,10 @@ def test_run_then_ask_then_run_again(wetstream: Command, sample: Path, tmp_path:
     top = wetstream.json("top", "-n", "5")
     assert len(top) == 5 and top[0].keys() == {"word", "tf", "df"}
     assert top == sorted(top, key=lambda row: (-row["tf"], row["word"]))
-    assert wetstream.json("word", top[0]["word"].upper()) == top[0]
-    assert wetstream.json("word", "neverseen") == {"word": "neverseen", "tf": 0, "df": 0}
+    assert wetstream.json("word", top[0]["word"]).items() >= top[0].items()
+    found, unseen = wetstream.json("word", top[0]["word"].upper(), "neverseen")
+    assert found.items() >= top[0].items() and found["rank"] == 1 and found["idf"] > 0
+    assert unseen == {"word": "neverseen", "tf": 0, "df": 0, "idf": None, "rank": None}
     view = wetstream.json("stats", "--min-df", "3", "--max-df", "0.5")
     assert 0 < view["words"] < stats["words"] and 0 < view["tokens"] < stats["tokens"]
     (segment,) = wetstream.json("segments")
@@ -42,7 +44,17 @@ def test_run_then_ask_then_run_again(wetstream: Command, sample: Path, tmp_path:
     assert "already ingested" in again.stdout and "same content" in again.stdout
     assert wetstream.json("stats")["records"] == 301
     assert wetstream.json("verify")["ok"]
-    for command in (["stats"], ["top"], ["word", "the"], ["segments"], ["languages"], ["tlds"], ["days"], ["status"]):
+    for command in (
+        ["stats"],
+        ["top"],
+        ["word", "the"],
+        ["segments"],
+        ["languages"],
+        ["tlds"],
+        ["days"],
+        ["batches"],
+        ["status"],
+    ):
         assert wetstream(*command).stdout
     assert "WRITE" in wetstream("documents", "history").stdout
     assert "small files" in wetstream("documents", "compact").stdout

@@ -16,7 +16,7 @@ from producers.items import Record, Stub
 from producers.members import BEGINNING
 from producers.recognise import NotWetError
 
-MANY = settings(max_examples=120, deadline=5_000)
+MANY = settings(max_examples=40, deadline=5_000)
 REASONS = {"damaged", "truncated", "oversize"}
 
 

@@ -34,10 +34,14 @@ def test_p21_lengths(p21: Profile) -> None:
     assert (lengths[0], lengths[-1], lengths[int(0.5 * len(lengths))]) == (9, 4032, 285)
 
 
-@pytest.mark.parametrize("name", [MERGED, WEB])
-@pytest.mark.parametrize("profile", ["p21", "english"])
+@pytest.mark.parametrize(("profile", "name"), [("p21", MERGED), ("p21", WEB), ("english", MERGED)])
 def test_equals_the_specification(name: str, profile: str) -> None:
     assert_same(shared_bagger(profile), real_pages(name))
+
+
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.slow) for part in range(1, 5))])
+def test_english_equals_the_specification(part: int) -> None:
+    assert_same(shared_bagger("english"), real_pages(WEB)[part::5])
 
 
 @pytest.mark.parametrize("profile", ["any words", "contrary"])

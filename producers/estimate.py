@@ -1,0 +1,120 @@
+"""What an ingestion would do, and about how long it would take: the plan of `--dry-run`. Nothing is written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import lz4.frame
+
+from conf.settings import ProducerSettings
+from producers.items import Record
+from producers.opening import open_location
+from producers.plan import Action, plan_source
+from producers.progress import Marker
+from producers.records import NotWetError, WetReader
+from producers.source import Source, fingerprint, is_url
+
+SAMPLED_SOURCES = 3
+SAMPLE_BYTES = 8 << 20
+BATCH_BYTES = 1 << 20
+# Reading and compressing take this part of a producer's time; the rest is the client and the broker.
+READING_SHARE = 0.5
+START_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What would be done with a source: `action` as in `plan_source`, or `refused` with a message; sizes in bytes.
+
+    `left_bytes`: of the file, to be read.
+    """
+
+    source: str
+    location: str
+    action: Action | str
+    message: str
+    bytes: int
+    left_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Sums over the sources that would be read; `seconds` None when there is nothing to measure by."""
+
+    sources: int
+    file_bytes: int
+    raw_bytes: int
+    topic_bytes: int
+    seconds: float | None
+
+
+def plan_all(
+    sources: Sequence[Source], markers: Mapping[str, Marker], settings: ProducerSettings, *, allow_copies: bool = False
+) -> Iterator[Planned]:
+    """The plan of each source, in order. Trouble with a source is in its plan."""
+    for source in sources:
+        known = markers.get(source.id)
+        if known is not None and known.state == "done" and is_url(source.location):
+            # Not asked for again: a dry run over a crawl's listing would be 100,000 requests.
+            size = known.fingerprint.size
+            yield Planned(source.id, source.name, "already", f"{source.id} is already ingested", size, 0)
+            continue
+        try:
+            with open_location(source.location, settings) as file:
+                WetReader(file, source.name)
+                found = fingerprint(file)
+                plan = plan_source(source, file, found, markers, allow_copies=allow_copies)
+        except NotWetError as error:
+            yield Planned(source.id, source.name, "refused", str(error), 0, 0)
+        except OSError as error:
+            message = f"{source.name} cannot be read: {error.strerror or error}"
+            yield Planned(source.id, source.name, "refused", message, 0, 0)
+        else:
+            done = 0 if known is None else known.place.member
+            left = found.size - done if plan.action in ("start", "resume") else 0
+            yield Planned(source.id, source.name, plan.action, plan.message, found.size, left)
+
+
+def estimate(
+    planned: Sequence[Planned], sources: Sequence[Source], settings: ProducerSettings, workers: int
+) -> Estimate:
+    """Time and topic bytes, from the beginnings of some of the sources, read and compressed here and now."""
+    left = [plan for plan in planned if plan.left_bytes]
+    locations = {source.id: source.location for source in sources}
+    read = raw = packed = 0
+    began = time.perf_counter()
+    for plan in left[:: max(1, len(left) // SAMPLED_SOURCES)][:SAMPLED_SOURCES]:
+        try:
+            sample = _sample(locations[plan.source], settings)
+        except (OSError, NotWetError):
+            continue
+        read, raw, packed = read + sample[0], raw + sample[1], packed + sample[2]
+    seconds = time.perf_counter() - began
+    file_bytes = sum(plan.left_bytes for plan in left)
+    if not read:
+        return Estimate(len(left), file_bytes, 0, 0, None if left else 0.0)
+    raw_bytes = file_bytes * raw // read
+    speed = raw / seconds * READING_SHARE * max(1, min(workers, len(left)))
+    return Estimate(len(left), file_bytes, raw_bytes, raw_bytes * packed // raw, raw_bytes / speed + START_S)
+
+
+def _sample(location: str, settings: ProducerSettings) -> tuple[int, int, int]:
+    """Of the beginning of a source: bytes of the file, of its records, and of those in the topic."""
+    raw = packed = 0
+    batch = b""
+    with open_location(location, settings) as file:
+        reader = WetReader(file, location)
+        last = 0
+        for item in reader:
+            if isinstance(item, Record):
+                raw += len(item.raw)
+                batch += item.raw
+            last = item.next.member or reader.consumed
+            if len(batch) > BATCH_BYTES:
+                packed += len(lz4.frame.compress(batch))
+                batch = b""
+            if raw > SAMPLE_BYTES:
+                break
+    return last, raw, packed + len(lz4.frame.compress(batch))

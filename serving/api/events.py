@@ -1,0 +1,81 @@
+"""Live updates as server-sent events: one event for each movement of the numbers, the same bytes for every client.
+
+A client that reads slowly misses the events between, never the last one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from serving.api.answers import to_json
+from serving.api.live import Live, State
+
+HEARTBEAT_S = 10.0
+RETRY_MS = 1_000
+
+
+class Events:
+    """Spreads the state of `live` to all clients. Made and used in the server's event loop."""
+
+    def __init__(self, live: Live) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._changed = asyncio.Condition()
+        self._number = 1
+        self._event = event_of(live.state)
+        self._ended = False
+        self.clients = 0
+        live.on_change.append(self._tell)
+
+    def _tell(self, state: State) -> None:
+        event = event_of(state)
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(lambda: self._loop.create_task(self._put(event)))
+
+    async def _put(self, event: bytes) -> None:
+        async with self._changed:
+            self._event, self._number = event, self._number + 1
+            self._changed.notify_all()
+
+    async def end(self) -> None:
+        """Let all clients go: the server stops."""
+        async with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """What one client gets: the present state at once, then each change; a comment when nothing happens."""
+        self.clients += 1
+        seen = 0
+        try:
+            yield f"retry: {RETRY_MS}\n\n".encode()
+            while not self._ended:
+                if seen != self._number:
+                    seen, event = self._number, self._event
+                    yield event
+                    continue
+                try:
+                    async with asyncio.timeout(HEARTBEAT_S), self._changed:
+                        await self._changed.wait_for(lambda: self._ended or self._number != seen)  # noqa: B023
+                except TimeoutError:
+                    yield b": still here\n\n"
+        finally:
+            self.clients -= 1
+
+
+def event_of(state: State) -> bytes:
+    """An event: {version, at, away, missing, stats, stream, batch}."""
+    stats: dict[str, Any] | None = state.reading.stats() if state.reading else None
+    data = {
+        "version": state.version,
+        "at": time.time(),
+        "away": state.away or None,
+        "missing": state.missing or None,
+        "since": state.since,
+        "stats": stats,
+        "stream": state.stream or None,
+        "batch": state.batches[0] if state.batches else None,
+    }
+    return b"event: state\ndata: " + to_json(data) + b"\n\n"

@@ -1,0 +1,188 @@
+"""What the server knows at the moment: a thread looks at Redis, everything else answers from what it saw.
+
+However many clients there are, Redis is asked once for each movement of the numbers. When Redis is away the reason is
+kept, and the thread goes on trying: nothing else has to recover.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, cast
+
+from redis import Redis, RedisError
+
+from conf.errors import ExplainedError
+from serving.as_of import ask_as_of, read_as_of
+from serving.history import read_batches, read_counters, read_growth
+from serving.reading import NoStatisticsError, Reading, live_keys, read
+from serving.snapshot import Snapshot, read_snapshot
+from sinks.keys import status_key
+
+log = logging.getLogger("wetstream")
+
+SNAPSHOT_EVERY_S = 3.0
+# A snapshot of a large vocabulary costs more: it may take this share of a core, so it is then taken less often.
+SNAPSHOT_SHARE = 0.1
+BATCHES_SHOWN = 120
+AWAY_WAIT_S = 0.5
+
+
+class Sources(Protocol):
+    """What the producers say of their sources; `version` changes with it."""
+
+    version: int
+
+    def ledger(self, counted: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """The sources as counted, with what was produced of each."""
+        ...
+
+
+@dataclass(frozen=True)
+class State:
+    """One look at Redis. Without `reading`, `missing` says why: nothing is counted yet; `away`: Redis is away."""
+
+    version: str = ""
+    reading: Reading | None = None
+    missing: str = ""
+    away: str = "the server has just started"
+    since: float = field(default_factory=time.time)
+    stream: Mapping[str, Any] = field(default_factory=dict)
+    sources: Sequence[Mapping[str, Any]] = ()
+    batches: Sequence[Mapping[str, Any]] = ()
+    growth: Sequence[Mapping[str, Any]] = ()
+    counters: Mapping[str, float] = field(default_factory=dict)
+    redis_bytes: int = 0
+
+
+class Live:
+    """Holds the last `state` and `snapshot`; calls `on_change` (from its thread) when the state has changed.
+
+    `connect` gives a client of the Redis that is to be used now; it is called again after each failure, since an
+    embedded server may come back on another port.
+    """
+
+    def __init__(
+        self, connect: Callable[[], Redis], pipeline: str, sources: Sources | None = None, *, refresh_s: float = 0.25
+    ) -> None:
+        self._connect = connect
+        self.pipeline = pipeline
+        self._sources = sources
+        self._refresh_s = refresh_s
+        self._stop = threading.Event()
+        self._client: Redis | None = None
+        self.state = State()
+        self.snapshot: Snapshot | None = None
+        self.on_change: list[Callable[[State], None]] = []
+        self._threads = [
+            threading.Thread(target=work, name=f"wetstream-{name}", daemon=True)
+            for name, work in (("live", self._look), ("snapshot", self._copy))
+        ]
+
+    @property
+    def client(self) -> Redis:
+        """The client to ask about single words. Raises RedisError when Redis is away."""
+        if self._client is None:
+            raise RedisError(self.state.away)
+        return self._client
+
+    def start(self) -> None:
+        """Look once, then go on looking."""
+        self._try()
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End both threads."""
+        self._stop.set()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(5.0)
+
+    def _look(self) -> None:
+        while not self._stop.wait(AWAY_WAIT_S if self.state.away else self._refresh_s):
+            self._try()
+
+    def _try(self) -> None:
+        old = self.state
+        try:
+            if self._client is None:
+                self._client = self._connect()
+            new = self._state(self._client, old)
+        except NoStatisticsError as error:
+            new = State(version="missing", missing=str(error), away="")
+        except (RedisError, ExplainedError, OSError) as error:
+            self._client = None
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            new = replace(old, away=reason, version=f"away {reason}")
+        if (new.version, new.away) != (old.version, old.away):
+            if bool(new.away) != bool(old.away):
+                new = replace(new, since=time.time())
+                if old.version:
+                    log.warning("Redis is away: %s", new.away) if new.away else log.warning("Redis answers again")
+            self.state = new
+            for tell in self.on_change:
+                tell(new)
+
+    def _state(self, client: Redis, old: State) -> State:
+        keys = live_keys(client, self.pipeline)
+        pipe = client.pipeline(transaction=True)
+        ask_as_of(pipe, keys, self.pipeline)
+        replies = pipe.execute()
+        sources_version = self._sources.version if self._sources else 0
+        told = replies[-1]
+        version = f"{read_as_of(keys, replies).version}-{sources_version}-{told.get(b'records_per_s', b'').decode()}"
+        if version == old.version and not old.away:
+            return old
+        reading = read(client, self.pipeline)
+        return State(
+            version=version,
+            reading=reading,
+            away="",
+            since=old.since,
+            stream=_stream(client, self.pipeline, reading),
+            sources=self._sources.ledger(reading.sources) if self._sources else reading.sources,
+            batches=read_batches(client, self.pipeline, BATCHES_SHOWN),
+            growth=read_growth(client, self.pipeline, reading.totals),
+            counters=read_counters(client, self.pipeline),
+            redis_bytes=int(cast("Mapping[str, Any]", client.info("memory")).get("used_memory", 0)),
+        )
+
+    def _copy(self) -> None:
+        """Take a snapshot whenever the numbers have moved since the last one."""
+        wait_s = 0.05
+        while not self._stop.wait(wait_s):
+            wait_s = SNAPSHOT_EVERY_S
+            reading, client = self.state.reading, self._client
+            if reading is None or client is None:
+                wait_s = 0.2
+                continue
+            if self.snapshot is not None and self.snapshot.settled and _same(self.snapshot, reading):
+                wait_s = 0.5
+                continue
+            try:
+                self.snapshot = read_snapshot(client, self.pipeline)
+            except (RedisError, NoStatisticsError):
+                continue
+            wait_s = max(SNAPSHOT_EVERY_S, self.snapshot.seconds / SNAPSHOT_SHARE)
+
+
+def _same(snapshot: Snapshot, reading: Reading) -> bool:
+    here, there = snapshot.as_of.answer, reading.as_of.answer
+    return (here["positions"], here["time"]) == (there["positions"], there["time"]) and not there["applying"]
+
+
+def _stream(client: Redis, pipeline: str, reading: Reading) -> dict[str, Any]:
+    """What the stream says of itself: {streaming, lag, records_per_s, partitions: {partition: lag}}."""
+    told = cast("Mapping[bytes, bytes]", client.hgetall(status_key(pipeline)))
+    running = reading.as_of.answer["streaming"]
+    return {
+        "streaming": running,
+        "lag": reading.as_of.answer["lag"],
+        "records_per_s": float(told.get(b"records_per_s", 0)) if running else 0.0,
+        "partitions": json.loads(told.get(b"partitions", b"{}")) if running else {},
+    }

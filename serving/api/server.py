@@ -1,0 +1,89 @@
+"""The server process: where it listens, and its orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from conf.errors import ExplainedError
+from conf.settings import ServeSettings
+from serving.api.guard import is_loopback
+from serving.api.patience import patient_protocol
+
+
+class ServeError(ExplainedError):
+    """The server cannot start; the message says why and the remedy."""
+
+
+def check_access(settings: ServeSettings) -> None:
+    """Refuse to serve other machines without a token. Raises ServeError."""
+    if not settings.token and not is_loopback(settings.host):
+        raise ServeError(
+            f"serve.host {settings.host} can be reached from other machines: set a token of at least 16 characters "
+            "(WETSTREAM_SERVE_TOKEN, or serve.token in a settings file), or listen on 127.0.0.1"
+        )
+
+
+class Server(uvicorn.Server):
+    """Uvicorn that lets event streams end before it waits for connections."""
+
+    def __init__(self, app: FastAPI, settings: ServeSettings) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=settings.host,
+                port=settings.port,
+                http=patient_protocol(settings.request_timeout_s),
+                ws="none",
+                limit_concurrency=settings.max_connections,
+                backlog=512,
+                timeout_keep_alive=max(5, int(settings.request_timeout_s)),
+                timeout_graceful_shutdown=3,
+                h11_max_incomplete_event_size=16 << 10,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+            )
+        )
+        self._app = app
+        self._settings = settings
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal: end."""
+        super().handle_exit(sig, frame)
+        self.end()
+
+    def end(self) -> None:
+        """End in order. Safe from any thread and in a signal handler."""
+        self.should_exit = True
+        events = getattr(self._app.state, "events", None)
+        if events is not None:
+            events._loop.call_soon_threadsafe(lambda: asyncio.ensure_future(events.end()))
+
+    def serve_until_stopped(self, on_start: Callable[[str], None]) -> None:
+        """Serve until a signal comes; `on_start` gets the address. Raises ServeError when it cannot listen there."""
+        listening = self.listen()
+        host = self._settings.host
+        on_start(f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}")
+        self.run(sockets=[listening])
+
+    def listen(self) -> socket.socket:
+        """The socket, bound."""
+        host, port = self._settings.host, self._settings.port
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.socket(family)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, port))
+        except OSError as error:
+            listening.close()
+            raise ServeError(
+                f"cannot listen on {host} port {port}: {error.strerror}; choose another (serve.port, or --port)"
+            ) from error
+        listening.set_inheritable(True)
+        return listening

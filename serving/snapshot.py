@@ -1,0 +1,182 @@
+"""A copy of the whole vocabulary in memory, for questions that Redis' structures do not answer.
+
+Its words are read in pieces while the stream may be writing: `settled` says whether nothing was written meanwhile, so
+that it is exactly the state of `as_of`; else single words are up to some micro-batches newer than others.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+from numpy.typing import NDArray
+from redis import Redis
+
+from serving.as_of import AsOf, ask_as_of, read_as_of
+from serving.reading import live_keys
+from serving.view import EVERYTHING, View
+from serving.words import inverse_document_frequency
+
+SCAN_WORDS = 2_000
+CURVE_POINTS = 120
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Words in bytewise order, with term and document frequencies; arrays of the same length."""
+
+    words: pa.Array
+    tf: NDArray[np.int64]
+    df: NDArray[np.int64]
+    documents: int
+    as_of: AsOf
+    settled: bool
+    taken: float
+    seconds: float
+
+    def prefix(self, prefix: str, limit: int = 20, view: View = EVERYTHING) -> dict[str, Any]:
+        """Words that begin with `prefix` (in lower case), the most frequent first, and how many there are."""
+        return self.page("tf", limit, 0, view, prefix=prefix)
+
+    def bottom(self, limit: int = 20, view: View = EVERYTHING) -> dict[str, Any]:
+        """The least frequent words: by tf, then df ascending, then by word."""
+        chosen = np.flatnonzero(self._holds(view))
+        tf = self.tf[chosen]
+        if len(chosen) > limit:
+            chosen = chosen[tf <= np.partition(tf, limit - 1)[limit - 1]]
+        order = np.lexsort((chosen, self.df[chosen], self.tf[chosen]))[:limit]
+        return self._answer(chosen[order], total=int(self._holds(view).sum()), view=view)
+
+    def page(
+        self, by: str, limit: int, offset: int, view: View = EVERYTHING, *, prefix: str = "", contains: str = ""
+    ) -> dict[str, Any]:
+        """Any page of the vocabulary, ordered by `tf`, `df` (both descending, then by word) or `word`; only words that
+        begin with `prefix` and hold the text `contains`."""
+        mask = self._holds(view)
+        if prefix:
+            begin, end = self._range(prefix.lower().encode())
+            mask[:begin] = mask[end:] = False
+        if contains:
+            found = pa.compute.match_substring(self.words.cast(pa.string()), contains.lower())
+            mask = mask & found.to_numpy(zero_copy_only=False)
+        if by == "word":
+            chosen = np.flatnonzero(mask)
+        else:
+            order = self._by_tf if by == "tf" else self._by_df
+            chosen = order[mask[order]]
+        return self._answer(chosen[offset : offset + limit], total=len(chosen), view=view)
+
+    def zipf(self, view: View = EVERYTHING) -> dict[str, Any]:
+        """Rank-frequency curve: points {rank, tf, word}, evenly spread over the logarithm of the rank."""
+        mask = self._holds(view)
+        order = self._by_tf[mask[self._by_tf]]
+        if not len(order):
+            return {"points": [], "words": 0, **self._state()}
+        ranks = np.unique(np.geomspace(1, len(order), CURVE_POINTS).round().astype(np.int64))
+        points = [
+            {"rank": int(rank), "tf": int(self.tf[order[rank - 1]]), "word": self._word(order[rank - 1])}
+            for rank in ranks
+        ]
+        return {"points": points, "words": len(order), **self._state()}
+
+    def rank(self, word: str) -> int | None:
+        """Place of a word by tf descending, then by word, from 1; None when it is not there."""
+        begin, end = self._range(word.lower().encode())
+        if begin == end or self._word(begin) != word.lower():
+            return None
+        above = int((self.tf > self.tf[begin]).sum())
+        return above + int((self.tf[:begin] == self.tf[begin]).sum()) + 1
+
+    def _answer(self, chosen: NDArray[np.int64], *, total: int, view: View) -> dict[str, Any]:
+        rows = [
+            {
+                "word": self._word(number),
+                "tf": int(self.tf[number]),
+                "df": int(self.df[number]),
+                "idf": inverse_document_frequency(int(self.df[number]), self.documents),
+            }
+            for number in chosen
+        ]
+        return {"words": rows, "total": total, "view": view.to_json(), **self._state()}
+
+    def _state(self) -> dict[str, Any]:
+        return {"settled": self.settled, "as_of": self.as_of.answer | {"taken": self.taken}}
+
+    def _word(self, number: Any) -> str:
+        return bytes(self.words[int(number)].as_py()).decode()
+
+    def _holds(self, view: View) -> NDArray[np.bool_]:
+        mask = self.df >= view.min_df
+        return mask if view.max_df is None else mask & (self.df < view.max_df * self.documents)
+
+    def _range(self, prefix: bytes) -> tuple[int, int]:
+        """Where the words with this prefix stand; if `prefix` is itself one, it is the first."""
+        begin = _bisect(self.words, prefix)
+        # UTF-8 holds no byte 0xff: it is greater than whatever may follow the prefix.
+        return begin, _bisect(self.words, prefix + b"\xff")
+
+    @cached_property
+    def _by_tf(self) -> NDArray[np.int64]:
+        return np.lexsort((np.arange(len(self.tf)), -self.tf))
+
+    @cached_property
+    def _by_df(self) -> NDArray[np.int64]:
+        return np.lexsort((np.arange(len(self.tf)), -self.tf, -self.df))
+
+
+def read_snapshot(client: Redis, pipeline: str) -> Snapshot:
+    """Read the whole vocabulary. Raises NoStatisticsError, RedisError."""
+    began = time.monotonic()
+    keys = live_keys(client, pipeline)
+
+    def state() -> tuple[AsOf, int]:
+        pipe = client.pipeline(transaction=True)
+        ask_as_of(pipe, keys, pipeline)
+        pipe.hget(keys.totals, "documents")
+        *replies, documents = pipe.execute()
+        return read_as_of(keys, replies), int(documents or 0)
+
+    before, _ = state()
+    tfs: dict[bytes, bytes] = {}
+    dfs: dict[bytes, bytes] = {}
+    cursor = 0
+    while True:
+        cursor, found = cast("tuple[int, dict[bytes, bytes]]", client.hscan(keys.tf, cursor, count=SCAN_WORDS))
+        if found:
+            tfs |= found
+            dfs |= zip(found, cast("list[Any]", client.hmget(keys.df, list(found))), strict=True)
+        if not cursor:
+            break
+    after, documents = state()
+    words, tf, df = _columns(tfs, dfs)
+    settled = (before.answer["positions"], False) == (after.answer["positions"], before.answer["applying"])
+    return Snapshot(words, tf, df, documents, after, settled, time.time(), time.monotonic() - began)
+
+
+def _columns(tfs: dict[bytes, bytes], dfs: dict[bytes, bytes]) -> tuple[pa.Array, NDArray[np.int64], NDArray[np.int64]]:
+    # A word of which the last document was just removed has no df any more.
+    held = [word for word in tfs if dfs[word] is not None]
+    table = pa.table(
+        {
+            "word": pa.array(held, pa.binary()),
+            "tf": pa.array([tfs[word] for word in held], pa.binary()).cast(pa.string()).cast(pa.int64()),
+            "df": pa.array([dfs[word] for word in held], pa.binary()).cast(pa.string()).cast(pa.int64()),
+        }
+    ).sort_by("word")
+    return table["word"].combine_chunks(), table["tf"].to_numpy(), table["df"].to_numpy()
+
+
+def _bisect(words: pa.Array, value: bytes) -> int:
+    low, high = 0, len(words)
+    while low < high:
+        middle = (low + high) // 2
+        if words[middle].as_py() < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low

@@ -1,0 +1,57 @@
+"""Hosts and URLs: questions to the documents table, since Redis only holds what can be added up in little space."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import duckdb
+
+from sinks.documents import Documents
+
+# Rows that take others back (records = -1) cancel them.
+PAGES = """
+select lower(regexp_extract(url, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:]*)', 1)) as host, *
+from read_parquet(?) where url is not null"""
+HOSTS = f"""
+select host, sum(records)::bigint, coalesce(sum(records) filter (reason is null), 0)::bigint, sum(tokens)::bigint
+from ({PAGES}) where contains(host, ?) group by host having sum(records) > 0
+order by 2 desc, 1 limit ? offset ?"""
+URLS = f"""
+select url, source, record_offset, any_value(strftime(date at time zone 'UTC', '%Y-%m-%dT%H:%M:%SZ')),
+       any_value(language), reason, sum(tokens)::bigint
+from ({PAGES}) where host = ? or url = ?
+group by url, source, record_offset, reason having sum(records) > 0 order by url, source, record_offset
+limit ? offset ?"""
+
+
+class Table:
+    """Questions to the documents table; `open_documents` gives it as it is now. One question at a time: each may read
+    the whole table."""
+
+    def __init__(self, open_documents: Callable[[], Documents]) -> None:
+        self._open = open_documents
+        self._lock = threading.Lock()
+
+    def hosts(self, limit: int = 20, offset: int = 0, contains: str = "") -> dict[str, Any]:
+        """Hosts with the most pages: {hosts: [{host, pages, documents, tokens}], table_version}."""
+        rows, version = self._ask(HOSTS, [contains.lower(), limit, offset])
+        names = ("host", "pages", "documents", "tokens")
+        return {"hosts": [dict(zip(names, row, strict=True)) for row in rows], "table_version": version}
+
+    def urls(self, of: str, limit: int = 20, offset: int = 0) -> dict[str, Any]:
+        """The pages of a host, or of exactly this URL, kept or not (`reason`)."""
+        rows, version = self._ask(URLS, [of.lower(), of, limit, offset])
+        names = ("url", "source", "record_offset", "date", "language", "reason", "tokens")
+        return {"urls": [dict(zip(names, row, strict=True)) for row in rows], "table_version": version}
+
+    def _ask(self, query: str, values: list[Any]) -> tuple[list[tuple[Any, ...]], int]:
+        with self._lock:
+            documents = self._open()
+            files = documents.file_paths()
+            if not files:
+                return [], documents.version
+            with duckdb.connect(config={"threads": 1}) as connection:
+                connection.execute("set timezone = 'UTC'")
+                return connection.execute(query, [files, *values]).fetchall(), documents.version

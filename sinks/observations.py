@@ -1,0 +1,181 @@
+"""What the stream observes of itself: its last micro-batches, its lag, the growth of the vocabulary.
+
+For people and monitoring only. Nothing here is part of the statistics, no guarantee rests on it, and losing it does not
+matter: an error of Redis is swallowed. All of it is bounded.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+from redis import Redis, RedisError
+
+from sinks.keys import Keys, batches_key, counters_key, growth_key, status_key
+
+BATCHES_KEPT = 500
+STATUS_TTL_S = 30
+ALIVE_EVERY_S = 2.0
+# A point of the growth curve for every 2 % more tokens: 35 a doubling, so that its length is bounded by nature.
+GROWTH_STEP = 1.02
+GROWTH_KEPT = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What the writer knows of a micro-batch that it has committed.
+
+    `words`: distinct words in it. `file_bytes`: size of the `files` written to the documents table. `table_s`,
+    `redis_s`: seconds for the two commits; `compact_s`: for joining small files, where that followed.
+    """
+
+    rows: int
+    documents: int
+    payload_bytes: int
+    words: int
+    files: int
+    file_bytes: int
+    table_s: float
+    redis_s: float
+    compact_s: float
+
+
+class Observer:
+    """Publishes under a pipeline's keys. `committed` is called by the writer's thread, all else by one other."""
+
+    def __init__(self, client: Redis, pipeline: str) -> None:
+        self._client = client
+        self._pipeline = pipeline
+        self._commits: deque[Commit] = deque(maxlen=BATCHES_KEPT)
+        self._said = 0.0
+        self._keys: Keys | None = None
+        self._last_tokens = 0
+        self._generation = ""
+
+    def begin(self, keys: Keys, generation: str) -> None:
+        """A query starts; `keys` are those of the statistics that it writes."""
+        self._keys = keys
+        self._commits.clear()
+        self._said = 0.0
+        try:
+            self._begin_growth(generation)
+        except RedisError:
+            return
+
+    def committed(self, commit: Commit) -> None:
+        """A micro-batch is in the documents table and in Redis."""
+        self._commits.append(commit)
+
+    def alive(self) -> None:
+        """The stream runs, also when nothing comes in; called often, said every ALIVE_EVERY_S."""
+        if time.monotonic() - self._said >= ALIVE_EVERY_S:
+            self._say({})
+
+    def progress(
+        self,
+        *,
+        rows: int,
+        rows_per_s: float,
+        lag: int,
+        lag_by_partition: Mapping[int, int],
+        seconds: Mapping[str, float],
+    ) -> None:
+        """Spark has reported a micro-batch (`rows` 0: there was nothing to do)."""
+        self._say({"lag": lag, "records_per_s": round(rows_per_s, 1), "partitions": json.dumps(dict(lag_by_partition))})
+        if not rows:
+            return
+        entry: dict[str, Any] = {
+            "at": round(time.time(), 3),
+            "rows": rows,
+            "rows_per_s": round(rows_per_s, 1),
+            "lag": lag,
+        }
+        phases = {name: round(s, 3) for name, s in seconds.items()}
+        commit = self._matching(rows)
+        if commit is not None:
+            known = asdict(commit)
+            phases |= {phase: round(known.pop(f"{phase}_s"), 3) for phase in ("table", "redis", "compact")}
+            entry |= known
+        entry["seconds"] = phases
+        try:
+            self._publish(entry)
+            self._observe_growth()
+        except RedisError:
+            return
+
+    def gone(self) -> None:
+        """The stream has ended in order."""
+        try:
+            self._client.hset(status_key(self._pipeline), "at", "0")
+        except RedisError:
+            return
+
+    def _say(self, news: Mapping[str, Any]) -> None:
+        self._said = time.monotonic()
+        try:
+            pipe = self._client.pipeline()
+            key = status_key(self._pipeline)
+            pipe.hset(key, mapping={name: str(value) for name, value in {**news, "at": time.time()}.items()})
+            pipe.expire(key, STATUS_TTL_S)
+            pipe.execute()
+        except RedisError:
+            return  # only news; the commits find out about Redis by themselves
+
+    def _matching(self, rows: int) -> Commit | None:
+        """Spark reports micro-batches in their order; one whose report was lost is passed over."""
+        while self._commits:
+            commit = self._commits.popleft()
+            if commit.rows == rows:
+                return commit
+        return None
+
+    def _publish(self, entry: Mapping[str, Any]) -> None:
+        pipe = self._client.pipeline()
+        pipe.lpush(batches_key(self._pipeline), json.dumps(entry, separators=(",", ":")))
+        pipe.ltrim(batches_key(self._pipeline), 0, BATCHES_KEPT - 1)
+        counters = counters_key(self._pipeline)
+        pipe.hincrby(counters, "batches", 1)
+        for name in ("rows", "documents", "payload_bytes", "files", "file_bytes"):
+            pipe.hincrby(counters, name, entry.get(name, 0))
+        for phase, seconds in entry["seconds"].items():
+            pipe.hincrbyfloat(counters, f"seconds\t{phase}", seconds)
+        pipe.execute()
+
+    def _begin_growth(self, generation: str) -> None:
+        """Go on with the log of this generation; a log of another one says nothing about it."""
+        key = growth_key(self._pipeline)
+        last = cast("bytes | None", self._client.lindex(key, -1))
+        point = json.loads(last) if last else {}
+        if point and point["generation"] != generation:
+            self._client.delete(key)
+            point = {}
+        self._generation, self._last_tokens = generation, point.get("tokens", 0)
+
+    def _observe_growth(self) -> None:
+        if self._keys is None:
+            return
+        pipe = self._client.pipeline(transaction=True)
+        pipe.hmget(self._keys.totals, ["tokens", "words", "documents"])
+        pipe.exists(self._keys.commit)
+        counts, applying = pipe.execute()
+        tokens, words, documents = (int(n or 0) for n in counts)
+        if applying or not tokens:
+            return
+        key = growth_key(self._pipeline)
+        while tokens < self._last_tokens:
+            # A source was removed: the curve goes on from what is left.
+            self._client.rpop(key)
+            last = cast("bytes | None", self._client.lindex(key, -1))
+            self._last_tokens = json.loads(last)["tokens"] if last else 0
+        if tokens < self._last_tokens * GROWTH_STEP:
+            return
+        point = {"time": round(time.time(), 3), "tokens": tokens, "words": words, "documents": documents}
+        pipe = self._client.pipeline()
+        pipe.rpush(key, json.dumps({**point, "generation": self._generation}, separators=(",", ":")))
+        pipe.ltrim(key, -GROWTH_KEPT, -1)
+        pipe.execute()
+        self._last_tokens = tokens

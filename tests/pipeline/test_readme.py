@@ -1,0 +1,45 @@
+"""The README is true: its commands exist, its example runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import polars
+import pytest
+from harness import Pipeline
+
+from conf.settings import load_settings
+from wetstream.cli import main
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+
+
+def test_every_command_of_the_readme_exists() -> None:
+    text = README.read_text()
+    table = text[text.index("| command |") : text.index("Every setting")]
+    named = {name for cell in re.findall(r"^\| (.+?) \|", table, re.M) for name in re.findall(r"`([a-z]+)", cell)}
+    named |= set(re.findall(r"^wetstream ([a-z]+)", text, re.M))
+    known = set(main.commands) | set(main.commands["documents"].commands)  # type: ignore[attr-defined]
+    assert named and named - known == set()
+
+
+def test_the_settings_named_in_the_readme_exist() -> None:
+    flags = dict(pair.split("=") for pair in re.findall(r"--set ([\w.]+=[\w.:/]+)", README.read_text()))
+    assert len(flags) >= 3
+    load_settings(flags=flags, environ={})
+
+
+def test_the_example_reads_the_table(
+    make_pipeline: Callable[..., Pipeline], sample: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipeline = make_pipeline()
+    pipeline.ingest(sample)
+    pipeline.stream()
+    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
+    stored = str(pipeline.documents.path)
+    exec(example.replace(".wetstream/documents/main/g1", stored), {})
+    assert "tokens" in capsys.readouterr().out
+    kept = polars.read_delta(stored).filter(polars.col("reason").is_null())
+    assert kept.height == pipeline.live.stats()["documents"]
