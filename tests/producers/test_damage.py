@@ -195,6 +195,17 @@ def test_a_member_behind_a_text_without_line_end_is_found() -> None:
     assert (items[1].reason, items[1].length) == ("damaged", len(broken.rstrip()))
 
 
+def test_a_member_that_runs_on_over_others_is_damaged_and_not_cut() -> None:
+    """Zeros in a member can be decoded as data without an end; the members behind it are found all the same."""
+    file = whole("gzip")
+    begin, end = max(file.extents, key=lambda extent: extent[1] - extent[0])
+    at = (begin + end) // 2 - 12_000
+    items = read_bytes(file.data[:at] + bytes(3_000) + file.data[at + 3_000 :])
+    (stub,) = [item for item in items if isinstance(item, Stub)]
+    assert (stub.reason, stub.place.member, stub.next.member) == ("damaged", begin, end)
+    assert len(raws(items)) == len(file.records) - 1
+
+
 def test_whole_records_in_the_slice_of_the_damage_are_kept_when_their_digest_verifies() -> None:
     file = wet_file("single", count=40, seed=5)
     at = len(file.data) - 9  # in the last deflate block, before the checksum

@@ -32,6 +32,21 @@ WARC = b"WARC/1.0\r\nWARC-Type: response\r\nContent-Type: application/http\r\nCo
         (b"\x28\xb5\x2f\xfd" + b"\xff" * 500, "its first zstd member cannot be read"),
         (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20, "is not a WARC file"),
     ],
+    ids=[
+        "empty",
+        "text",
+        "html",
+        "html.gz",
+        "text.gz",
+        "wat.gz",
+        "warc.gz",
+        "warc",
+        "nothing.gz",
+        "cut.gz",
+        "broken.gz",
+        "broken.zst",
+        "png",
+    ],
 )
 def test_other_files_are_refused_with_what_they_look_like(data: bytes, said: str, tmp_path: Path) -> None:
     path = put(tmp_path, "it.warc.wet.gz", data)

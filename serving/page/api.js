@@ -1,0 +1,70 @@
+// Answers of the server, with the token where one is needed; and its events.
+let token = sessionStorage.getItem("wetstream-token") || "";
+let asking = null;
+
+function askToken() {
+  asking ??= new Promise((done) => {
+    const dialog = document.getElementById("ask-token");
+    dialog.showModal();
+    dialog.addEventListener("close", () => {
+      token = document.getElementById("token").value;
+      sessionStorage.setItem("wetstream-token", token);
+      asking = null;
+      done();
+    }, { once: true });
+  });
+  return asking;
+}
+
+async function request(path, options = {}) {
+  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  const response = await fetch(path, { ...options, headers });
+  if (response.status !== 401) return response;
+  await askToken();
+  return request(path, options);
+}
+
+// The answer as an object. Throws an Error with the server's message.
+export async function get(path, parameters = {}) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    for (const one of Array.isArray(value) ? value : [value]) if (one !== "" && one != null) query.append(name, one);
+  }
+  const response = await request(`/api/v1/${path}${query.size ? `?${query}` : ""}`);
+  const answer = await response.json();
+  if (!response.ok) throw Object.assign(new Error(answer.message || response.statusText), { status: response.status });
+  return answer;
+}
+
+// Calls onState for each event, onLost when the connection ends; connects again by itself, for ever.
+export async function listen(onState, onLost) {
+  for (let wait = 500; ; wait = Math.min(wait * 1.6, 5000)) {
+    const stop = new AbortController();
+    let silence;
+    try {
+      const response = await request("/api/v1/events", { signal: stop.signal });
+      if (!response.ok) throw new Error((await response.json()).message);
+      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+      let text = "";
+      for (;;) {
+        // The server says something every 10 s; a connection that is silent for longer is dead.
+        clearTimeout(silence);
+        silence = setTimeout(() => stop.abort(), 25_000);
+        const { value, done } = await reader.read();
+        if (done) break;
+        const events = (text + value).split("\n\n");
+        text = events.pop();
+        for (const event of events) {
+          const data = event.split("\n").find((line) => line.startsWith("data: "));
+          if (data) { onState(JSON.parse(data.slice(6))); wait = 500; }
+        }
+      }
+      onLost("the connection was closed");
+    } catch (error) {
+      onLost(error.message);
+    } finally {
+      clearTimeout(silence);
+    }
+    await new Promise((go) => setTimeout(go, wait));
+  }
+}

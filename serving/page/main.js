@@ -1,0 +1,115 @@
+// The page: listens to the server's events, and asks for the panels anew when the numbers have moved.
+import { listen } from "./api.js";
+import { $, brief, bytes, clock, count, el, share, when } from "./format.js";
+import { refreshFlow, refreshSources, showNow, startFlow } from "./flow.js";
+import { refreshCurves, refreshLengths, refreshRejected, refreshSeen, startPanels } from "./panels.js";
+import { refreshThresholds, startThresholds } from "./thresholds.js";
+import { refreshLookUp, showWords, startWords } from "./words.js";
+
+const PANELS_EVERY_MS = 2000, STALE_S = 30;
+let state = null, lost = "", panelsAt = 0, shown = "", planned = null, before = null, speed = {};
+
+function figures() {
+  const s = state.stats;
+  if (!s) return;
+  const rejected = Object.values(s.rejected).reduce((sum, n) => sum + n, 0);
+  const gain = (name) => (speed[name] > 0 && state.stream?.streaming ? `+${brief(speed[name])} a second` : "");
+  const rows = [
+    ["documents", count(s.documents), gain("documents") || `in ${count(s.sources)} ${s.sources === 1 ? "file" : "files"}`],
+    ["tokens", count(s.tokens), gain("tokens") || (s.documents ? `${count(s.tokens / s.documents)} a document` : "")],
+    ["vocabulary", count(s.words), "different words"],
+    ["records", count(s.records), `${bytes(s.payload_bytes)} of text`],
+    ["rejected", count(rejected), share(rejected, s.records)],
+  ];
+  $("figures").replaceChildren(...rows.map(([name, value, note]) => el("div", { class: "figure" },
+    el("div", { class: "name" }, name), el("div", { class: "value", id: `figure-${name}` }, value), el("div", { class: "note" }, note))));
+}
+
+function measure() {
+  const s = state.stats;
+  if (!s) return;
+  const now = { at: s.as_of.time, documents: s.documents, tokens: s.tokens };
+  if (before && now.at > before.at) {
+    for (const name of ["documents", "tokens"]) speed[name] = (now[name] - before[name]) / (now.at - before.at);
+  }
+  if (!before || now.at !== before.at) before = now;
+}
+
+// What is wrong, the worst first: [kind, word for the pill, sentence for the banner].
+function trouble() {
+  const at = state?.stats ? `The numbers are as of ${when(state.stats.as_of.time)}.` : "";
+  if (lost) return ["bad", "no connection", `The server does not answer (${lost}). ${at} Trying again.`];
+  if (!state) return ["", "connecting", ""];
+  if (state.away) return ["bad", "Redis is away", `Redis does not answer: ${state.away}. ${at} The page goes on by itself when it is back.`];
+  if (state.missing) return ["warn", "nothing counted yet", state.missing];
+  if (!state.stream?.streaming) return ["warn", "stream is down", `No stream is running: the numbers stand still. ${at} Go on with \`wetstream stream\`.`];
+  const age = Date.now() / 1000 - (state.stats.as_of.time || 0), lag = state.stream.lag || 0;
+  if (lag && age > STALE_S) return ["warn", "stale", `No commit for ${count(age)} s, while ${count(lag)} offsets wait in the topic.`];
+  return ["live", lag ? "live" : "live, up to date", ""];
+}
+
+function status() {
+  const [kind, word, sentence] = trouble();
+  $("pill").className = `pill ${kind}`;
+  if ($("pill").textContent !== word) $("pill").textContent = word;
+  $("banner").hidden = !sentence;
+  $("banner").className = `banner ${kind}`;
+  const parts = sentence.split("`").map((text, i) => (i % 2 ? el("code", {}, text) : text));
+  if ($("banner").textContent !== sentence.replaceAll("`", "")) $("banner").replaceChildren(...parts);
+  document.querySelector("main").classList.toggle("stale", kind === "bad" || word === "stale");
+  if (!state?.stats) return;
+  $("asof").textContent = `as of ${when(state.stats.as_of.time)}${state.stats.as_of.applying ? ", applying" : ""}`;
+  $("profile").textContent = `profile ${state.stats.profile}`;
+  document.title = lost ? "wetstream (no connection)" : `${brief(state.stats.documents)} documents – wetstream`;
+}
+
+async function panels() {
+  planned = null;
+  panelsAt = Date.now();
+  shown = state.version;
+  const jobs = [refreshFlow, refreshSources, showWords, refreshThresholds, refreshLengths, refreshRejected, refreshSeen, refreshCurves];
+  if ($("look-word").value) jobs.push(refreshLookUp);
+  const done = await Promise.allSettled(jobs.map((job) => job()));
+  // A panel that could not be had (the first snapshot is being taken) is asked for again.
+  if (done.some((one) => one.status === "rejected")) { shown = ""; plan(); }
+}
+
+function plan() {
+  if (planned || !state || state.away || state.missing || document.hidden || shown === state.version) return;
+  planned = setTimeout(panels, Math.max(0, panelsAt + PANELS_EVERY_MS - Date.now()));
+}
+
+function onState(news) {
+  lost = "";
+  // While Redis is away the last figures stay, said to be old.
+  state = news.stats || !state ? news : { ...news, stats: state.stats, stream: state.stream };
+  if (news.missing) state.stats = null;
+  measure();
+  figures();
+  showNow(state);
+  status();
+  plan();
+}
+
+function theme() {
+  const order = ["", "light", "dark"], root = document.documentElement;
+  const put = (name) => { if (name) root.dataset.theme = name; else delete root.dataset.theme; };
+  put(localStorage.getItem("wetstream-theme") || "");
+  $("theme").addEventListener("click", () => {
+    const next = order[(order.indexOf(root.dataset.theme || "") + 1) % 3];
+    localStorage.setItem("wetstream-theme", next);
+    put(next);
+  });
+}
+
+theme();
+startFlow();
+startWords();
+startThresholds();
+startPanels();
+status();
+setInterval(status, 1000);
+document.addEventListener("visibilitychange", plan);
+// The snapshot of the words follows the numbers by some seconds.
+setInterval(() => { if (!document.hidden && state && !state.away && !lost) { showWords(); refreshCurves().catch(() => {}); } }, 10_000);
+listen(onState, (reason) => { lost = reason || "no answer"; status(); });

@@ -1,0 +1,64 @@
+// Lengths, rejected records, languages and the two curves.
+import { get } from "./api.js";
+import { draw } from "./chart.js";
+import { $, brief, count, el, share } from "./format.js";
+import { tabs } from "./flow.js";
+
+const SEEN_SHOWN = 8;
+let seen = "languages";
+
+const REASONS = {
+  not_language: "other language", too_few_words: "too few valid words", not_conversion: "no page (WARC info)", oversize: "too large",
+  damaged: "damaged region", truncated: "cut off", bad_header: "unreadable header",
+};
+
+export async function refreshLengths() {
+  const { bins, length, documents } = await get("lengths");
+  const marks = ["p10", "p50", "p90", "p99"].filter((name) => length[name] !== null).map((name) => [Math.max(length[name], 1), name]);
+  draw($("chart-lengths"), {
+    label: `Histogram of the lengths of ${count(documents)} documents`, empty: "no documents yet",
+    x: { log: true }, y: {}, bins: bins.filter((bin) => bin.to > 1).map((bin) => [bin.from, bin.to, bin.documents]), marks,
+    tip: (i) => { const bin = bins.filter((b) => b.to > 1)[i]; return `${count(bin.from)}–${count(bin.to - 1)} tokens\n${count(bin.documents)} documents (${share(bin.documents, documents)})`; },
+  });
+  $("percentiles").replaceChildren(...Object.entries(length).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, brief(value)))));
+}
+
+function bars(rows) {
+  return el("div", { class: "rows" }, ...rows.map(({ label, title, parts, n, of }) => el("div", {},
+    el("span", { class: "label", title: title || label }, label),
+    el("span", { class: "track" }, ...parts.map(([kind, part]) => el("span", { class: kind, width: `${100 * part}%` }))),
+    el("span", { class: "n" }, count(n), " ", el("span", { class: "dim" }, share(n, of))))));
+}
+
+export async function refreshRejected() {
+  const { records, rejected, reasons } = await get("rejected");
+  const kept = { label: "kept", parts: [["kept", records ? (records - rejected) / records : 0]], n: records - rejected, of: records };
+  $("rejected").replaceChildren(bars([kept, ...reasons.map(({ reason, records: n }) => ({ label: REASONS[reason] || reason, title: reason, parts: [["rejected", n / records]], n, of: records }))]));
+}
+
+export async function refreshSeen() {
+  const answer = await get(seen, { limit: seen === "days" ? 100 : SEEN_SHOWN });
+  let rows = answer[seen];
+  if (seen === "days") rows = rows.toSorted((a, b) => (a.name < b.name ? 1 : -1)).slice(0, SEEN_SHOWN);
+  const all = Math.max(1, ...rows.map((row) => row.pages));
+  $("seen").replaceChildren(rows.length ? bars(rows.map((row) => ({ label: row.name, parts: [["kept", row.documents / all], ["rejected", (row.pages - row.documents) / all]], n: row.pages }))) : el("p", { class: "empty" }, "no pages yet"));
+  if (answer.total > rows.length) $("seen").append(el("p", { class: "dim small" }, `and ${count(answer.total - rows.length)} more`));
+}
+
+export async function refreshCurves() {
+  const [zipf, growth] = await Promise.all([get("zipf"), get("growth")]);
+  draw($("chart-zipf"), {
+    label: "Term frequency by rank, both logarithmic", x: { log: true }, y: { log: true },
+    series: [{ points: zipf.points.map((p) => [p.rank, p.tf]) }],
+    tip: (i) => `#${count(zipf.points[i].rank)} ${zipf.points[i].word}\n${count(zipf.points[i].tf)} times`,
+  });
+  draw($("chart-heaps"), {
+    label: "Different words by tokens seen", empty: "the curve grows with the next micro-batches",
+    x: { min: 0 }, y: {}, series: [{ points: [[0, 0], ...growth.points.map((p) => [p.tokens, p.words])], area: true }],
+    tip: (i) => (i ? `${count(growth.points[i - 1].tokens)} tokens\n${count(growth.points[i - 1].words)} words` : "the beginning"),
+  });
+}
+
+export function startPanels() {
+  tabs("seen-tabs", (name) => { seen = name; refreshSeen(); });
+}
