@@ -18,9 +18,9 @@ demo: setup         ## make a segment of sample pages, ingest it, stream it, sho
 	@$(BIN)/wetstream demo
 
 test: setup         ## the tests: real broker, real Redis, real Spark; under 10 minutes on 2 cores
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow and not browser"
 
-test-all: setup     ## every test there is
+test-all: setup     ## every test there is; needs Debian's chromium for the dashboard (apt install chromium)
 	$(BIN)/python -m pytest -q
 
 soak: setup         ## the long kills

@@ -226,7 +226,7 @@ def ratios(speeds: dict[str, float]) -> dict[str, float]:
 
 
 MEMORY = """
-import resource, sys
+import re, sys
 import numpy as np
 from conf.profiles import load_profile
 from streaming.text.kernel import Bagger
@@ -242,7 +242,8 @@ while len(bagger) < wanted:
     bagger.take_counts()
 ids, tf, df = bagger.take_counts()
 bagger.words(ids)
-print(len(bagger), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, bagger.vocabulary.nbytes)
+peak = re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())  # ru_maxrss would count the parent too
+print(len(bagger), int(peak[1]) * 1024, bagger.vocabulary.nbytes)
 """
 
 

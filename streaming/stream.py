@@ -153,14 +153,15 @@ class Stream:
                 )
 
     def _watch(self, query: Query, topic: Topic, starting: Mapping[int, int], lease: Lease) -> None:
-        seen = -1
+        # Of a batch that waits for data Spark reports too, under the number that it will have: the time tells them apart.
+        seen = (-1, "")
         while True:
             lease.check()
             self._observer.alive()
             active = query.active
             for event in query.events():
-                if event["batchId"] > seen:
-                    seen = event["batchId"]
+                if (event["batchId"], event["timestamp"]) > seen:
+                    seen = (event["batchId"], event["timestamp"])
                     progress = read_progress(event, topic)
                     self._observer.progress(
                         rows=progress.rows,

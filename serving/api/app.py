@@ -53,6 +53,7 @@ def make_app(
         openapi_url="/api/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=lifespan,
     )
     app.add_middleware(Guard, token=token, hosts=(*LOCAL_NAMES, *hosts))

@@ -13,7 +13,8 @@ from urllib.parse import unquote, urlsplit
 
 
 class Server:
-    """Faults are taken by GET requests in their order: "503", "429", "403", "reset", "short", "stall", or "" for none.
+    """Faults are taken by GET requests in their order: "503", "429", "403", "reset", "short", "less", "stall",
+    or "" for none.
 
     `silent_from`: requests for bytes from there on (but the last ones) are answered half and then stall. `ranges`:
     True; False (it says so); or "ignored" (it gives the whole file for every range without saying).
@@ -68,6 +69,11 @@ class Handler(BaseHTTPRequestHandler):
         part = data[begin:end]
         if script.silent_from is not None and script.silent_from <= begin and end < len(data):
             fault = "stall"
+        if fault == "less":
+            # Not broken off, but fewer bytes than were asked for.
+            script.seen[fault] += 1
+            part = part[: len(part) // 2]
+            end = begin + len(part)
         self.send_response(206 if asked and script.ranges is True else 200)
         self.send_header("Content-Length", str(len(part)))
         if script.ranges is not True and script.ranges is not False:

@@ -287,8 +287,8 @@ def kill_until_done(settings: Settings, paths: list[Path], kills: int, seed: int
 
 
 def test_killed_at_random_with_two_workers(make_settings: MakeSettings, tmp_path: Path) -> None:
-    paths = [write_sample(tmp_path / f"{seed}.wet.gz", raw_bytes=6_000_000, seed=seed).path for seed in range(3)]
-    kill_until_done(make_settings(**SMALL, producer__workers=2), paths, kills=3, seed=1)
+    paths = [write_sample(tmp_path / f"{seed}.wet.gz", raw_bytes=5_000_000, seed=seed).path for seed in range(2)]
+    kill_until_done(make_settings(**SMALL, producer__workers=2), paths, kills=2, seed=1)
 
 
 @pytest.mark.slow

@@ -64,7 +64,7 @@ def test_reads_are_those_of_the_local_file_whatever_the_server_does(server: Serv
     for ranges in (True, False, "ignored"):
         server.ranges = ranges
         server.seen.clear()
-        server.faults = iter(["", "503", "", "reset", "", "short", "", "429"] * 4)
+        server.faults = iter(["", "503", "", "reset", "", "short", "less", "", "429"] * 4)
         notes: list[str] = []
         with open_location(
             f"{server.url}/it.bin", options(**{"producer.source_retry_s": 30}), on_note=notes.append
@@ -90,6 +90,15 @@ def test_a_file_is_read_in_ranges_and_never_whole(server: Server, tmp_path: Path
     assert max(end - begin for begin, end in server.requested) <= 1 << 18
     # Each byte once (the end, looked at for the fingerprint, twice).
     assert sum(end - begin for begin, end in server.requested) < 3_100_000
+
+
+def test_a_file_that_has_shrunk_meanwhile_ends_in_an_error(server: Server, tmp_path: Path) -> None:
+    put(tmp_path, "it.bin", bytes(400_000))
+    with open_location(f"{server.url}/it.bin", options(**{"producer.source_retry_s": 1})) as file:
+        put(tmp_path, "it.bin", bytes(50_000))
+        with pytest.raises(OSError, match=r"ConnectionError: .* of 65,536 bytes came, .* times"):
+            while file.read(65_536):
+                pass
 
 
 def test_a_server_that_falls_silent_is_asked_again(server: Server, tmp_path: Path) -> None:
@@ -147,7 +156,8 @@ def test_a_waiting_source_keeps_no_transaction_open_and_hears_the_wish_to_stop(
     stop = threading.Event()
     outcomes = []
     url = f"{server.url}/it.warc.wet.gz"
-    thread = threading.Thread(target=lambda: outcomes.append(ingest_url(settings, url, should_stop=stop.is_set)))
+    work = lambda: outcomes.append(ingest_url(settings, url, should_stop=stop.is_set))  # noqa: E731
+    thread = threading.Thread(target=work, daemon=True)
     thread.start()
     deadline = time.monotonic() + 20
     while not server.seen["stall"] and time.monotonic() < deadline:

@@ -50,16 +50,17 @@ def test_counts_that_could_overflow_are_refused(p21: Profile, monkeypatch: pytes
     bagger.bag(*packed(PAGES))
 
 
-def colliding_words() -> list[bytes]:
-    """Different words of 16 letters with the same 64-bit hash.
+def colliding_words(prefix: bytes) -> list[bytes]:
+    """Different words with the same 64-bit hash: `prefix` (0 or 16 letters) and 16 more.
 
-    The hash of two blocks is a bijection of mixed(0, first) ^ second: wherever two first blocks' hashes differ only in
-    bits in which letters differ, the second block makes up for it.
+    After the prefix the hash of two blocks is a bijection of mixed(state, first) ^ second: wherever two first blocks'
+    hashes differ only in bits in which letters differ, the second block makes up for it.
     """
     rng = np.random.default_rng(1)
     letters = np.frombuffer(b"abcdefghijklmnopqrstuvwxyz", np.uint8)
+    state = hash_of(prefix) if prefix else 0
     firsts = np.ascontiguousarray(rng.choice(letters, (60_000, 8))).view(np.uint64).ravel()
-    hashes = np.array([mixed(np.uint64(0), first) for first in firsts], np.uint64)
+    hashes = np.array([mixed(np.uint64(state), first) for first in firsts], np.uint64)
     masked = hashes & np.uint64(0xE0E0E0E0E0E0E0E0)
     order = np.argsort(masked)
     words = []
@@ -70,19 +71,28 @@ def colliding_words() -> list[bytes]:
         pairs = [[x for x in letters.tolist() if x ^ d in letters.tolist()] for d in difference]
         if all(pairs):
             second = bytes(pair[0] for pair in pairs)
-            words.append(firsts[one].tobytes() + second)
-            words.append(firsts[other].tobytes() + bytes(a ^ b for a, b in zip(second, difference, strict=True)))
+            words.append(prefix + firsts[one].tobytes() + second)
+            words.append(
+                prefix + firsts[other].tobytes() + bytes(a ^ b for a, b in zip(second, difference, strict=True))
+            )
     return words
 
 
-def test_words_with_the_same_hash_are_different_words(p21: Profile) -> None:
-    words = colliding_words()
-    assert len(words) > 10
-    blocks = [np.frombuffer(word, np.uint64) for word in words]
-    hashes = [mixed(np.uint64(mixed(np.uint64(0), first)), second) for first, second in blocks]
-    assert len(set(hashes)) <= len(set(words)) // 2
-    long = [word + b"x" for word in words] + [word + b"y" for word in words]
-    pages = [b" ".join(words + words[::2]), b" ".join(words[::-1]), b" ".join(long + long[::3])]
+def hash_of(word: bytes) -> int:
+    """The hash of a word whose length is a multiple of 8."""
+    state = 0
+    for block in np.frombuffer(word, np.uint64):
+        state = mixed(np.uint64(state), block)
+    return state
+
+
+@pytest.mark.parametrize("prefix", [b"", b"sixteen" + b"letters" + b"ab"])
+def test_words_with_the_same_hash_are_different_words(prefix: bytes, p21: Profile) -> None:
+    words = colliding_words(prefix)
+    assert len(set(words)) == len(words) > 10
+    assert len({hash_of(word) for word in words}) == len(words) // 2
+    longer = [word + b"x" for word in words] + [word + b"y" for word in words]
+    pages = [b" ".join(words + words[::2]), b" ".join(words[::-1]), b" ".join(longer + longer[::3])]
     assert_same(Bagger(p21), pages)
 
 

@@ -172,10 +172,11 @@ def test_offsets_beyond_two_gigabytes(bagger: Bagger) -> None:
     assert found == specified([page] * 3, bagger.profile)
 
 
-def test_documents_are_numbered_without_end(bagger: Bagger) -> None:
-    """A document's number is kept in 32 bits: at the end it starts again, and no old mark may count."""
-    pages = [b"some words and some other words in a page, " * 4] * 3
-    assert_same(bagger, pages)
-    bagger._stamp = (1 << 32) - 100
-    assert_same(bagger, pages)
-    assert bagger._stamp < 100
+def test_documents_are_numbered_without_end(fresh_bagger: Bagger) -> None:
+    """A document's number is kept in 32 bits: at the end it starts again from 1, and no old mark may count."""
+    words = [b"apple", b"pear", b"plum", b"cherry"]
+    pages = [b" ".join(words[n:] * 4) for n in range(3)]
+    assert_same(fresh_bagger, pages)
+    fresh_bagger._stamp = (1 << 32) - 100
+    assert_same(fresh_bagger, pages[::-1])
+    assert fresh_bagger._stamp < 100

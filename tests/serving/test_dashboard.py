@@ -1,0 +1,148 @@
+"""The dashboard in a real browser, while a real stream runs: nothing is mocked, and its console stays empty.
+
+Needs Debian's chromium (docs/serving.md says how to install it); without it these tests fail, they never skip. What the
+page looked like is kept in .pytest_cache/d/screenshots.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from harness import Pipeline
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from producers.sample.writer import write_sample
+from wetstream.serve import make_server
+
+pytestmark = pytest.mark.browser
+CHROMIUM = "/usr/bin/chromium"
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+QUIET += ["--disable-component-update", "--disable-sync"]
+SLOW_MS = 60_000
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    assert Path(CHROMIUM).exists(), "no browser: apt-get install chromium (docs/serving.md)"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[..., Page]]:
+    """Opens a page whose console has to stay empty, and that may only talk to its own server."""
+    said: list[str] = []
+
+    def open_page(url: str, width: int = 1360, height: int = 900, scheme: str = "light") -> Page:
+        page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
+        page.on("console", lambda line: said.append(line.text) if line.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda asked: said.append(asked.url) if not asked.url.startswith((url, "data:")) else None)
+        page.goto(url)
+        return page
+
+    yield open_page
+    assert said == []
+
+
+def keep(request: pytest.FixtureRequest, page: Page, name: str) -> None:
+    page.wait_for_timeout(700)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "wider than the screen"
+    page.screenshot(path=str(request.config.cache.mkdir("screenshots") / f"{name}.png"), full_page=True)
+
+
+def test_the_page_follows_a_stream(
+    make_pipeline: Callable[..., Pipeline],
+    open_page: Callable[..., Page],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    pipeline = make_pipeline("english")
+    first, second = (write_sample(tmp_path / "s", records=400, file=number).path for number in range(2))
+    pipeline.ingest(first)
+    stream = pipeline.make_stream()
+    streaming = threading.Thread(target=stream.run)
+    settings = pipeline.settings.model_copy(update={"serve": pipeline.settings.serve.model_copy(update={"port": 0})})
+    server, sources = make_server(settings)
+    listening = server.listen()
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+    serving = threading.Thread(target=lambda: server.run(sockets=[listening]))
+    try:
+        sources.start()
+        serving.start()
+        page = open_page(url)
+        expect(page.locator("#pill")).to_have_text("nothing counted yet", timeout=SLOW_MS)
+        streaming.start()
+        expect(page.locator("#figure-records")).to_have_text("401", timeout=SLOW_MS)
+        expect(page.locator("#pill")).to_have_class("pill live")
+        assert page.evaluate("window.here = true")
+        pipeline.ingest(second)
+        expect(page.locator("#figure-records")).to_have_text("802", timeout=SLOW_MS)
+        assert page.evaluate("window.here"), "the page was loaded again"
+        expect(page.locator("#sources .source")).to_have_count(2, timeout=SLOW_MS)
+        expect(page.locator("#sources .what").first).to_have_text("done", timeout=SLOW_MS)
+        work(page, pipeline)
+        keep(request, page, "wide")
+        keep(request, open_page(url, 390, 844), "phone")
+        keep(request, open_page(url, scheme="dark"), "dark")
+        stream.stop()
+        streaming.join(60)
+        expect(page.locator("#banner")).to_contain_text("No stream is running", timeout=SLOW_MS)
+        keep(request, page, "stream-down")
+    finally:
+        stream.stop()
+        server.end()
+        sources.stop()
+        serving.join(20)
+        if streaming.is_alive():
+            streaming.join(60)
+
+
+def work(page: Page, pipeline: Pipeline) -> None:
+    """Search, sort, slider and look-up, by keyboard where a hand would use it."""
+    rows = page.locator("#words tbody tr")
+    expect(rows.nth(50)).to_be_attached(timeout=SLOW_MS)
+    page.locator("#words-search").fill("th")
+    expect(page.locator("#words-count")).to_contain_text("found")
+    expect(rows.first.locator("td").first).to_contain_text("th")
+    page.locator("#words-search").fill("")
+    page.get_by_role("button", name="documents").first.click()
+    expect(page.locator("#words th[aria-sort=descending]")).to_contain_text("documents")
+    page.get_by_role("button", name="word", exact=True).first.click()
+    expect(page.locator("#words th[aria-sort=ascending]")).to_contain_text("word")
+    page.get_by_role("button", name="times").click()
+
+    slider, words = page.locator("#min-df"), page.locator("#view-words")
+    everything = words.inner_text()
+    slider.focus()
+    for _ in range(30):
+        page.keyboard.press("ArrowRight")
+    low = int(page.locator("#min-df-out").inner_text().replace(",", ""))
+    assert low > 1 and words.inner_text() != everything
+    from serving.queries import View
+
+    exact = pipeline.live.vocabulary(View(low))
+    assert words.inner_text() == f"{exact['words']:,}"
+    assert page.locator("#view-tokens").inner_text() == f"{exact['tokens']:,}"
+
+    word = pipeline.live.top(1)["words"][0]
+    page.locator("#look-word").fill(f"{word['word']} qqqq")
+    page.keyboard.press("Enter")
+    found = page.locator("#look-found tbody tr")
+    expect(found.first).to_contain_text(f"{word['tf']:,}")
+    expect(found.nth(1)).to_contain_text("never")
+    page.locator("#batches-box summary").click()
+    expect(page.locator("#batches tbody tr").first).to_be_visible()
+    page.locator("#chart-lengths svg").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#chart-lengths .tip")).to_contain_text("tokens")
+    page.locator("#seen-tabs button", has_text="domain").click()
+    expect(page.locator("#seen")).to_contain_text("com")
+    page.locator("#source-tabs button", has_text="crawls").click()
+    expect(page.locator("#sources .source")).to_have_count(1)
+    page.locator("#source-tabs button", has_text="files").click()

@@ -1,0 +1,295 @@
+"""The HTTP API over real connections: what it answers, what it refuses, and what it outlives."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from serving_made import Made, Running
+
+from conf.settings import ServeSettings
+from serving.api.server import ServeError, check_access
+from serving.table import Table
+from sinks.documents import Documents
+from wetstream.servers import embedded
+
+BAGS = [{"alpha": 3, "beta": 1}, {"alpha": 1, "gamma": 2}, {"alpha": 2, "beta": 2}]
+Serve = Callable[..., Running]
+
+
+def test_answers_are_those_of_the_python_interface(made: Made, serve: Serve) -> None:
+    made.add(*BAGS, rejected=2)
+    made.stream_runs(lag=7)
+    server = serve()
+    server.wait_for("/api/v1/stats", lambda stats: stats["as_of"]["lag"] == 7)
+    live = made.live
+    assert server.get("/api/v1/stats?min_df=2&max_df=0.9") == live.stats(type(live.stats.__defaults__[0])(2, 0.9))
+    assert server.get("/api/v1/words/top?limit=2") == live.top(2)
+    assert server.get("/api/v1/words/alpha") == live.word("alpha")
+    assert server.get("/api/v1/words?word=alpha&word=no") == live.words(["alpha", "no"])
+    assert server.get("/api/v1/lengths") == live.lengths()
+    assert server.get("/api/v1/rejected") == live.rejected()
+    assert server.get("/api/v1/languages")["languages"] == live.seen("languages")["languages"]
+    assert server.get("/api/v1/growth")["points"][-1]["words"] == 3
+    found = server.wait_for("/api/v1/words/search?prefix=a", lambda answer: answer["total"] == 1)
+    assert found["words"][0]["word"] == "alpha" and found["settled"]
+
+
+def test_an_etag_holds_until_the_numbers_move(made: Made, serve: Serve) -> None:
+    made.add(*BAGS)
+    server = serve()
+    first = server.http.get("/api/v1/words/top")
+    etag = first.headers["etag"]
+    again = server.http.get("/api/v1/words/top", headers={"If-None-Match": f'W/{etag}, "x"'})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
+    made.add({"alpha": 100})
+    deadline = time.monotonic() + 5
+    while (moved := server.http.get("/api/v1/words/top", headers={"If-None-Match": etag})).status_code == 304:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert moved.json()["words"][0]["tf"] == 106 and moved.headers["etag"] != etag
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("stats?min_df=0", 422, "min_df"),
+        ("stats?max_df=nan", 422, "max_df"),
+        ("stats?max_df=1.5", 422, "max_df"),
+        ("stats?mindf=2", 422, "did you mean min_df"),
+        ("stats?min_df=1&min_df=2", 422, "more than once"),
+        ("words/top?limit=5000", 422, "limit"),
+        ("words/top?by=size", 422, "by"),
+        ("words", 422, "word"),
+        ("words/" + "x" * 300, 422, "word"),
+        ("words?" + "&".join(["word=a"] * 101), 422, "word"),
+        ("urls", 422, "of"),
+        ("nothing", 404, "openapi.json"),
+    ],
+)
+def test_what_is_wrong_is_said(made: Made, serve: Serve, path: str, status: int, words: str) -> None:
+    made.add(*BAGS)
+    problem = serve().get(f"/api/v1/{path}", status)
+    assert words in problem["message"]
+
+
+def test_only_get_is_answered_and_headers_are_safe(made: Made, serve: Serve) -> None:
+    made.add(*BAGS)
+    server = serve()
+    refused = server.http.post("/api/v1/stats", json={})
+    assert refused.status_code == 405 and "GET" in refused.headers["allow"]
+    page = server.http.get("/")
+    assert "default-src 'self'" in page.headers["content-security-policy"] and "server" not in page.headers
+    assert "access-control-allow-origin" not in server.http.get("/", headers={"Origin": "http://a.example"}).headers
+    assert server.http.get("/page/../api/app.py").status_code == 404
+    assert server.http.get("/page/%2e%2e/api/app.py").status_code == 404
+
+
+def test_nothing_counted_yet_is_no_error_of_the_server(made: Made, serve: Serve) -> None:
+    server = serve()
+    assert "wetstream run" in server.get("/api/v1/stats", 404)["message"]
+    assert server.get("/health") == {"status": "ok", "reason": None}
+    assert server.get("/ready", 503)["reason"] == "nothing is counted yet"
+    made.add(*BAGS)
+    assert server.wait_for("/ready", lambda answer: answer["status"] == "ready")
+
+
+def test_another_host_name_is_refused_without_a_token(made: Made, serve: Serve) -> None:
+    made.add(*BAGS)
+    server = serve()
+    assert "Host" in server.get("/api/v1/stats", 400, headers={"Host": "evil.example"})["message"]
+    assert server.get("/api/v1/stats", headers={"Host": "localhost:1"})
+
+
+def test_a_token_is_needed_for_data_and_where_others_could_connect(made: Made, serve: Serve) -> None:
+    made.add(*BAGS)
+    server = serve(token="0123456789abcdef")
+    assert server.get("/api/v1/stats")["documents"] == 3
+    for wrong in ("", "Bearer", "Bearer 0123456789abcdeX", "Basic 0123456789abcdef"):
+        for path in ("/api/v1/stats", "/api/v1/events", "/metrics", "/api/v1/openapi.json"):
+            assert server.http.get(path, headers={"Authorization": wrong}).status_code == 401
+        for path in ("/", "/page/main.js", "/health", "/ready"):
+            assert server.http.get(path, headers={"Authorization": wrong}).status_code == 200
+    base: ServeSettings = made.settings.serve
+    for host in ("0.0.0.0", "::", "192.0.2.1", "example.org"):
+        with pytest.raises(ServeError, match="WETSTREAM_SERVE_TOKEN"):
+            check_access(base.model_copy(update={"host": host}))
+        check_access(base.model_copy(update={"host": host, "token": "0123456789abcdef"}))
+    for host in ("127.0.0.1", "::1", "localhost", "127.8.8.8"):
+        check_access(base.model_copy(update={"host": host}))
+
+
+def test_events_tell_each_movement(made: Made, serve: Serve) -> None:
+    made.add(*BAGS)
+    server = serve()
+    with server.http.stream("GET", "/api/v1/events") as stream:
+        events = (json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: "))
+        assert next(events)["stats"]["documents"] == 3
+        made.add({"alpha": 1})
+        assert next(event for event in events if event["stats"]["documents"] == 4)
+        made.stream_runs(lag=3)
+        assert next(event for event in events if event["stream"]["streaming"])["stream"]["lag"] == 3
+
+
+def test_redis_away_is_said_and_recovers_by_itself(made: Made, serve: Serve, tmp_path: Path) -> None:
+    settings = embedded.up(tmp_path, kafka=False, redis=True, log=lambda line: None)
+
+    def connect() -> Redis:
+        url = embedded.endpoints(tmp_path).redis_url
+        if url is None:
+            raise ConnectionError("no Redis runs")
+        client: Redis = Redis.from_url(url, socket_connect_timeout=1, retry=None)
+        client.ping()
+        return client
+
+    try:
+        assert settings.redis_url is not None
+        made.client = Redis.from_url(settings.redis_url)
+        made.add(*BAGS)
+        server = serve(connect)
+        assert server.get("/api/v1/stats")["documents"] == 3
+        with server.http.stream("GET", "/api/v1/events") as stream:
+            events = (json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: "))
+            embedded.down(tmp_path, lambda line: None)
+            assert next(event for event in events if event["away"])
+            for path in ("stats", "words/top", "words/alpha", "words/search", "hosts"):
+                assert "Redis" in server.get(f"/api/v1/{path}", 503)["message"]
+            assert server.http.get("/api/v1/stats").headers["retry-after"] == "1"
+            assert server.get("/health")["status"] == "ok"
+            assert server.get("/ready", 503)["reason"] == "Redis is away"
+            assert "wetstream_redis_up 0.0" in server.http.get("/metrics").text
+            embedded.up(tmp_path, kafka=False, redis=True, log=lambda line: None)
+            assert next(event for event in events if not event["away"])
+        assert server.wait_for("/api/v1/stats", lambda stats: stats["documents"] == 3)
+        assert server.get("/api/v1/words/alpha")["tf"] == 6
+    finally:
+        embedded.down(tmp_path, lambda line: None)
+
+
+def test_half_written_requests_are_closed_and_hold_nobody_up(made: Made, serve: Serve) -> None:
+    made.add(*BAGS)
+    server = serve(request_timeout_s=1, max_connections=64)
+    halves = [
+        b"",
+        b"GET /api/v1/stats HTT",
+        b"GET /api/v1/stats HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ",
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET / HT",
+        b"POST /api/v1/stats HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99\r\n\r\nx",
+    ]
+    sockets = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(40)]
+    try:
+        for number, one in enumerate(sockets):
+            one.sendall(halves[number % len(halves)])
+        began = time.monotonic()
+        assert server.get("/api/v1/stats")["documents"] == 3
+        assert time.monotonic() - began < 1
+        for one in sockets:
+            one.settimeout(5)
+            while one.recv(65536):
+                pass
+        assert time.monotonic() - began < 4
+    finally:
+        for one in sockets:
+            one.close()
+    # More than fit are turned away with 503, and it is over when they are.
+    sockets = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(64)]
+    answer = server.http.get("/health")
+    assert answer.status_code == 503
+    for one in sockets:
+        one.close()
+    assert server.wait_for("/health", lambda answer: answer["status"] == "ok")
+
+
+def test_a_client_that_reads_nothing_costs_only_itself(made: Made, serve: Serve) -> None:
+    made.add(*BAGS)
+    server = serve()
+    lazy = socket.create_connection(("127.0.0.1", server.port))
+    lazy.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    try:
+        for _ in range(20):
+            made.add({"alpha": 1})
+        server.wait_for("/api/v1/stats", lambda stats: stats["documents"] == 23)
+    finally:
+        lazy.close()
+
+
+def test_hosts_and_urls_come_from_the_documents_table(made: Made, serve: Serve, tmp_path: Path) -> None:
+    from made_documents import table_of  # beside this file
+
+    made.add(*BAGS)
+    documents: Documents = table_of(
+        tmp_path, ["http://a.example/1", "https://A.example:8/2", "http://b.example/", None]
+    )
+    server = serve(table=Table(lambda: documents))
+    hosts = server.get("/api/v1/hosts")["hosts"]
+    assert [(row["host"], row["pages"]) for row in hosts] == [("a.example", 2), ("b.example", 1)]
+    assert server.get("/api/v1/hosts?contains=B.")["hosts"][0]["host"] == "b.example"
+    assert len(server.get("/api/v1/urls?of=a.example")["urls"]) == 2
+    (one,) = server.get("/api/v1/urls", params={"of": "http://b.example/"})["urls"]
+    assert (one["reason"], one["tokens"]) == (None, 3)
+
+
+def test_metrics_follow_the_stream(made: Made, serve: Serve) -> None:
+    from sinks.observations import Commit, Observer
+
+    made.add(*BAGS, rejected=2)
+    observer = Observer(made.client, made.pipeline)
+    observer.begin(made.keys, "g")
+    for lag in (5, 0):
+        observer.committed(Commit(5, 3, 50, 4, 1, 900, 0.1, 0.2, 0.0))
+        observer.progress(rows=5, rows_per_s=10, lag=lag, lag_by_partition={0: lag}, seconds={"addBatch": 0.5})
+    server = serve()
+    text = server.http.get("/metrics").text
+    for line in (
+        "wetstream_documents_total 3.0",
+        'wetstream_rejected_records_total{reason="not_language"} 2.0',
+        'wetstream_lag_offsets{partition="0"} 0.0',
+        "wetstream_stream_up 1.0",
+        "wetstream_micro_batches_total 2.0",
+        'wetstream_micro_batch_phase_seconds_total{phase="redis"} 0.4',
+        'wetstream_last_micro_batch_phase_seconds{phase="addBatch"} 0.5',
+    ):
+        assert line in text, line
+    batches = server.get("/api/v1/batches")["batches"]
+    assert [batch["lag"] for batch in batches] == [0, 5] and batches[0]["words"] == 4
+    assert [point["tokens"] for point in made.live.growth()["points"]] == [11]
+    observer.gone()
+    server.wait_for("/api/v1/stats", lambda stats: not stats["as_of"]["streaming"])
+
+
+def test_losing_the_observations_does_not_matter(made: Made) -> None:
+    from sinks.observations import BATCHES_KEPT, Observer
+
+    made.add(*BAGS)
+    before = made.live.stats()
+    gone = Observer(Redis(port=1, socket_connect_timeout=0.1, retry=None), made.pipeline)
+    gone.begin(made.keys, "g")
+    gone.alive()
+    gone.progress(rows=1, rows_per_s=1, lag=0, lag_by_partition={}, seconds={})
+    gone.gone()
+    assert made.live.stats() == before and made.live.batches()["batches"] == []
+    observer = Observer(made.client, made.pipeline)
+    for _ in range(BATCHES_KEPT + 5):
+        observer.progress(rows=1, rows_per_s=1, lag=0, lag_by_partition={}, seconds={})
+    assert len(made.live.batches(1000)["batches"]) == BATCHES_KEPT
+
+
+def test_the_server_ends_at_once_though_clients_listen(made: Made, serve: Serve) -> None:
+    made.add(*BAGS)
+    server = serve()
+    started = threading.Event()
+
+    def listen() -> None:
+        with server.http.stream("GET", "/api/v1/events") as stream:
+            for _ in stream.iter_lines():
+                started.set()
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    assert started.wait(5)  # the fixture now ends the server, and fails when that takes too long

@@ -1,0 +1,112 @@
+"""The questions, against plain Python over the same documents."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from serving_made import Made
+
+from serving.lengths import histogram, length_summary
+from serving.queries import NoStatisticsError, View
+
+BAGS = [{"alpha": 3, "beta": 1}, {"alpha": 1, "gamma": 2}, {"alpha": 2, "beta": 2, "été": 1}, {"delta": 1}]
+VIEWS = [View(), View(2), View(1, 0.5), View(2, 0.75), View(1, 0.75), View(9), View(1, 0.0)]
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=str)
+def test_any_view_is_exact(made: Made, view: View) -> None:
+    made.add(*BAGS[:2], rejected=3)
+    made.add(*BAGS[2:])
+    held = {word: (tf, df) for word, (tf, df) in made.words().items() if view.holds(df, len(BAGS))}
+    answer = made.live.vocabulary(view)
+    assert (answer["words"], answer["tokens"]) == (len(held), sum(tf for tf, _ in held.values()))
+    assert (answer["of_words"], answer["of_tokens"]) == (5, 13)
+    stats = made.live.stats(view)
+    assert (stats["words"], stats["records"], stats["documents"]) == (len(held), 7, 4)
+    ordered = sorted(held, key=lambda word: (-held[word][0], word.encode()))
+    assert [row["word"] for row in made.live.top(10, view)["words"]] == ordered
+    snapshot = made.live.snapshot()
+    assert [row["word"] for row in snapshot.page("tf", 10, 0, view)["words"]] == ordered
+    rarest = sorted(held, key=lambda word: (held[word], word.encode()))
+    assert [row["word"] for row in snapshot.bottom(2, view)["words"]] == rarest[:2]
+
+
+def test_words_have_frequencies_idf_and_rank(made: Made) -> None:
+    made.add(*BAGS, top_words=2)
+    alpha, never, gamma = made.live.words(["ALPHA", "never", "gamma"])["words"]
+    assert alpha == {"word": "alpha", "tf": 6, "df": 3, "idf": round(math.log(4 / 3), 6), "rank": 1}
+    assert (never["tf"], never["idf"], never["rank"]) == (0, None, None)
+    assert gamma["rank"] is None  # below those that are kept ranked; a snapshot knows
+    snapshot = made.live.snapshot()
+    assert snapshot.settled and [snapshot.rank(word) for word in ("alpha", "beta", "gamma", "never")] == [1, 2, 3, None]
+    with pytest.raises(ValueError, match=r"redis\.top_words"):
+        made.live.top(3)
+
+
+def test_top_by_df_refuses_what_it_cannot_know(made: Made) -> None:
+    often, rare = {"often": 9}, {"wide": 1, "flat": 1}
+    made.add(often, rare, rare, {"wide": 1}, top_words=2)  # ranked: often (tf 9), wide (tf 3); flat has tf 2
+    assert [row["word"] for row in made.live.top(1, by="tf")["words"]] == ["often"]
+    with pytest.raises(ValueError):  # wide has df 3, which an unranked word could have too
+        made.live.top(1, by="df")
+    made.add({"wide": 1})  # df 4, above the last ranked tf? no: tf 4 as well
+    with pytest.raises(ValueError):
+        made.live.top(1, by="df")
+
+
+def test_prefix_search_and_its_borders(made: Made) -> None:
+    made.add({"car": 3, "cart": 1, "cast": 5, "ca": 2, "caé": 1, "d": 1, "日本": 2, "日": 1})
+    snapshot = made.live.snapshot()
+    assert [row["word"] for row in snapshot.prefix("CA")["words"]] == ["cast", "car", "ca", "cart", "caé"]
+    assert [row["word"] for row in snapshot.prefix("日")["words"]] == ["日本", "日"]
+    assert snapshot.prefix("x")["words"] == [] and snapshot.prefix("ca", 2)["total"] == 5
+    assert [row["word"] for row in snapshot.page("word", 2, 1)["words"]] == ["car", "cart"]
+    assert snapshot.page("tf", 9, 0, contains="art")["total"] == 1
+    zipf = snapshot.zipf()["points"]
+    assert (zipf[0], zipf[-1]["rank"]) == ({"rank": 1, "tf": 5, "word": "cast"}, 8)
+
+
+@given(st.dictionaries(st.integers(0, 5000), st.integers(1, 9), max_size=40))
+def test_lengths_are_exact_and_the_histogram_loses_none(lengths: dict[int, int]) -> None:
+    flat = sorted(length for length, n in lengths.items() for _ in range(n))
+    summary, bins = length_summary(lengths), histogram(lengths)
+    assert sum(one["documents"] for one in bins) == len(flat)
+    for one in bins:
+        assert one["documents"] == sum(one["from"] <= length < one["to"] for length in flat)
+    if flat:
+        assert all(summary[f"p{p}"] == flat[int(p / 100 * len(flat))] for p in (10, 50, 99))
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 4), min_size=1), min_size=1, max_size=6))
+def test_frequencies_add_up_to_every_view(made: Made, bags: list[dict[str, int]]) -> None:
+    made.add(*bags)
+    answer = made.live.reading().frequencies()
+    for low in (1, 2, 3):
+        rows = [(w, t) for df, w, t in zip(answer["df"], answer["words"], answer["tokens"], strict=True) if df >= low]
+        counted = made.live.vocabulary(View(low))
+        assert (sum(w for w, _ in rows), sum(t for _, t in rows)) == (counted["words"], counted["tokens"])
+
+
+def test_every_answer_says_as_of_when(made: Made) -> None:
+    with pytest.raises(NoStatisticsError, match="wetstream run"):
+        made.live.stats()
+    made.add(*BAGS)
+    live = made.live
+    answers = [live.stats(), live.vocabulary(), live.lengths(), live.rejected(), live.sources(), live.seen("languages")]
+    answers += [live.top(1), live.words(["a"]), live.word("a"), live.batches(), live.growth()]
+    for answer in answers:
+        assert answer["as_of"]["positions"] == {"t/0": 4} and answer["as_of"]["lag"] is None
+    made.client.hset(made.keys.commit, mapping={"finish": '{"t/0":9}', "last": "beta"})
+    assert live.stats()["as_of"]["applying"] and not live.snapshot().settled
+
+
+def test_public_names_load_nothing_before_they_are_used() -> None:
+    code = "import sys, wetstream; assert 'redis' not in sys.modules; "
+    code += "wetstream.LiveStatistics; assert 'redis' in sys.modules"
+    subprocess.run([sys.executable, "-c", code + "; assert 'pyspark' not in sys.modules"], check=True)
