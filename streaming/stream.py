@@ -153,7 +153,7 @@ class Stream:
                 )
 
     def _watch(self, query: Query, topic: Topic, starting: Mapping[int, int], lease: Lease) -> None:
-        # Of a batch that waits for data Spark reports too, under the number that it will have: the time tells them apart.
+        # Spark also reports a batch that waits for data, under the number that it will have: told apart by the time.
         seen = (-1, "")
         while True:
             lease.check()
