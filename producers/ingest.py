@@ -17,15 +17,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from kafka import KafkaProducer
-from kafka.errors import (
-    InvalidProducerEpochError,
-    KafkaError,
-    ProducerFencedError,
-    TopicAuthorizationFailedError,
-    TransactionalIdAuthorizationFailedError,
-)
+from kafka.errors import KafkaError, TopicAuthorizationFailedError, TransactionalIdAuthorizationFailedError
 
 from conf.settings import Settings
+from producers.fencing import SURELY, Attempt, find_claim, is_fencing
 from producers.files import SourceFile
 from producers.items import Stub
 from producers.message import partition_of
@@ -39,11 +34,7 @@ from producers.topics import MAX_MESSAGE_BYTES, Topic
 from producers.transaction import Transaction, cut_fields
 
 FATAL = (TopicAuthorizationFailedError, TransactionalIdAuthorizationFailedError)
-FENCED = (ProducerFencedError, InvalidProducerEpochError)
 STUB_HEADER_BYTES = 1 << 14
-# How long a producer that takes a source over may need until its first marker is committed.
-CLAIM_S = 3.0
-FENCINGS = 3
 
 
 class StopError(Exception):
@@ -101,7 +92,7 @@ class Ingester:
         last_progress, wait_s, fencings = time.monotonic(), 0.2, 0
         while True:
             sent = outcome.records
-            attempt = _Attempt()
+            attempt = Attempt()
             try:
                 self._attempt(source, outcome, attempt)
                 return
@@ -109,9 +100,9 @@ class Ingester:
                 raise
             except (KafkaError, ProgressError) as error:
                 reason: Exception = error
-            if _is_fencing(reason):
-                fencings += attempt.age_s() < self._settings.producer.transaction_timeout_ms / 1000
-                if self._taken_over(source, attempt, outcome, surely=fencings >= FENCINGS):
+            if is_fencing(reason):
+                fencings += attempt.is_young(self._settings.producer.transaction_timeout_ms)
+                if self._taken_over(source, attempt, outcome, surely=fencings >= SURELY):
                     return
             self._drop_progress()
             if outcome.records > sent:
@@ -126,11 +117,13 @@ class Ingester:
             self._sleep(wait_s)
             wait_s = min(wait_s * 2, 5.0)
 
-    def _attempt(self, source: Source, outcome: Outcome, attempt: _Attempt) -> None:
+    def _attempt(self, source: Source, outcome: Outcome, attempt: Attempt) -> None:
         with open_location(
-            source.location, self._settings.producer, on_note=lambda text: self._on_event(Note(source.id, text))
+            source.location,
+            self._settings.producer,
+            on_note=lambda text: self._on_event(Note(source.id, text)),
+            on_wait=self._check_stop,
         ) as file:
-            file.on_wait = self._check_stop
             found = fingerprint(file)
             # Most sources of a repeated run are done, which an older marker tells as well: no producer for those.
             plan = plan_source(source, file, found, self._reader().glance(), allow_copies=self._allow_copies)
@@ -145,7 +138,7 @@ class Ingester:
                 if self._is_over(plan, outcome):
                     return
                 marker = markers.get(source.id)
-                attempt.seen_owner = marker.owner if marker else ""
+                attempt.found_owner = marker.owner if marker else ""
                 if marker is None:
                     records_partition = partition_of(source.id, self._records_topic.partitions)
                     marker = Marker.first(source.id, source.uri, records_partition, found)
@@ -255,26 +248,16 @@ class Ingester:
             self._progress.close()
             self._progress = None
 
-    def _taken_over(self, source: Source, attempt: _Attempt, outcome: Outcome, *, surely: bool) -> bool:
-        """After fencing: whether another producer has this source now.
-
-        If so its claim appears in the progress topic. If not, the broker has aborted a transaction of ours that took
-        too long, and we go on. `surely`: fenced again and again by someone who has not come to a first marker.
-        """
-        owner, deadline = "", time.monotonic() + CLAIM_S
+    def _taken_over(self, source: Source, attempt: Attempt, outcome: Outcome, *, surely: bool) -> bool:
+        """After fencing: whether another producer has this source now; if not, we go on."""
         try:
-            while not owner and time.monotonic() < deadline:
-                marker = self._reader().glance().get(source.id)
-                if marker is not None and marker.owner not in (self._owner, attempt.seen_owner):
-                    owner = marker.owner
-                else:
-                    self._sleep(0.1)
-        except (KafkaError, ProgressError):
+            claim = find_claim(self._reader(), source.id, {self._owner, attempt.found_owner}, self._sleep)
+        except KafkaError:
             return False
-        if not owner and not surely:
+        if claim is None and not surely:
             return False
+        who = f" (host:process {claim.owner})" if claim else ""
         outcome.state = "fenced"
-        who = f" (host:process {owner})" if owner else ""
         outcome.message = f"{source.id}: another producer took this source over{who}; it goes on there"
         return True
 
@@ -287,22 +270,6 @@ class Ingester:
         while (left := deadline - time.monotonic()) > 0:
             self._check_stop()
             time.sleep(min(left, 0.25))
-
-
-class _Attempt:
-    """What an attempt leaves for the judgement of its error."""
-
-    seen_owner = ""
-    transaction: Transaction | None = None
-
-    def age_s(self) -> float:
-        """Age of the open transaction: the broker aborts none that is younger than its timeout."""
-        return time.time() - self.transaction.began if self.transaction is not None else 0.0
-
-
-def _is_fencing(error: Exception) -> bool:
-    # Once fenced, the client answers every further call with an error that only names the first one.
-    return isinstance(error, FENCED) or any(kind.__name__ in str(error) for kind in FENCED)
 
 
 def _damage(source: Source, stub: Stub) -> str:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from conf.settings import ProducerSettings
-from producers.files import SourceReadError, no_wait
+from producers.files import SourceReadError
 from producers.patience import NoRangesError, Patience
 from producers.source import EDGE_BYTES, public_url
 from producers.stores import open_store
@@ -24,8 +24,10 @@ WAIT_S = 0.2
 class _Remote:
     """What both kinds of remote files have: a position, retries, and reads that can be interrupted."""
 
-    def __init__(self, url: str, settings: ProducerSettings, on_note: Callable[[str], None]) -> None:
-        self.on_wait: Callable[[], None] = no_wait
+    def __init__(
+        self, url: str, settings: ProducerSettings, on_note: Callable[[str], None], on_wait: Callable[[], None]
+    ) -> None:
+        self.on_wait = on_wait
         self._fs, self._path = open_store(url, settings)
         self._stop = threading.Event()
         self._patience = Patience(public_url(url), settings.source_retry_s, on_note, self._stop)
@@ -87,8 +89,10 @@ class RangeFile(_Remote):
 
     random_access = True
 
-    def __init__(self, url: str, settings: ProducerSettings, on_note: Callable[[str], None]) -> None:
-        super().__init__(url, settings, on_note)
+    def __init__(
+        self, url: str, settings: ProducerSettings, on_note: Callable[[str], None], on_wait: Callable[[], None]
+    ) -> None:
+        super().__init__(url, settings, on_note, on_wait)
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._ahead: tuple[int, Future[bytes]] | None = None
         self._next_bytes = FIRST_BYTES
@@ -158,8 +162,10 @@ class StreamFile(_Remote):
 
     random_access = False
 
-    def __init__(self, url: str, settings: ProducerSettings, on_note: Callable[[str], None]) -> None:
-        super().__init__(url, settings, on_note)
+    def __init__(
+        self, url: str, settings: ProducerSettings, on_note: Callable[[str], None], on_wait: Callable[[], None]
+    ) -> None:
+        super().__init__(url, settings, on_note, on_wait)
         self._stream: Any = None
         self._stream_at = 0
         self._head = b""

@@ -1,6 +1,6 @@
 """Remote stores through fsspec: one file system a kind of URL, made as the settings say.
 
-HTTP comes with the extra `http`, S3 with `s3`; every other protocol works as soon as the package that fsspec names for
+HTTP needs nothing more, S3 the extra `s3`; every other protocol works as soon as the package that fsspec names for
 it is installed, with options from fsspec's own configuration (~/.config/fsspec/*.json, FSSPEC_… variables).
 """
 
@@ -13,7 +13,7 @@ from conf.errors import ExplainedError
 from conf.settings import ProducerSettings
 from producers.source import public_url
 
-EXTRAS = {"http": "http", "https": "http", "s3": "s3", "s3a": "s3"}
+EXTRAS = {"s3": "s3", "s3a": "s3"}
 
 
 class StoreError(ExplainedError):

@@ -66,7 +66,7 @@ class Events:
 
 
 def event_of(state: State) -> bytes:
-    """An event: {version, at, away, missing, stats, stream, batch}."""
+    """An event: {version, at, away, missing, stats, stream, snapshot, batch}."""
     stats: dict[str, Any] | None = state.reading.stats() if state.reading else None
     data = {
         "version": state.version,
@@ -76,6 +76,7 @@ def event_of(state: State) -> bytes:
         "since": state.since,
         "stats": stats,
         "stream": state.stream or None,
+        "snapshot": state.copied,
         "batch": state.batches[0] if state.batches else None,
     }
     return b"event: state\ndata: " + to_json(data) + b"\n\n"

@@ -44,7 +44,10 @@ class Sources(Protocol):
 
 @dataclass(frozen=True)
 class State:
-    """One look at Redis. Without `reading`, `missing` says why: nothing is counted yet; `away`: Redis is away."""
+    """One look at Redis. Without `reading`, `missing` says why: nothing is counted yet; `away`: Redis is away.
+
+    `copied`: when the last snapshot of the vocabulary was complete.
+    """
 
     version: str = ""
     reading: Reading | None = None
@@ -56,6 +59,7 @@ class State:
     batches: Sequence[Mapping[str, Any]] = ()
     growth: Sequence[Mapping[str, Any]] = ()
     counters: Mapping[str, float] = field(default_factory=dict)
+    copied: float | None = None
     redis_bytes: int = 0
 
 
@@ -135,7 +139,9 @@ class Live:
         replies = pipe.execute()
         sources_version = self._sources.version if self._sources else 0
         told = replies[-1]
-        version = f"{read_as_of(keys, replies).version}-{sources_version}-{told.get(b'records_per_s', b'').decode()}"
+        copied = self.snapshot.taken if self.snapshot else None
+        rate = told.get(b"records_per_s", b"").decode()
+        version = f"{read_as_of(keys, replies).version}-{sources_version}-{rate}-{copied}"
         if version == old.version and not old.away:
             return old
         reading = read(client, self.pipeline)
@@ -149,6 +155,7 @@ class Live:
             batches=read_batches(client, self.pipeline, BATCHES_SHOWN),
             growth=read_growth(client, self.pipeline, reading.totals),
             counters=read_counters(client, self.pipeline),
+            copied=copied,
             redis_bytes=int(cast("Mapping[str, Any]", client.info("memory")).get("used_memory", 0)),
         )
 

@@ -67,10 +67,11 @@ async function panels() {
   planned = null;
   panelsAt = Date.now();
   shown = state.version;
-  const jobs = [refreshFlow, refreshSources, showWords, refreshThresholds, refreshLengths, refreshRejected, refreshSeen, refreshCurves];
+  const jobs = [refreshFlow, refreshSources, refreshThresholds, refreshLengths, refreshRejected, refreshSeen];
+  if (state.snapshot) jobs.push(showWords, refreshCurves);
   if ($("look-word").value) jobs.push(refreshLookUp);
   const done = await Promise.allSettled(jobs.map((job) => job()));
-  // A panel that could not be had (the first snapshot is being taken) is asked for again.
+  // A panel that could not be had is asked for again.
   if (done.some((one) => one.status === "rejected")) { shown = ""; plan(); }
 }
 
@@ -110,6 +111,4 @@ startPanels();
 status();
 setInterval(status, 1000);
 document.addEventListener("visibilitychange", plan);
-// The snapshot of the words follows the numbers by some seconds.
-setInterval(() => { if (!document.hidden && state && !state.away && !lost) { showWords(); refreshCurves().catch(() => {}); } }, 10_000);
 listen(onState, (reason) => { lost = reason || "no answer"; status(); });

@@ -43,7 +43,10 @@ def inlined(function: F) -> F:
 
 
 def compiled(function: F) -> F:
-    """Machine code for `function`, cached on disk. It runs without Python's global lock."""
+    """Machine code for a function of this package, cached on disk; it runs without Python's global lock.
+
+    It makes no arrays, and is always called with the same types: so every process caches the same thing.
+    """
     home = cache_home()
     if home is None:
         return cast(F, numba.njit(**OPTIONS)(function))
@@ -63,7 +66,8 @@ def one_compiler() -> Iterator[None]:
     import fcntl
 
     with (home / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):  # a file system without locks: each compiles, the results are the same
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

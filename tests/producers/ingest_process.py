@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
+from pathlib import Path
 
-from conf.settings import load_settings
+from conf.settings import Settings, load_settings
 from producers.discover import discover
 from producers.ingest import Ingester
 from producers.report import Outcome
@@ -25,6 +28,24 @@ def main(flags: str, *names: str) -> None:
     for event in events:
         if isinstance(event, Outcome):
             print(event.state, event.message, flush=True)
+
+
+def start(settings: Settings, *paths: Path, crash_at: str = "") -> subprocess.Popen[str]:
+    """Begin to ingest in a process group of its own."""
+    flags = {
+        "home": str(settings.home),
+        "pipeline": settings.pipeline,
+        "kafka.bootstrap_servers": settings.kafka.bootstrap_servers,
+        "kafka.partitions": settings.kafka.partitions,
+        **{f"producer.{name}": value for name, value in settings.producer.model_dump().items()},
+    }
+    return subprocess.Popen(
+        [sys.executable, __file__, json.dumps(flags), *map(str, paths)],
+        env={**os.environ, "WETSTREAM_CRASH_AT": crash_at},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
 
 
 if __name__ == "__main__":

@@ -92,8 +92,7 @@ def test_new_files_are_ingested_and_a_growing_one_is_left_until_it_rests(
     resting.write_bytes(data)
     assert following.states(4)[3:] == ["done"]
     following.end()
-    assert_whole(settings, first)
-    assert_whole(settings, growing)
+    assert_whole(settings, first, growing)
     assert read_topic(settings)[source_id(resting)].raws == wet_file("gzip", seed=3).records
     # Started again, it knows what it has.
     again = start(folder)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ingest_process import start
 from kafka import KafkaProducer
-from topic import assert_whole, expected_raws, here, ingest, markers, read_topic
+from topic import assert_whole, expected_raws, here, ingest, ingest_several, markers, read_topic
 from wet_forms import FORMS, put, wet_file
 
 from conf.settings import Settings
@@ -27,7 +24,6 @@ from producers.topics import ensure_topics
 from producers.workers import ingest_all
 
 MakeSettings = Callable[..., Settings]
-SCRIPT = Path(__file__).with_name("ingest_process.py")
 SMALL = {"producer__transaction_ms": 50, "producer__transaction_bytes": 1 << 20}
 
 
@@ -35,23 +31,6 @@ SMALL = {"producer__transaction_ms": 50, "producer__transaction_bytes": 1 << 20}
 def long_sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """About 8 MB of text: some ten small transactions."""
     return write_sample(tmp_path_factory.mktemp("long") / "long.warc.wet.gz", raw_bytes=8_000_000, seed=3).path
-
-
-def start(settings: Settings, *paths: Path, crash_at: str = "") -> subprocess.Popen[str]:
-    flags = {
-        "home": str(settings.home),
-        "pipeline": settings.pipeline,
-        "kafka.bootstrap_servers": settings.kafka.bootstrap_servers,
-        "kafka.partitions": settings.kafka.partitions,
-        **{f"producer.{name}": value for name, value in settings.producer.model_dump().items()},
-    }
-    return subprocess.Popen(
-        [sys.executable, str(SCRIPT), json.dumps(flags), *map(str, paths)],
-        env={**os.environ, "WETSTREAM_CRASH_AT": crash_at},
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
 
 
 def test_a_file_is_in_the_topic_record_by_record(make_settings: MakeSettings, sample: Path) -> None:
@@ -64,10 +43,8 @@ def test_a_file_is_in_the_topic_record_by_record(make_settings: MakeSettings, sa
 def test_every_form_is_in_the_topic_record_by_record(make_settings: MakeSettings, tmp_path: Path) -> None:
     settings = make_settings()
     paths = [put(tmp_path, f"{form}.warc.wet.gz", wet_file(form, seed=seed).data) for seed, form in enumerate(FORMS)]
-    for path in paths:
-        assert ingest(settings, path).state == "done"
-    for path in paths:
-        assert_whole(settings, path)
+    assert [outcome.state for outcome in ingest_several(settings, paths)] == ["done"] * len(FORMS)
+    assert_whole(settings, *paths)
 
 
 @pytest.mark.parametrize(
@@ -250,8 +227,7 @@ def test_two_workers_keep_each_source_in_order(make_settings: MakeSettings, tmp_
     sources = [here(path) for path in paths]
     events = list(ingest_all(settings, servers, ensure_topics(settings, servers), sources))
     assert sorted(event.source for event in events if hasattr(event, "state")) == sorted(one.id for one in sources)
-    for path in paths:
-        assert_whole(settings, path)
+    assert_whole(settings, *paths)
 
 
 def test_stopped_at_a_transaction_and_carried_on(make_settings: MakeSettings, long_sample: Path) -> None:
@@ -262,41 +238,6 @@ def test_stopped_at_a_transaction_and_carried_on(make_settings: MakeSettings, lo
     assert 0 < stopped.records == markers(settings)[source_id(long_sample)].records
     assert ingest(settings, long_sample).state == "done"
     assert_whole(settings, long_sample)
-
-
-def kill_until_done(settings: Settings, paths: list[Path], kills: int, seed: int) -> None:
-    import random
-
-    chance = random.Random(seed)
-    done = 0
-    while done < kills:
-        process = start(settings, *paths)
-        try:
-            process.wait(0.9 + chance.random() * 2.5)
-            done = kills
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            done += 1
-    process = start(settings, *paths)
-    out, _ = process.communicate(timeout=120)
-    assert process.returncode == 0
-    assert all(line.startswith(("done", "already")) for line in out.splitlines()), out
-    for path in paths:
-        assert_whole(settings, path)
-
-
-def test_killed_at_random_with_two_workers(make_settings: MakeSettings, tmp_path: Path) -> None:
-    paths = [write_sample(tmp_path / f"{seed}.wet.gz", raw_bytes=5_000_000, seed=seed).path for seed in range(2)]
-    kill_until_done(make_settings(**SMALL, producer__workers=2), paths, kills=2, seed=1)
-
-
-@pytest.mark.slow
-def test_killed_at_random_many_times(make_settings: MakeSettings, tmp_path: Path) -> None:
-    paths = [write_sample(tmp_path / f"{seed}.wet.gz", raw_bytes=60_000_000, seed=seed).path for seed in range(4)]
-    for seed in range(3):
-        pipeline = f"kills-{os.getpid()}-{seed}"
-        kill_until_done(make_settings(**SMALL, producer__workers=2, pipeline=pipeline), paths, kills=12, seed=seed)
 
 
 def test_ingester_names_the_broker_that_does_not_answer(make_settings: MakeSettings, sample: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_once import start
+from ingest_process import start
 from topic import assert_whole, markers
 
 from conf.settings import Settings

@@ -43,10 +43,15 @@ def here(path: Path) -> Source:
 
 
 def ingest(settings: Settings, path: Path, **options: object) -> Outcome:
+    return ingest_several(settings, [path], **options)[0]
+
+
+def ingest_several(settings: Settings, paths: list[Path], **options: object) -> list[Outcome]:
+    """One after the other by one ingester, as a worker does it."""
     topics = ensure_topics(settings, settings.kafka.bootstrap_servers)
     ingester = Ingester(settings, settings.kafka.bootstrap_servers, topics, **options)  # type: ignore[arg-type]
     try:
-        return ingester.ingest(here(path))
+        return [ingester.ingest(here(path)) for path in paths]
     finally:
         ingester.close()
 
@@ -93,14 +98,16 @@ def expected_raws(path: Path) -> list[bytes]:
     return [item.raw for item in read_records(path) if isinstance(item, Record)]
 
 
-def assert_whole(settings: Settings, path: Path) -> None:
-    """Every record of the file stands in the topic exactly once, in order, under the key of its place."""
-    messages = read_topic(settings)[source_id(path)]
-    items = list(read_records(path))
-    assert len(messages.values) == len(items)
-    assert messages.raws == [item.raw for item in items if isinstance(item, Record)]
-    assert messages.keys == [
-        f"{item.place.member}+{item.place.inner}" if item.place.inner else str(item.place.member) for item in items
-    ]
-    marker = markers(settings)[source_id(path)]
-    assert (marker.records, marker.raw_bytes) == (len(items), sum(map(len, messages.values)))
+def assert_whole(settings: Settings, *paths: Path) -> None:
+    """Every record of the files stands in the topic exactly once, in order, under the key of its place."""
+    found, last = read_topic(settings), markers(settings)
+    for path in paths:
+        messages = found[source_id(path)]
+        items = list(read_records(path))
+        assert len(messages.values) == len(items)
+        assert messages.raws == [item.raw for item in items if isinstance(item, Record)]
+        assert messages.keys == [
+            f"{item.place.member}+{item.place.inner}" if item.place.inner else str(item.place.member) for item in items
+        ]
+        marker = last[source_id(path)]
+        assert (marker.records, marker.raw_bytes) == (len(items), sum(map(len, messages.values)))

@@ -70,9 +70,10 @@ def test_other_sources_are_compiled_anew(package: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     folder = tmp_path / "unpacked"
     shutil.unpack_archive(package, folder)
-    for name in ("one", "other"):
-        blocks = folder / "streaming" / "text" / "blocks.py"
-        blocks.write_text(blocks.read_text() + f"\n# {name}\n")
+    blocks = folder / "streaming" / "text" / "blocks.py"
+    source = blocks.read_text()
+    for name in ("one", "two"):
+        blocks.write_text(f"{source}# {name}\n")
         subprocess.run(
             [sys.executable, "-c", "from streaming.text.jit import cache_home; print(cache_home())"],
             env={**os.environ, "PYTHONPATH": str(folder), "WETSTREAM_NUMBA_CACHE": str(cache)},

@@ -75,8 +75,20 @@ def test_every_character(bagger: Bagger) -> None:
     ]
     for first in range(0, len(points), 1 << 14):
         characters = [chr(point).encode("utf-8", errors="surrogatepass") for point in points[first : first + (1 << 14)]]
-        pages = [b"%s a%s %sa a%sb " % (c, c, c, c) for c in characters]
-        assert_same(bagger, [b"".join(pages[n : n + 64]) for n in range(0, len(pages), 64)])
+        pages = [b"%s a%s %sa a%sb @a%sb www%s. " % (c, c, c, c, c, c) for c in characters]
+        assert_same(bagger, [b"".join(pages[n::256]) for n in range(256)])  # no neighbours in one page
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *(b"\xc1\x81", b"\xe0\x81\x81", b"\xf0\x80\x81\x81"),  # A in two, three and four bytes
+        *(b"\xed\xa0\x80", b"\xed\xbf\xbf", b"\xf4\x90\x80\x80", b"\xf5\x80\x80\x80"),  # half a pair, beyond Unicode
+        *(b"\x81", b"\xc3", b"\xc3A", b"\xe3\x81", b"\xe3\x81A", b"\xf0\x9f\x98", b"\xf0\x9f\x98A"),  # cut
+    ],
+)
+def test_what_is_no_utf8(bagger: Bagger, wrong: bytes) -> None:
+    assert_same(bagger, [b"word %s a%s %sa a%sb " % (wrong, wrong, wrong, wrong) * 3, b"a " * 12 + wrong])
 
 
 @pytest.mark.parametrize("length", [*range(1, 70), 1023, 1024, 1025, 2048, 10_000])

@@ -1,0 +1,235 @@
+"""Freshness, latency and the cost of event streams of the live statistics: `python -m bench.serving [--quick]`.
+
+latency    stats, top and word over HTTP with a large vocabulary, idle and while micro-batches are committed to Redis as
+           fast as they go
+clients    the rate of those commits without and with 50 clients on the event stream
+freshness  50 records a second into the topic of a running stream; from each producer commit to the API showing them
+
+Starts its own servers in a folder of its own, and ends them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import random
+import statistics as figures
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pyarrow as pa
+from redis import Redis
+
+from conf.settings import Settings, load_settings
+from producers.sample.writer import write_sample
+from sinks.keys import Keys, build_prefix, live_key, status_key
+from sinks.statistics import Statistics
+from sinks.sums import SourceCount, Sums
+from wetstream.serve import make_server
+from wetstream.servers import embedded
+
+
+@contextmanager
+def served(settings: Settings) -> Iterator[str]:
+    server, sources = make_server(settings)
+    listening = server.listen()
+    thread = threading.Thread(target=lambda: server.run(sockets=[listening]))
+    thread.start()
+    sources.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        sources.stop()
+        server.end()
+        thread.join(20)
+
+
+def sums_of(vocabulary: int, words: int, documents: int) -> Sums:
+    """A micro-batch: `words` distinct words of a vocabulary, frequencies as in texts."""
+    rng = np.random.default_rng()
+    chosen = np.sort(rng.choice(vocabulary, words, replace=False))
+    df = np.minimum(rng.zipf(1.5, words), documents).astype(np.int64)
+    table = pa.table({"word": pa.array([b"word%08d" % n for n in chosen], pa.binary()), "tf": df * 2, "df": df})
+    sums = Sums(words=table)
+    for length in rng.lognormal(5.6, 1.2, documents).astype(int):
+        sums.lengths[int(length)] += 1
+    sums.add_source("bench", "", SourceCount(documents, int(df.sum()) * 2, documents * 4000))
+    return sums
+
+
+class Backfill:
+    """Commits micro-batches of 50,000 words as fast as Redis takes them."""
+
+    def __init__(self, client: Redis, pipeline: str, vocabulary: int) -> None:
+        self.statistics = Statistics(client, Keys(build_prefix(pipeline, "g", 1)), chunk_words=50_000, top_words=10_000)
+        self._client, self._pipeline = client, pipeline
+        self._position = 0
+        self._batches = [sums_of(vocabulary, min(50_000, vocabulary), 5_000) for _ in range(4)]
+
+    def commit(self, sums: Sums) -> None:
+        start = {"t/0": self._position} if self._position else {}
+        self._position += 1
+        self.statistics.commit(sums, start, {"t/0": self._position})
+        self._client.hset(status_key(self._pipeline), mapping={"at": time.time(), "lag": 1, "records_per_s": 1})
+
+    def fill(self, vocabulary: int) -> None:
+        self.commit(sums_of(vocabulary, vocabulary, 20_000))
+        self._client.set(live_key(self._pipeline), self.statistics.keys.prefix)
+
+    def run(self, stop: threading.Event) -> int:
+        done = 0
+        while not stop.is_set():
+            self.commit(self._batches[done % len(self._batches)])
+            done += 1
+        return done
+
+
+@contextmanager
+def behind(work: Callable[[threading.Event], Any]) -> Iterator[None]:
+    stop = threading.Event()
+    thread = threading.Thread(target=work, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def latencies(url: str, vocabulary: int, seconds: float) -> dict[str, dict[str, float]]:
+    """p50 and p99 in ms by question, from one client that asks 50 times a second."""
+    taken: dict[str, list[float]] = {"stats": [], "top": [], "word": []}
+    with httpx.Client(base_url=url) as client:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            name = random.choice(list(taken))
+            path = {"stats": "stats?min_df=2", "top": f"words/top?limit={random.randint(10, 99)}"}.get(
+                name, f"words/word{random.randrange(vocabulary):08d}"
+            )
+            began = time.perf_counter()
+            client.get(f"/api/v1/{path}").raise_for_status()
+            taken[name].append((time.perf_counter() - began) * 1000)
+            time.sleep(0.02)
+    return {
+        name: {f"p{p}_ms": round(float(np.percentile(times, p)), 2) for p in (50, 99)} for name, times in taken.items()
+    }
+
+
+def commit_rate(backfill: Backfill, seconds: float) -> float:
+    stop, began = threading.Event(), time.monotonic()
+    threading.Timer(seconds, stop.set).start()
+    return backfill.run(stop) / (time.monotonic() - began)
+
+
+@contextmanager
+def clients(url: str, number: int) -> Iterator[None]:
+    """Readers of the event stream, in a process of their own: their work is not the server's."""
+    import subprocess
+    import sys
+
+    code = (
+        "import asyncio, httpx, sys\n"
+        "async def one(c):\n"
+        "    async with c.stream('GET', sys.argv[1]) as s:\n"
+        "        async for _ in s.aiter_raw(): pass\n"
+        "async def all():\n"
+        "    limits = httpx.Limits(max_connections=1000)\n"
+        "    async with httpx.AsyncClient(timeout=None, limits=limits) as c:\n"
+        "        await asyncio.gather(*(one(c) for _ in range(int(sys.argv[2]))))\n"
+        "asyncio.run(all())\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, f"{url}/api/v1/events", str(number)])
+    time.sleep(2)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def freshness(settings: Settings, seconds: float, folder: Path) -> dict[str, float]:
+    """Ages at which records were seen: small files, 50 records each, one a second; polled every 50 ms."""
+    from conf.profiles import load_profile
+    from producers.discover import discover
+    from producers.topics import ensure_topics
+    from producers.workers import ingest_all
+    from wetstream.connect import find_servers
+    from wetstream.engine import start_stream
+
+    servers = find_servers(settings)
+    topics = ensure_topics(settings, servers.bootstrap_servers)
+    stream = start_stream(settings, load_profile("english"), servers, lambda progress: None, lambda line: None)
+    streaming = threading.Thread(target=stream.run)
+    streaming.start()
+    produced: list[tuple[int, float]] = []
+    seen: list[tuple[int, float]] = []
+    files = [write_sample(folder / f"{n}.warc.wet.gz", records=49, seed=n).path for n in range(int(seconds))]
+
+    def produce(stop: threading.Event) -> None:
+        total = 0
+        for file in files:
+            began = time.monotonic()
+            list(ingest_all(settings, servers.bootstrap_servers, topics, discover([str(file)])))
+            total += 50
+            produced.append((total, time.monotonic()))
+            time.sleep(max(0, 1 - (time.monotonic() - began)))
+
+    with served(settings) as url, httpx.Client(base_url=url) as client, behind(produce):
+        until = time.monotonic() + seconds * 3 + 60
+        while time.monotonic() < until and (not seen or seen[-1][0] < 50 * len(files)):
+            answer = client.get("/api/v1/stats")
+            if answer.status_code == 200 and (not seen or answer.json()["records"] > seen[-1][0]):
+                seen.append((answer.json()["records"], time.monotonic()))
+            time.sleep(0.05)
+    stream.stop()
+    streaming.join()
+    ages = []
+    for total, at in produced[5:]:  # the first wait for Spark to be warm
+        ages.append(next((when for records, when in seen if records >= total), float("inf")) - at)
+    return {"p50_s": round(figures.median(ages), 2), "p95_s": round(float(np.percentile(ages, 95)), 2)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a short check of the benchmark itself")
+    parser.add_argument("--no-freshness", action="store_true")
+    options = parser.parse_args()
+    vocabulary, seconds = (50_000, 3.0) if options.quick else (1_000_000, 60.0)
+    result: dict[str, Any] = {"vocabulary": vocabulary}
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        flags = {"home": str(home), "serve.port": 0, "producer.workers": 1, "kafka.partitions": 4}
+        settings = load_settings(flags=flags, environ={})
+        running = embedded.up(home, kafka=not options.no_freshness, log=lambda line: None)
+        try:
+            assert running.redis_url is not None
+            words = settings.model_copy(update={"pipeline": "words"})
+            backfill = Backfill(Redis.from_url(running.redis_url), "words", vocabulary)
+            backfill.fill(vocabulary)
+            with served(words) as url:
+                time.sleep(2 + vocabulary / 100_000)
+                result["idle"] = latencies(url, vocabulary, seconds)
+                with behind(backfill.run):
+                    result["backfill"] = latencies(url, vocabulary, seconds)
+                rates: dict[int, list[float]] = {0: [], 50: []}
+                for number in itertools.chain.from_iterable([(0, 50)] * (1 if options.quick else 4)):
+                    with clients(url, number):
+                        rates[number].append(commit_rate(backfill, seconds / 3))
+            result["commits_per_s"] = {f"{n} clients": round(figures.mean(rate), 2) for n, rate in rates.items()}
+            if not options.no_freshness:
+                result["freshness"] = freshness(settings, 12 if options.quick else 120, home)
+        finally:
+            embedded.down(home, lambda line: None)
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""The Grafana dashboard asks only for figures that /metrics gives."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from serving_made import Made, Running
+
+DASHBOARD = Path(__file__).resolve().parents[2] / "conf" / "grafana" / "wetstream.json"
+
+
+def test_every_figure_of_the_dashboard_is_there(made: Made, serve: Callable[..., Running]) -> None:
+    from sinks.observations import Observer
+
+    made.add({"alpha": 1}, rejected=1)
+    observer = Observer(made.client, made.pipeline)
+    observer.progress(rows=2, rows_per_s=1, lag=0, lag_by_partition={0: 0}, seconds={"addBatch": 1})
+    server = serve()
+    server.wait_for("/api/v1/words/bottom", lambda answer: True)
+    given = set(re.findall(r"^(wetstream_\w+)", server.http.get("/metrics").text, re.M))
+    wanted = set(re.findall(r"wetstream_\w+", " ".join(json.dumps(p["targets"]) for p in panels())))
+    assert wanted and wanted <= given
+
+
+def panels() -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads(DASHBOARD.read_text())["panels"]
+    return found
