@@ -29,9 +29,7 @@ def state_of(pipeline: Pipeline, path: Path) -> str:
     return next(row["state"] for row in rows if row["source"] == source_id(path))
 
 
-def test_removed_is_as_if_never_there_and_added_again_the_same(
-    make_pipeline: Make, sample: Path, second: Path
-) -> None:
+def test_removed_is_as_if_never_there_and_added_again_the_same(make_pipeline: Make, sample: Path, second: Path) -> None:
     pipeline = make_pipeline(redis__top_words=500, redis__chunk_words=1_000)
     pipeline.ingest(sample)
     pipeline.stream()
