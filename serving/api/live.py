@@ -71,7 +71,7 @@ class Live:
     """
 
     def __init__(
-        self, connect: Callable[[], Redis], pipeline: str, sources: Sources | None = None, *, refresh_s: float = 0.25
+        self, connect: Callable[[], Redis], pipeline: str, sources: Sources, *, refresh_s: float = 0.25
     ) -> None:
         self._connect = connect
         self.pipeline = pipeline
@@ -137,11 +137,10 @@ class Live:
         pipe = client.pipeline(transaction=True)
         ask_as_of(pipe, keys, self.pipeline)
         replies = pipe.execute()
-        sources_version = self._sources.version if self._sources else 0
         told = replies[-1]
         copied = self.snapshot.taken if self.snapshot else None
         rate = told.get(b"records_per_s", b"").decode()
-        version = f"{read_as_of(keys, replies).version}-{sources_version}-{rate}-{copied}"
+        version = f"{read_as_of(keys, replies).version}-{self._sources.version}-{rate}-{copied}"
         if version == old.version and not old.away:
             return old
         reading = read(client, self.pipeline)
@@ -151,7 +150,7 @@ class Live:
             away="",
             since=old.since,
             stream=_stream(client, self.pipeline, reading),
-            sources=self._sources.ledger(reading.sources) if self._sources else reading.sources,
+            sources=self._sources.ledger(reading.sources),
             batches=read_batches(client, self.pipeline, BATCHES_SHOWN),
             growth=read_growth(client, self.pipeline, reading.totals),
             counters=read_counters(client, self.pipeline),
