@@ -13,8 +13,9 @@ from serving.api.answers import Answers
 from serving.api.live import Live, State
 from serving.api.parameters import MAX_WORDS, InView, Limit, Offset, Text, only_known
 from serving.api.problems import NotReadyError
+from serving.instant import NoStatisticsError
 from serving.ledger import group
-from serving.reading import SEEN, NoStatisticsError, Reading
+from serving.reading import SEEN, Reading
 from serving.snapshot import Snapshot
 from serving.table import Table
 
@@ -58,22 +59,22 @@ def api(live: Live, table: Table | None) -> APIRouter:
     @get("/stats", models.Stats, "Totals, rejected records, percentiles of lengths; words and tokens under a view")
     async def stats(request: Request, view: InView) -> Response:
         state, reading = here()
-        return await answers.give(request, state.version, lambda: reading.stats(view))
+        return await answers.give(request, state.version, lambda: reading.stats(view), asks=not view.is_everything)
 
     @get("/vocabulary", models.Vocabulary, "Vocabulary size and tokens under any thresholds, exactly")
     async def vocabulary(request: Request, view: InView) -> Response:
         state, reading = here()
-        return await answers.give(request, state.version, lambda: reading.vocabulary(view))
+        return await answers.give(request, state.version, lambda: reading.vocabulary(view), asks=not view.is_everything)
 
     @get("/vocabulary/frequencies", models.Frequencies, "Words and tokens by document frequency")
     async def frequencies(request: Request) -> Response:
         state, reading = here()
-        return await answers.give(request, state.version, reading.frequencies)
+        return await answers.give(request, state.version, reading.frequencies, asks=True)
 
     @get("/lengths", models.Histogram, "Document lengths in tokens: exact percentiles, histogram")
     async def lengths(request: Request) -> Response:
         state, reading = here()
-        return await answers.give(request, state.version, reading.length_histogram)
+        return await answers.give(request, state.version, reading.length_histogram, asks=True)
 
     @get("/rejected", models.Rejected, "Rejected records by reason")
     async def rejected(request: Request) -> Response:
@@ -130,7 +131,7 @@ def api(live: Live, table: Table | None) -> APIRouter:
         state, _ = here()
 
         def make() -> Mapping[str, Any]:
-            return words.top(live.client, live.pipeline, limit, view, by=by, offset=offset)
+            return live.ranking(state.version).top(limit, view, by=by, offset=offset)
 
         return await answers.give(request, state.version, make, asks=True)
 
@@ -157,7 +158,7 @@ def api(live: Live, table: Table | None) -> APIRouter:
         return await answers.give(request, f"{snapshot.taken}", make, asks=True)
 
     def look_up(wanted: list[str]) -> dict[str, Any]:
-        answer = words.look_up(live.client, live.pipeline, wanted)
+        answer = words.look_up(live.client, live.pipeline, wanted, live.keys)
         for row in answer["words"]:
             if row["rank"] is None and row["tf"] and live.snapshot is not None:
                 row["rank"] = live.snapshot.rank(row["word"])
