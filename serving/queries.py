@@ -18,6 +18,7 @@ from serving.instant import NoStatisticsError, ask_at_once
 from serving.ranking import By, read_ranking
 from serving.reading import SEEN, Reading, ask_reading, make_reading, read
 from serving.snapshot import Snapshot, read_snapshot
+from serving.table import Table, as_of_table
 from serving.view import EVERYTHING, View
 from sinks.keys import Keys, batches_key, growth_key
 
@@ -31,9 +32,10 @@ class LiveStatistics:
     NoStatisticsError when nothing is counted yet, and redis.RedisError when Redis is away.
     """
 
-    def __init__(self, client: Redis, pipeline: str) -> None:
+    def __init__(self, client: Redis, pipeline: str, table: Table | None = None) -> None:
         self._client = client
         self._pipeline = pipeline
+        self._table = table
 
     def reading(self) -> Reading:
         """Everything but the words, at one instant."""
@@ -110,11 +112,29 @@ class LiveStatistics:
         keys, as_of, (entries, *replies) = self._ask(ask)
         return {"points": growth_of(entries, make_reading(keys, as_of, replies).totals), "as_of": as_of.answer}
 
+    def hosts(self, limit: int = 20, offset: int = 0, contains: str = "") -> dict[str, Any]:
+        """Hosts with the most pages, from the documents table: {hosts: [{host, pages, documents, tokens}],
+        table_version}. Reads the table, so it takes long on a large one."""
+        return as_of_table(self._tabled().hosts(limit, offset, contains), self._state())
+
+    def urls(self, of: str, limit: int = 20, offset: int = 0) -> dict[str, Any]:
+        """Pages of a host, or of exactly one URL, from the documents table: {urls: [{url, source, record_offset, date,
+        language, reason, tokens}], table_version}; `reason` None: kept."""
+        return as_of_table(self._tabled().urls(of, limit, offset), self._state())
+
     def as_of(self) -> dict[str, Any]:
         """State of the numbers: `time` of the last commit (Unix seconds), `positions` by topic partition, whether a
         stream runs (`streaming`), its `lag` in offsets (None when none runs), and whether words of an unfinished
         micro-batch run ahead of the totals (`applying`)."""
-        return self._ask(lambda pipe, keys: None)[1].answer
+        return self._state().answer
+
+    def _state(self) -> AsOf:
+        return self._ask(lambda pipe, keys: None)[1]
+
+    def _tabled(self) -> Table:
+        if self._table is None:
+            raise ValueError("no documents table is given: LiveStatistics(client, pipeline, Table(…))")
+        return self._table
 
     def _ask(self, ask: Callable[[Any, Keys], object]) -> tuple[Keys, AsOf, list[Any]]:
         return ask_at_once(self._client, self._pipeline, ask)

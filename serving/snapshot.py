@@ -68,13 +68,14 @@ class Snapshot:
         """Words that begin with `prefix` (in lower case), the most frequent first, and how many there are."""
         return self.page("tf", limit, 0, view, prefix=prefix)
 
-    def bottom(self, limit: int = 20, view: View = EVERYTHING) -> dict[str, Any]:
+    def bottom(self, limit: int = 20, view: View = EVERYTHING, offset: int = 0) -> dict[str, Any]:
         """The least frequent words: by tf, then df ascending, then by word."""
         chosen = np.flatnonzero(self._holds(view))
         tf = self.tf[chosen]
-        if len(chosen) > limit:
-            chosen = chosen[tf <= np.partition(tf, limit - 1)[limit - 1]]
-        order = np.lexsort((chosen, self.df[chosen], self.tf[chosen]))[:limit]
+        wanted = limit + offset
+        if len(chosen) > wanted:
+            chosen = chosen[tf <= np.partition(tf, wanted - 1)[wanted - 1]]
+        order = np.lexsort((chosen, self.df[chosen], self.tf[chosen]))[offset:wanted]
         return self._answer(chosen[order], total=int(self._holds(view).sum()), view=view)
 
     def page(

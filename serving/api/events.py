@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 from serving.api.answers import to_json
@@ -34,16 +34,22 @@ class Events:
 
     def _tell(self, state: State) -> None:
         event = event_of(state, self._pipeline)
+        self._soon(lambda: self._put(event))
+
+    def _soon(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(lambda: self._loop.create_task(self._put(event)))
+            self._loop.call_soon_threadsafe(lambda: self._loop.create_task(work()))
 
     async def _put(self, event: bytes) -> None:
         async with self._changed:
             self._event, self._number = event, self._number + 1
             self._changed.notify_all()
 
-    async def end(self) -> None:
-        """Let all clients go: the server stops."""
+    def end(self) -> None:
+        """Let all clients go: the server stops. Safe from any thread."""
+        self._soon(self._end)
+
+    async def _end(self) -> None:
         async with self._changed:
             self._ended = True
             self._changed.notify_all()

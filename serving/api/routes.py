@@ -17,7 +17,7 @@ from serving.instant import NoStatisticsError
 from serving.ledger import group
 from serving.reading import SEEN, Reading
 from serving.snapshot import Snapshot
-from serving.table import Table
+from serving.table import Table, as_of_table
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"model": models.Problem, "description": "unknown Host"},
@@ -30,7 +30,7 @@ UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "unchanged si
 
 
 def api(live: Live, table: Table | None) -> APIRouter:
-    """The router. All answers but those about the documents table carry an ETag made from `as_of`."""
+    """The router. All answers carry an ETag made from `as_of`."""
     router = APIRouter(prefix="/api/v1", dependencies=[Depends(only_known)])
     answers = Answers()
 
@@ -136,9 +136,9 @@ def api(live: Live, table: Table | None) -> APIRouter:
         return await answers.give(request, state.version, make, asks=True)
 
     @get("/words/bottom", models.Found, "The least frequent words, from the last snapshot")
-    async def bottom(request: Request, view: InView, limit: Limit = 20) -> Response:
+    async def bottom(request: Request, view: InView, limit: Limit = 20, offset: Offset = 0) -> Response:
         snapshot = copied()
-        return await answers.give(request, f"{snapshot.taken}", lambda: snapshot.bottom(limit, view), asks=True)
+        return await answers.give(request, f"{snapshot.taken}", lambda: snapshot.bottom(limit, view, offset), asks=True)
 
     @get("/words/search", models.Found, "Words by prefix or part, sorted, page by page; from the last snapshot")
     async def search(
@@ -182,17 +182,18 @@ def api(live: Live, table: Table | None) -> APIRouter:
 
         return await answers.give(request, state.version, make, asks=True)
 
-    def tabled() -> Table:
-        here()
+    def tabled() -> tuple[Table, State, Reading]:
+        state, reading = here()
         if table is None:
             raise NotReadyError("this server was started without the documents table")
-        return table
+        return table, state, reading
 
     # The documents table is read for these; between two commits the answer is kept like all others.
     @get("/hosts", models.Hosts, "Hosts with the most pages, from the documents table (slow on large ones)")
     async def hosts(request: Request, limit: Limit = 20, offset: Offset = 0, contains: Text = "") -> Response:
-        asked, version = tabled(), live.state.version
-        return await answers.give(request, version, lambda: asked.hosts(limit, offset, contains), asks=True)
+        asked, state, reading = tabled()
+        make = lambda: as_of_table(asked.hosts(limit, offset, contains), reading.as_of)  # noqa: E731
+        return await answers.give(request, state.version, make, asks=True)
 
     @get("/urls", models.Urls, "Pages of a host, or of exactly one URL, from the documents table")
     async def urls(
@@ -201,7 +202,8 @@ def api(live: Live, table: Table | None) -> APIRouter:
         limit: Limit = 20,
         offset: Offset = 0,
     ) -> Response:
-        asked, version = tabled(), live.state.version
-        return await answers.give(request, version, lambda: asked.urls(of, limit, offset), asks=True)
+        asked, state, reading = tabled()
+        make = lambda: as_of_table(asked.urls(of, limit, offset), reading.as_of)  # noqa: E731
+        return await answers.give(request, state.version, make, asks=True)
 
     return router

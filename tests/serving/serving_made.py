@@ -100,6 +100,7 @@ class Running:
     port: int
     live: Live
     http: httpx.Client
+    stop: Callable[[], None]
 
     def get(self, path: str, status: int = 200, **options: Any) -> Any:
         answer = self.http.get(path, **options)
@@ -146,7 +147,7 @@ def serve(made: Made) -> Iterator[Callable[..., Running]]:
             assert ended, "the server did not end at once"
 
         ends.append(end)
-        return Running(f"http://127.0.0.1:{port}", port, live, http)
+        return Running(f"http://127.0.0.1:{port}", port, live, http, server.end)
 
     yield start
     for end in ends:

@@ -15,6 +15,7 @@ from serving_made import Made, Running
 
 from conf.settings import ServeSettings
 from serving.api.server import ServeError, check_access
+from serving.queries import LiveStatistics
 from serving.table import Table
 from sinks.documents import Documents
 from wetstream.servers import embedded
@@ -277,6 +278,10 @@ def test_hosts_and_urls_come_from_the_documents_table(made: Made, serve: Serve, 
     assert [(row["host"], row["pages"]) for row in hosts] == [("a.example", 2), ("b.example", 1)]
     assert server.get("/api/v1/hosts?contains=B.")["hosts"][0]["host"] == "b.example"
     assert len(server.get("/api/v1/urls?of=a.example")["urls"]) == 2
+    python = LiveStatistics(made.client, made.pipeline, Table(lambda: documents))
+    assert server.get("/api/v1/hosts") == python.hosts()
+    assert server.get("/api/v1/urls?of=a.example") == python.urls("a.example")
+    assert python.hosts()["as_of"]["positions"] == documents.position()
     (one,) = server.get("/api/v1/urls", params={"of": "http://b.example/"})["urls"]
     assert (one["reason"], one["tokens"]) == (None, 3)
 

@@ -34,6 +34,7 @@ def test_any_view_is_exact(made: Made, view: View) -> None:
     assert [row["word"] for row in snapshot.page("tf", 10, 0, view)["words"]] == ordered
     rarest = sorted(held, key=lambda word: (held[word], word.encode()))
     assert [row["word"] for row in snapshot.bottom(2, view)["words"]] == rarest[:2]
+    assert [row["word"] for row in snapshot.bottom(2, view, 1)["words"]] == rarest[1:3]
 
 
 def test_words_have_frequencies_idf_and_rank(made: Made) -> None:
