@@ -13,8 +13,12 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import random
+import re
 import statistics as figures
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -33,23 +37,22 @@ from producers.sample.writer import write_sample
 from sinks.keys import Keys, build_prefix, live_key, status_key
 from sinks.statistics import Statistics
 from sinks.sums import SourceCount, Sums
-from wetstream.serve import make_server
 from wetstream.servers import embedded
 
 
 @contextmanager
 def served(settings: Settings) -> Iterator[str]:
-    server, sources = make_server(settings)
-    listening = server.listen()
-    thread = threading.Thread(target=lambda: server.run(sockets=[listening]))
-    thread.start()
-    sources.start()
-    try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    finally:
-        sources.stop()
-        server.end()
-        thread.join(20)
+    """`wetstream serve` as it is run: a process of its own."""
+    given = {"WETSTREAM_HOME": str(settings.home), "WETSTREAM_PIPELINE": settings.pipeline}
+    command = [sys.executable, "-u", "-m", "wetstream.cli", "serve", "--port", "0"]
+    with subprocess.Popen(command, env=os.environ | given, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            address = re.search(r"http://[0-9.:]+", process.stdout.readline())
+            assert address, "the server did not start"
+            yield address.group()
+        finally:
+            process.terminate()
 
 
 def sums_of(vocabulary: int, words: int, documents: int) -> Sums:
@@ -65,11 +68,21 @@ def sums_of(vocabulary: int, words: int, documents: int) -> Sums:
     return sums
 
 
+def wait_until_ready(url: str) -> None:
+    """Until the first snapshot is there, and all that starts with a server is over."""
+    with httpx.Client(base_url=url) as client:
+        while client.get("/api/v1/words/bottom").status_code != 200:
+            time.sleep(0.1)
+    time.sleep(2)
+
+
 class Backfill:
     """Commits micro-batches of 50,000 words as fast as Redis takes them."""
 
-    def __init__(self, client: Redis, pipeline: str, vocabulary: int) -> None:
-        self.statistics = Statistics(client, Keys(build_prefix(pipeline, "g", 1)), chunk_words=50_000, top_words=10_000)
+    def __init__(self, client: Redis, settings: Settings, vocabulary: int) -> None:
+        pipeline = settings.pipeline
+        keys, redis = Keys(build_prefix(pipeline, "g", 1)), settings.redis
+        self.statistics = Statistics(client, keys, chunk_words=redis.chunk_words, top_words=redis.top_words)
         self._client, self._pipeline = client, pipeline
         self._position = 0
         self._batches = [sums_of(vocabulary, min(50_000, vocabulary), 5_000) for _ in range(4)]
@@ -132,9 +145,6 @@ def commit_rate(backfill: Backfill, seconds: float) -> float:
 @contextmanager
 def clients(url: str, number: int) -> Iterator[None]:
     """Readers of the event stream, in a process of their own: their work is not the server's."""
-    import subprocess
-    import sys
-
     code = (
         "import asyncio, httpx, sys\n"
         "async def one(c):\n"
@@ -201,21 +211,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a short check of the benchmark itself")
     parser.add_argument("--no-freshness", action="store_true")
+    parser.add_argument("--chunk-words", type=int, help="words in one call to Redis (default: the setting's)")
     options = parser.parse_args()
     vocabulary, seconds = (50_000, 3.0) if options.quick else (1_000_000, 60.0)
     result: dict[str, Any] = {"vocabulary": vocabulary}
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        flags = {"home": str(home), "serve.port": 0, "producer.workers": 1, "kafka.partitions": 4}
+        flags = {"home": str(home), "producer.workers": 1, "kafka.partitions": 4}
+        if options.chunk_words:
+            flags["redis.chunk_words"] = options.chunk_words
         settings = load_settings(flags=flags, environ={})
         running = embedded.up(home, kafka=not options.no_freshness, log=lambda line: None)
         try:
             assert running.redis_url is not None
             words = settings.model_copy(update={"pipeline": "words"})
-            backfill = Backfill(Redis.from_url(running.redis_url), "words", vocabulary)
+            backfill = Backfill(Redis.from_url(running.redis_url), words, vocabulary)
             backfill.fill(vocabulary)
             with served(words) as url:
-                time.sleep(2 + vocabulary / 100_000)
+                wait_until_ready(url)
                 result["idle"] = latencies(url, vocabulary, seconds)
                 with behind(backfill.run):
                     result["backfill"] = latencies(url, vocabulary, seconds)
@@ -223,6 +236,7 @@ def main() -> None:
                 for number in itertools.chain.from_iterable([(0, 50)] * (1 if options.quick else 4)):
                     with clients(url, number):
                         rates[number].append(commit_rate(backfill, seconds / 3))
+            result["chunk_words"] = settings.redis.chunk_words
             result["commits_per_s"] = {f"{n} clients": round(figures.mean(rate), 2) for n, rate in rates.items()}
             if not options.no_freshness:
                 result["freshness"] = freshness(settings, 12 if options.quick else 120, home)
