@@ -10,11 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 from redis import Redis
 from serving_made import Made, Running
 
 from conf.settings import ServeSettings
-from serving.api.server import ServeError, check_access
+from serving.api.server import ServeError, Server, check_access
 from serving.queries import LiveStatistics
 from serving.table import Table
 from sinks.documents import Documents
@@ -78,6 +79,15 @@ def test_what_is_wrong_is_said(made: Made, serve: Serve, path: str, status: int,
     made.add(*BAGS)
     problem = serve().get(f"/api/v1/{path}", status)
     assert words in problem["message"]
+
+
+def test_answers_are_sent_at_once(made: Made, serve: Serve) -> None:
+    """With Nagle's algorithm each answer waits 40 ms for the client's delayed acknowledgement. asyncio switches it off on
+    sockets that name their protocol, and accepted ones have that of the listening one."""
+    settings = made.settings.serve.model_copy(update={"port": 0})
+    for host in ("127.0.0.1", "::1"):
+        with Server(FastAPI(), settings.model_copy(update={"host": host})).listen() as listening:
+            assert listening.proto == socket.IPPROTO_TCP
 
 
 def test_only_get_is_answered_and_headers_are_safe(made: Made, serve: Serve) -> None:
