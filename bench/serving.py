@@ -168,8 +168,8 @@ def clients(url: str, number: int) -> Iterator[None]:
 
 
 def freshness(settings: Settings, seconds: float, folder: Path) -> dict[str, float]:
-    """Ages at which records were seen in the API, from the producer's commit on: small files of 50 records, one a second,
-    by one producer that runs all the time; asked every 50 ms. Begins when the first files were seen: Spark is warm."""
+    """Ages at which records were seen in the API, from the producer's commit on: files of 50 records, one a second, by
+    one producer that runs all the time; asked every 50 ms. Begins when the first files were seen: Spark is warm."""
     from conf.profiles import load_profile
     from producers.discover import discover
     from producers.ingest import Ingester

@@ -76,8 +76,8 @@ class Server(uvicorn.Server):
         """The socket, bound."""
         host, port = self._settings.host, self._settings.port
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # asyncio switches Nagle's algorithm off only where the protocol is named; else each answer, which is two writes,
-        # waits 40 ms for the client's delayed acknowledgement.
+        # asyncio switches Nagle's algorithm off only where the protocol is named; else each answer, which is two
+        # writes, waits 40 ms for the client's delayed acknowledgement.
         listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

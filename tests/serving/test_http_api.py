@@ -82,8 +82,8 @@ def test_what_is_wrong_is_said(made: Made, serve: Serve, path: str, status: int,
 
 
 def test_answers_are_sent_at_once(made: Made, serve: Serve) -> None:
-    """With Nagle's algorithm each answer waits 40 ms for the client's delayed acknowledgement. asyncio switches it off on
-    sockets that name their protocol, and accepted ones have that of the listening one."""
+    """With Nagle's algorithm each answer waits 40 ms for the client's delayed acknowledgement. asyncio switches it off
+    on sockets that name their protocol, and accepted ones have that of the listening one."""
     settings = made.settings.serve.model_copy(update={"port": 0})
     for host in ("127.0.0.1", "::1"):
         with Server(FastAPI(), settings.model_copy(update={"host": host})).listen() as listening:
