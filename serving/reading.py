@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from redis import Redis
 
 from serving.as_of import AsOf
+from serving.instant import NoStatisticsError as NoStatisticsError
 from serving.instant import ask_at_once
 from serving.lengths import histogram, length_summary
 from serving.view import EVERYTHING, View

@@ -30,7 +30,8 @@ UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "unchanged si
 
 
 def api(live: Live, table: Table | None) -> APIRouter:
-    """The router. All answers carry an ETag made from `as_of`."""
+    """The router. All answers carry an ETag made from `as_of`, and from what else is
+    in them: the producers' markers, what the stream observes of itself, or the last snapshot."""
     router = APIRouter(prefix="/api/v1", dependencies=[Depends(only_known)])
     answers = Answers()
 
@@ -58,35 +59,39 @@ def api(live: Live, table: Table | None) -> APIRouter:
 
     @get("/stats", models.Stats, "Totals, rejected records, percentiles of lengths; words and tokens under a view")
     async def stats(request: Request, view: InView) -> Response:
-        state, reading = here()
-        return await answers.give(request, state.version, lambda: reading.stats(view), asks=not view.is_everything)
+        _, reading = here()
+        return await answers.give(
+            request, reading.as_of.version, lambda: reading.stats(view), asks=not view.is_everything
+        )
 
     @get("/vocabulary", models.Vocabulary, "Vocabulary size and tokens under any thresholds, exactly")
     async def vocabulary(request: Request, view: InView) -> Response:
-        state, reading = here()
-        return await answers.give(request, state.version, lambda: reading.vocabulary(view), asks=not view.is_everything)
+        _, reading = here()
+        return await answers.give(
+            request, reading.as_of.version, lambda: reading.vocabulary(view), asks=not view.is_everything
+        )
 
     @get("/vocabulary/frequencies", models.Frequencies, "Words and tokens by document frequency")
     async def frequencies(request: Request) -> Response:
-        state, reading = here()
-        return await answers.give(request, state.version, reading.frequencies, asks=True)
+        _, reading = here()
+        return await answers.give(request, reading.as_of.version, reading.frequencies, asks=True)
 
     @get("/lengths", models.Histogram, "Document lengths in tokens: exact percentiles, histogram")
     async def lengths(request: Request) -> Response:
-        state, reading = here()
-        return await answers.give(request, state.version, reading.length_histogram, asks=True)
+        _, reading = here()
+        return await answers.give(request, reading.as_of.version, reading.length_histogram, asks=True)
 
     @get("/rejected", models.Rejected, "Rejected records by reason")
     async def rejected(request: Request) -> Response:
-        state, reading = here()
-        return await answers.give(request, state.version, reading.rejected)
+        _, reading = here()
+        return await answers.give(request, reading.as_of.version, reading.rejected)
 
     def add_seen(what: str) -> None:
         @get(f"/{what}", models.SEEN_PAGES[what], f"Pages and kept documents by {what}, most pages first")
         async def seen(request: Request, limit: Limit = 100, offset: Offset = 0) -> Response:
-            state, reading = here()
+            _, reading = here()
             make = lambda: part(reading.seen(what), what, limit, offset, reading)  # noqa: E731
-            return await answers.give(request, state.version, make)
+            return await answers.give(request, reading.as_of.version, make)
 
     for what in SEEN:
         add_seen(what)
@@ -128,12 +133,12 @@ def api(live: Live, table: Table | None) -> APIRouter:
     async def top(
         request: Request, view: InView, limit: Limit = 20, offset: Offset = 0, by: Literal["tf", "df"] = "tf"
     ) -> Response:
-        state, _ = here()
+        _, reading = here()
 
         def make() -> Mapping[str, Any]:
-            return live.ranking(state.version).top(limit, view, by=by, offset=offset)
+            return live.ranking(reading.as_of.version).top(limit, view, by=by, offset=offset)
 
-        return await answers.give(request, state.version, make, asks=True)
+        return await answers.give(request, reading.as_of.version, make, asks=True)
 
     @get("/words/bottom", models.Found, "The least frequent words, from the last snapshot")
     async def bottom(request: Request, view: InView, limit: Limit = 20, offset: Offset = 0) -> Response:

@@ -131,7 +131,8 @@ def work(page: Page, pipeline: Pipeline) -> None:
     page.get_by_role("button", name="times").click()
 
     slider, words = page.locator("#min-df"), page.locator("#view-words")
-    everything = words.inner_text()
+    everything = f"{pipeline.live.vocabulary()['words']:,}"
+    expect(words).to_have_text(everything, timeout=SLOW_MS)  # the panel has come after the last micro-batch
     slider.focus()
     for _ in range(30):
         page.keyboard.press("ArrowRight")

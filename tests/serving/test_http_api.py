@@ -50,6 +50,18 @@ def test_an_etag_holds_until_the_numbers_move(made: Made, serve: Serve) -> None:
     etag = first.headers["etag"]
     again = server.http.get("/api/v1/words/top", headers={"If-None-Match": f'W/{etag}, "x"'})
     assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
+    # A snapshot moves no number.
+    server.wait_for("/api/v1/words/bottom", lambda answer: True)
+    copied = server.live.snapshot
+    assert copied is not None
+    deadline = time.monotonic() + 20
+    while server.live.state.copied != copied.taken:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    for path, first in {path: server.http.get(f"/api/v1/{path}") for path in ("stats", "words/top", "tlds")}.items():
+        same = server.http.get(f"/api/v1/{path}", headers={"If-None-Match": first.headers["etag"]})
+        assert same.status_code == 304
+    assert server.http.get("/api/v1/words/top").headers["etag"] == etag
     made.add({"alpha": 100})
     deadline = time.monotonic() + 5
     while (moved := server.http.get("/api/v1/words/top", headers={"If-None-Match": etag})).status_code == 304:
