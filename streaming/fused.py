@@ -8,7 +8,7 @@ twice, or dies after writing, leaves a file that nobody names.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +42,10 @@ class Job:
     table: Path
     compression_level: int
     exclusions: tuple[Exclusion, ...] = ()
+    rules_hash: str = field(init=False)  # taken once, on the driver: it reads every word of the profile
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rules_hash", self.profile.rules_hash)
 
 
 def fused_pass(job: Job) -> Pass:
@@ -79,7 +83,7 @@ class TaskWork:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._bagger = _bagger(job.profile)
+        self._bagger = _bagger(job)
         # An earlier task that failed in this worker must not leave its counts behind.
         self._bagger.reset()
         self._rows = Rows()
@@ -114,11 +118,10 @@ def warm_up(profile: Profile) -> None:
     judge(Bagger(profile), messages.data, messages.starts, messages.ends, messages.language_header)
 
 
-def _bagger(profile: Profile) -> Bagger:
-    key = profile.rules_hash
-    if key not in _baggers:
-        _baggers[key] = Bagger(profile)
-    return _baggers[key]
+def _bagger(job: Job) -> Bagger:
+    if job.rules_hash not in _baggers:
+        _baggers[job.rules_hash] = Bagger(job.profile)
+    return _baggers[job.rules_hash]
 
 
 def _counted(batch: pa.RecordBatch, exclusions: Mapping[str, Sequence[Exclusion]]) -> pa.BooleanArray:

@@ -15,6 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
+
 from conf.crash_points import crash_point
 from conf.profiles import Profile
 from conf.settings import Settings
@@ -32,10 +35,10 @@ from streaming.errors import StreamError
 from streaming.files import summed_files
 from streaming.fused import Job
 from streaming.offsets import end_offsets
-from streaming.partials import InconsistentPartialsError, read_partials
+from streaming.partials import InconsistentPartialsError, MicroBatch, read_partials
 from streaming.query import Progress
 from streaming.session import shuffle_partitions
-from streaming.stream import Connections, Stream
+from streaming.stream import Connections, Stream, explain
 
 log = logging.getLogger("wetstream")
 
@@ -44,6 +47,7 @@ FINISHED = "finished"
 CATCH_UPS = 5
 SMALL_LAG = 1000
 FILES_PER_CORE = 4
+ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,21 +180,35 @@ class Replay:
     def _read_chunk(
         self, sources: Sequence[Source], documents: Documents, statistics: Statistics, result: Result
     ) -> int:
-        job = Job(self._profile, documents.path, self._settings.documents.compression_level)
-        frame = summed_files(self._connections.spark, sources, job, self._settings.producer)
-        batch = read_partials(frame.toArrow())
+        batch = self._sum(sources, documents)
         result.unreadable |= batch.unreadable
         read = [source.id for source in sources if source.id not in batch.unreadable]
-        rows = sum(file.rows for file in batch.files)
-        counted = batch.sums.totals()["records"]
-        if rows != counted:
-            raise InconsistentPartialsError(f"{rows:,} documents rows were written, {counted:,} counted")
         if not read:
             return 0
         start = documents.position()
         documents.commit_files(batch.files, read)
         statistics.commit(batch.sums, start, documents.position())
-        return rows
+        return batch.sums.totals()["records"]
+
+    def _sum(self, sources: Sequence[Source], documents: Documents) -> MicroBatch:
+        """One Spark action over whole files; done again when a worker dies: what it wrote, nobody has named."""
+        job = Job(self._profile, documents.path, self._settings.documents.compression_level)
+        for attempt in range(ATTEMPTS):
+            frame = summed_files(self._connections.spark, sources, job, self._settings.producer)
+            try:
+                batch = read_partials(frame.toArrow())
+                rows, counted = sum(file.rows for file in batch.files), batch.sums.totals()["records"]
+                if rows != counted:
+                    raise InconsistentPartialsError(f"{rows:,} documents rows were written, {counted:,} counted")
+                return batch
+            except (PySparkException, Py4JError, InconsistentPartialsError) as error:
+                if attempt == ATTEMPTS - 1 or self._stop.is_set():
+                    raise StreamError(
+                        f"reading files failed {attempt + 1} times: {explain(error)}. What was read before is kept: "
+                        "the same command goes on there"
+                    ) from error
+                log.warning("a task failed, reading its files again: %s", explain(error))
+        raise AssertionError  # the last attempt returns or raises
 
     def _read_topic(self, name: str) -> None:
         for _ in range(CATCH_UPS):

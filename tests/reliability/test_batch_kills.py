@@ -81,13 +81,13 @@ def test_a_load_from_files_killed(
     expected.stream()
     load = ("replay", "--from", "files", sample, second, *P21, *SMALL)
     if point == "before-task-file":
-        # The Python worker dies, and Spark's task with it; the same command goes on.
+        # The Python worker dies, and Spark's task with it: its files are read again.
         flag = expected.settings.home / "killed"
-        wetstream(*load, code=None, WETSTREAM_CRASH_AT=point, WETSTREAM_CRASH_ONCE=str(flag))
+        wetstream(*load, WETSTREAM_CRASH_AT=point, WETSTREAM_CRASH_ONCE=str(flag))
         assert flag.exists()
     else:
         killed(wetstream, point, *load)
-    wetstream(*load)
+        wetstream(*load)
     assert digest(wetstream) == expected.verified().digest
 
 
