@@ -14,6 +14,7 @@ import click
 
 from conf.settings import Settings
 from wetstream import show
+from wetstream.cli_export import add_commands
 from wetstream.options import (
     CommandError,
     command,
@@ -517,6 +518,8 @@ def _note(text: str) -> None:
 def _say(text: str) -> None:
     out.print(text, markup=False, soft_wrap=True)
 
+
+add_commands(main)
 
 if __name__ == "__main__":
     main()
