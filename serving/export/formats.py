@@ -134,8 +134,8 @@ class Vectors:
     """Parquet: a row a document, its bag as a sparse vector of Spark's MLlib (a struct for everybody else)."""
 
     def __init__(self, path: Path, words: int) -> None:
-        described = PARQUET.with_metadata({"org.apache.spark.sql.parquet.row.metadata": json.dumps(SPARK_SCHEMA)})
-        self._file = pq.ParquetWriter(path, described, compression="zstd", store_schema=False)
+        self._file = pq.ParquetWriter(path, PARQUET, compression="zstd", store_schema=False)
+        self._file.add_key_value_metadata({"org.apache.spark.sql.parquet.row.metadata": json.dumps(SPARK_SCHEMA)})
         self._words = words
         self._documents = 0
 
