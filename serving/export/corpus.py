@@ -1,16 +1,10 @@
-"""Documents as an export writes them: bags of word ids, in a fixed order, in batches of a fixed size.
-
-The order is that of (source, record offset, inner offset), whatever the files of the table are and whatever stands in
-them: the same documents give the same bytes, however they were streamed or compacted.
-"""
+"""Documents as an export writes them: bags of word ids, in batches of a fixed size."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,11 +26,10 @@ CORPUS = pa.schema(
 COLUMNS = ["source", "record_offset", "inner_offset", "url", "language", "reason", "words", "counts"]
 READ_ROWS = 1 << 12
 BATCH_ROWS = 1 << 13
-SORT_MEMORY = "512MB"
 
 
 class CorpusError(ExplainedError):
-    """Documents could not be read or sorted; the message names the place and what helps."""
+    """Documents could not be read; the message names the place and what helps."""
 
 
 def read_rows(files: Iterable[str | Path]) -> Iterator[pa.RecordBatch]:
@@ -93,35 +86,6 @@ def _numbered(batch: pa.RecordBatch, ids: np.ndarray) -> pa.RecordBatch:
     columns = [batch.column(name).cast(CORPUS.field(name).type) for name in CORPUS.names[:4]]
     columns += [pa.ListArray.from_arrays(bounds, pa.array(values[order])) for values in (ids, counts)]
     return pa.RecordBatch.from_arrays(columns, schema=CORPUS).filter(pa.array(np.diff(offsets) > 0))
-
-
-def in_order(batches: Iterable[pa.RecordBatch], scratch: Path) -> Iterator[pa.RecordBatch]:
-    """Rows of CORPUS by (source, record offset, inner offset); what does not fit into memory is sorted in `scratch`."""
-    failures: list[Exception] = []
-
-    def read() -> Iterator[pa.RecordBatch]:
-        # DuckDB reads in a thread of its own, and would make a text of an error.
-        try:
-            yield from batches
-        except Exception as error:
-            failures.append(error)
-            raise
-
-    config: dict[str, Any] = {"memory_limit": SORT_MEMORY, "temp_directory": str(scratch), "threads": 2}
-    with duckdb.connect(config=config) as connection:
-        connection.register("corpus", pa.RecordBatchReader.from_batches(CORPUS, read()))
-        try:
-            found = connection.execute("select * from corpus order by source, record_offset, inner_offset")
-            # (Its older name, which newer versions warn of.)
-            reader = getattr(found, "to_arrow_reader", None) or found.fetch_record_batch
-            for batch in reader(BATCH_ROWS):
-                yield pa.RecordBatch.from_arrays(
-                    [batch.column(field.name).cast(field.type) for field in CORPUS], schema=CORPUS
-                )
-        except duckdb.Error as error:
-            if failures:
-                raise failures[0] from None
-            raise CorpusError(f"the documents could not be sorted in {scratch}: {error}") from error
 
 
 def even(batches: Iterable[pa.RecordBatch], rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:

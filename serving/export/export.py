@@ -20,9 +20,10 @@ import pyarrow as pa
 
 from conf.errors import ExplainedError
 from serving.export import files
-from serving.export.corpus import even, in_order, numbered, read_rows
+from serving.export.corpus import even, numbered, read_rows
 from serving.export.folder import new_folder
 from serving.export.formats import FORMATS
+from serving.export.order import in_order
 from serving.export.selection import Selection, chosen
 from serving.export.vocabulary import Vocabulary, count
 from serving.view import EVERYTHING, View

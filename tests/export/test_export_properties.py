@@ -9,16 +9,18 @@ from collections import Counter
 from pathlib import Path
 
 import corpora
+import numpy as np
 import pyarrow as pa
 import pytest
 from corpora import CRAWL, SOURCES, Row
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.export.corpus import CORPUS, even, in_order
+from serving.export.corpus import CORPUS, even
 from serving.export.export import Choice, ExportError, export
 from serving.export.files import OWN
 from serving.export.formats import FORMATS
+from serving.export.order import in_order
 from serving.view import View
 
 
@@ -132,21 +134,28 @@ def corpus_batch(places: list[tuple[str, int, int]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(rows, schema=CORPUS)
 
 
-def test_order_is_by_the_bytes_of_the_source_and_then_by_number(tmp_path: Path) -> None:
-    places = [("é", 0, 0), ("b", 10, 0), ("b", 9, 1), ("b", 9, 0), ("B", 1 << 40, 0), ("日", 0, 0), ("a/b", 0, 0)]
-    batches = [corpus_batch(places[:3]), corpus_batch(places[3:])]
-    rows = pa.Table.from_batches(list(in_order(batches, tmp_path)), CORPUS).to_pylist()
-    found = [(row["source"], row["record_offset"], row["inner_offset"]) for row in rows]
+PLACES = st.tuples(st.sampled_from(["é", "b", "B", "日", "a/b", "a"]), st.integers(0, 1 << 40), st.integers(0, 2))
+
+
+@given(places=st.lists(PLACES, unique=True, max_size=60), run_bytes=st.integers(1, 4_000), fan_in=st.integers(2, 4))
+@settings(max_examples=100, deadline=None)
+def test_order_is_by_the_bytes_of_the_source_and_then_by_number(
+    places: list[tuple[str, int, int]], run_bytes: int, fan_in: int
+) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        batches = [corpus_batch(places[begin : begin + 4]) for begin in range(0, len(places), 4)]
+        rows = list(in_order(batches, Path(scratch), run_bytes=run_bytes, fan_in=fan_in))
+        assert not list(Path(scratch).iterdir())
+    found = [(row["source"], row["record_offset"], row["inner_offset"]) for batch in rows for row in batch.to_pylist()]
     assert found == sorted(places, key=lambda place: (place[0].encode(), *place[1:]))
 
 
-def test_an_error_while_sorting_is_the_error_itself(tmp_path: Path) -> None:
-    def broken():  # type: ignore[no-untyped-def]
-        yield corpus_batch([("a", 0, 0)])
-        raise ExportError("the third file is gone")
-
-    with pytest.raises(ExportError, match="the third file is gone"):
-        list(in_order(broken(), tmp_path))
+def test_runs_of_many_batches_are_merged(tmp_path: Path) -> None:
+    random = np.random.default_rng(5)
+    offsets = random.permutation(20_000)
+    batches = [corpus_batch([("s", int(n), 0) for n in part]) for part in np.split(offsets, 40)]
+    found = in_order(batches, tmp_path, run_bytes=200_000, fan_in=2)
+    assert [n for batch in found for n in batch["record_offset"].to_pylist()] == list(range(20_000))
 
 
 @given(sizes=st.lists(st.integers(1, 9), max_size=6), rows=st.integers(1, 7))
