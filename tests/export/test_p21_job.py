@@ -15,7 +15,6 @@ from pyspark.sql import SparkSession
 from conf.errors import ExplainedError
 from conf.settings import Settings, load_settings
 from producers.listing import ListingError
-from producers.sample.writer import write_sample
 from serving.export.files import OWN
 from serving.export.folder import FolderError, new_folder
 from serving.export.statistics import statistics_lines
@@ -29,18 +28,6 @@ CRAWL = "crawl-data/CC-MAIN-2016-50/segments/1480698540409.8/wet/{}.warc.wet.gz"
 Run = Callable[..., Done]
 
 
-@pytest.fixture(scope="module")
-def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two WET files below a data path, under their crawl paths with underscores, and the names file beside it."""
-    folder = tmp_path_factory.mktemp("crawl")
-    (folder / "data").mkdir()
-    names = [CRAWL.format(name) for name in ("b-00001", "a-00002")]
-    for number, name in enumerate(names):
-        write_sample(folder / "data" / name.replace("/", "_"), records=150, seed=7 + number)
-    (folder / "names").write_text("".join(f"{name}\n" for name in names))
-    return folder
-
-
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return load_settings(flags={"home": str(tmp_path / "home"), "stream.arrow_batch_records": 16}, environ={})
@@ -48,13 +35,18 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def run(spark: SparkSession, settings: Settings, tmp_path: Path) -> Run:
-    def run(data: Path, names: Path, threshold: int, **options: int) -> Done:
-        order = Order(str(data), names, spec.STOP_WORDS, threshold, 2, tmp_path / "out")
+    def run(data: Path, names: Path, threshold: int, stop_words: Path = spec.STOP_WORDS, **options: int) -> Done:
+        order = Order(str(data), names, stop_words, threshold, 2, tmp_path / "out")
         sources, profile = find_sources(order, settings.producer), p21_profile(order.stop_words_file)
         with new_folder(order.output, OWN | {".scratch"}) as folder:
             return make(spark, settings, order, sources, profile, folder, **options)
 
     return run
+
+
+def files_of(crawl: Path) -> list[Path]:
+    """By their names, whatever order the names file has."""
+    return sorted((crawl / "data").iterdir())
 
 
 def names_of(folder: Path, *names: str) -> Path:
@@ -66,8 +58,7 @@ def names_of(folder: Path, *names: str) -> Path:
 @pytest.mark.parametrize("threshold", [0, 3, 30])
 def test_equals_the_specification(run: Run, crawl: Path, tmp_path: Path, threshold: int) -> None:
     run(crawl / "data", crawl / "names", threshold, part_records=20)
-    files = sorted((crawl / "data").iterdir())  # a-00002 before b-00001, whatever the names file says
-    expected = spec.p21(files, threshold)
+    expected = spec.p21(files_of(crawl), threshold)
     assert expected["corpus"].count("\n") > 200
     assert spec.read(tmp_path / "out") == expected
 
@@ -167,11 +158,16 @@ def test_stop_words_that_are_none(tmp_path: Path, content: bytes | None, problem
         read_stop_words(path)
 
 
-def test_the_given_stop_words_are_used(run: Run, crawl: Path, settings: Settings, tmp_path: Path) -> None:
+def test_the_given_stop_words_are_used(run: Run, crawl: Path, tmp_path: Path) -> None:
     path = tmp_path / "stop_words"
     path.write_text("The\ndon’t\n\nof\n")
-    assert read_stop_words(path) == {b"the", b"don't", b"of"}
     assert p21_profile(path).stop_words == {b"the", b"don't", b"of"}
+    words = [line.split("\t")[0] for line in spec.p21(files_of(crawl), 0)["dictionary"].splitlines()]
+    path.write_text("".join(f"{word}\n" for word in words[::2]))
+    run(crawl / "data", crawl / "names", 0, stop_words=path)
+    found = spec.read(tmp_path / "out")
+    assert found == spec.p21(files_of(crawl), 0, stop_words=path)
+    assert len(words) > found["dictionary"].count("\n")
 
 
 def test_a_full_folder_is_refused(run: Run, crawl: Path, tmp_path: Path) -> None:
