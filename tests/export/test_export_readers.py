@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -21,8 +22,10 @@ from sklearn.datasets import load_svmlight_file
 from sklearn.decomposition import LatentDirichletAllocation
 
 from serving.export.export import Choice
+from serving.export.formats import FORMATS
 from serving.view import View
 from sinks.documents import Documents
+from wetstream import cli_export
 
 DOCUMENTS = 60
 CHOICE = Choice(View(min_df=2, max_df=0.95))
@@ -123,3 +126,28 @@ def test_parquet_by_anybody(export_as, matrix: np.ndarray) -> None:  # type: ign
     assert {row["features"]["size"] for row in found} == {matrix.shape[1]}
     places = [(row["source"], row["record_offset"], row["inner_offset"], row["url"]) for row in found]
     assert places == corpora.documents_of(folder) == corpora.expected(rows(), CHOICE).documents
+
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "export.md"
+SECTIONS = re.findall(r"^### `(\w+)`\n(.*?)(?=^##)", DOCUMENT.read_text(encoding="utf-8"), re.M | re.S)
+
+
+@pytest.mark.parametrize("form", [form for form, text in SECTIONS if "```python" in text])
+def test_the_examples_of_the_document(
+    form: str,
+    table: Documents,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    spark: SparkSession,
+) -> None:
+    corpora.exported(table, tmp_path / "topics", form, CHOICE)
+    monkeypatch.chdir(tmp_path)
+    (example,) = re.findall(r"```python\n(.*?)```", dict(SECTIONS)[form], re.S)
+    # Spark's working directory is that of the process when it started.
+    exec(example.replace('"topics/corpus.parquet"', f'"file://{tmp_path}/topics/corpus.parquet"'), {})
+    assert capsys.readouterr().out.strip()
+
+
+def test_every_format_has_a_section() -> None:
+    assert [form for form, _ in SECTIONS] == list(FORMATS) == list(cli_export.FORMATS)
