@@ -39,6 +39,7 @@ from streaming.fused import Job
 from streaming.partials import FILE, SPARK_SCHEMA, WORD, read_partials
 from streaming.session import start_session
 from streaming.text import reasons
+from wetstream.p21_progress import telling
 from wetstream.p21_tasks import ERROR, PART_RECORDS, Reading, reading_pass
 from wetstream.servers.java import find_java
 from wetstream.spark_java import quiet_java
@@ -89,7 +90,8 @@ def run_p21(settings: Settings, order: Order, note: Callable[[str], None]) -> Do
         scratch.mkdir()
         with _spark(settings, order.cores, scratch) as spark:
             note(f"reading {len(sources):,} WET file{'s' * (len(sources) > 1)} on {order.cores} core(s)")
-            done = make(spark, settings, order, sources, profile, folder)
+            with telling(spark, len(sources), note):
+                done = make(spark, settings, order, sources, profile, folder)
         shutil.rmtree(scratch)
     return done
 

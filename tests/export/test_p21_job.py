@@ -19,6 +19,7 @@ from serving.export.files import OWN
 from serving.export.folder import FolderError, new_folder
 from serving.export.statistics import statistics_lines
 from wetstream.p21 import Done, Order, P21Error, find_sources, make, p21_profile
+from wetstream.p21_progress import telling
 from wetstream.stop_words import StopWordsError, read_stop_words
 
 MERGED = "wet/cc-2014-2024-merged.warc.wet.gz"
@@ -109,6 +110,13 @@ def test_the_command_needs_no_servers(crawl: Path, tmp_path: Path) -> None:
 
     again = command("p21", *map(str, arguments), code=1)
     assert "--overwrite" in again.stderr
+
+
+def test_progress_is_told(run: Run, spark: SparkSession, crawl: Path) -> None:
+    told: list[str] = []
+    with telling(spark, 2, told.append, every_s=0.01):
+        run(crawl / "data", crawl / "names", 1)
+    assert "0 of 2 files read" in told
 
 
 def test_a_file_that_is_no_wet_file(run: Run, tmp_path: Path) -> None:
