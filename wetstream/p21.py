@@ -7,6 +7,7 @@ counted, thresholds are applied in one pass over those files. The output directo
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -85,7 +86,7 @@ class Done:
 def run_p21(settings: Settings, order: Order, note: Callable[[str], None]) -> Done:
     """Do the job on a Spark of its own. Raises P21Error, StopWordsError, ListingError, FolderError, ServerError."""
     sources, profile = find_sources(order, settings.producer), p21_profile(order.stop_words_file)
-    with new_folder(order.output, files.OWN, overwrite=order.overwrite) as folder:
+    with _interruptible(), new_folder(order.output, files.OWN, overwrite=order.overwrite) as folder:
         scratch = folder / SCRATCH
         scratch.mkdir()
         with _spark(settings, order.cores, scratch) as spark:
@@ -180,8 +181,24 @@ def _of_kind(added: pa.Table, kind: str) -> list[tuple[int, str]]:
 
 
 @contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C stays what it is: Spark cancels its jobs by it, and then raises whatever came of that."""
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            cause = cause.__context__
+        raise
+
+
+@contextmanager
 def _spark(settings: Settings, cores: int, scratch: Path) -> Iterator[SparkSession]:
     """A Spark session on `cores` cores that keeps everything in `scratch`."""
+    # What goes wrong in a call to the JVM reaches us as an error; its log would only add a traceback to Ctrl-C.
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
     stream = settings.stream.model_copy(update={"master": f"local[{cores}]", "min_partitions": cores})
     settings = settings.model_copy(update={"home": scratch, "stream": stream})
     os.environ["SPARK_LOCAL_DIRS"] = str(scratch)

@@ -78,7 +78,11 @@ def read_source(reading: Reading, number: int) -> Iterator[pa.RecordBatch]:
                 if not len(rows):
                     return
                 table = rows.table(bagger)
-                written = write_document_file(job.table, table, compression_level=job.compression_level)
+                try:
+                    written = write_document_file(job.table, table, compression_level=job.compression_level)
+                except OSError as error:
+                    yield _failure(number, f"{job.table} cannot be written: {error.strerror or error}")
+                    return
                 counts = Sums()
                 derive_counts(table, counts)
                 ids, tf, df = bagger.take_counts()

@@ -25,7 +25,12 @@ PLACE = ("source", "record_offset", "inner_offset")
 
 
 def in_order(
-    batches: Iterable[pa.RecordBatch], scratch: Path, *, run_bytes: int = RUN_BYTES, fan_in: int = FAN_IN
+    batches: Iterable[pa.RecordBatch],
+    scratch: Path,
+    *,
+    run_bytes: int = RUN_BYTES,
+    batch_rows: int = RUN_BATCH_ROWS,
+    fan_in: int = FAN_IN,
 ) -> Iterator[pa.RecordBatch]:
     """The rows by their places. What is more than `run_bytes` goes through files in `scratch`, which are removed."""
     runs: list[Path] = []
@@ -36,22 +41,22 @@ def in_order(
         held.append(batch)
         size += batch.nbytes
         if size >= run_bytes:
-            runs.append(_write(next(paths), _sorted(held)))
+            runs.append(_write(next(paths), _sorted(held, batch_rows)))
             held, size = [], 0
     if not runs:
-        yield from _sorted(held)
+        yield from _sorted(held, batch_rows)
         return
     if held:
-        runs.append(_write(next(paths), _sorted(held)))
+        runs.append(_write(next(paths), _sorted(held, batch_rows)))
     held = []
     while len(runs) > fan_in:
-        runs = [*runs[fan_in:], _write(next(paths), _merged(runs[:fan_in]))]
-    yield from _merged(runs)
+        runs = [*runs[fan_in:], _write(next(paths), _merged(runs[:fan_in], batch_rows))]
+    yield from _merged(runs, batch_rows)
 
 
-def _sorted(batches: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _sorted(batches: list[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
     table = pa.Table.from_batches(batches, CORPUS)
-    yield from table.sort_by([(name, "ascending") for name in PLACE]).to_batches(max_chunksize=RUN_BATCH_ROWS)
+    yield from table.sort_by([(name, "ascending") for name in PLACE]).to_batches(max_chunksize=rows)
 
 
 def _write(path: Path, batches: Iterable[pa.RecordBatch]) -> Path:
@@ -64,14 +69,14 @@ def _write(path: Path, batches: Iterable[pa.RecordBatch]) -> Path:
 _COMPRESSED = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
-def _merged(paths: list[Path]) -> Iterator[pa.RecordBatch]:
+def _merged(paths: list[Path], rows: int) -> Iterator[pa.RecordBatch]:
     """The rows of sorted runs, sorted; the runs are removed."""
     runs = [run for run in map(_Run, paths) if run.batch is not None]
     while runs:
         # Up to the least of the last places nothing can follow from any file: each run has more, or a later one here.
         bound = min(run.last for run in runs)
         parts = [part for run in runs if (part := run.take(bound)).num_rows]
-        yield from _sorted(parts) if len(parts) > 1 else parts
+        yield from _sorted(parts, rows) if len(parts) > 1 else parts
         runs = [run for run in runs if run.batch is not None]
     for path in paths:
         path.unlink()

@@ -134,17 +134,19 @@ def corpus_batch(places: list[tuple[str, int, int]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(rows, schema=CORPUS)
 
 
-PLACES = st.tuples(st.sampled_from(["é", "b", "B", "日", "a/b", "a"]), st.integers(0, 1 << 40), st.integers(0, 2))
+NAMES = ["é", "b", "B", "日", "a/b", "a"]
+PLACES = st.tuples(st.sampled_from(NAMES), st.sampled_from([0, 9, 10, 1 << 40]), st.integers(0, 2))
+SIZES = {"run_bytes": st.integers(1, 4_000), "batch_rows": st.integers(1, 5), "fan_in": st.integers(2, 4)}
 
 
-@given(places=st.lists(PLACES, unique=True, max_size=60), run_bytes=st.integers(1, 4_000), fan_in=st.integers(2, 4))
-@settings(max_examples=100, deadline=None)
+@given(places=st.lists(PLACES, unique=True, max_size=40), sizes=st.fixed_dictionaries(SIZES))
+@settings(max_examples=150, deadline=None)
 def test_order_is_by_the_bytes_of_the_source_and_then_by_number(
-    places: list[tuple[str, int, int]], run_bytes: int, fan_in: int
+    places: list[tuple[str, int, int]], sizes: dict[str, int]
 ) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         batches = [corpus_batch(places[begin : begin + 4]) for begin in range(0, len(places), 4)]
-        rows = list(in_order(batches, Path(scratch), run_bytes=run_bytes, fan_in=fan_in))
+        rows = list(in_order(batches, Path(scratch), **sizes))
         assert not list(Path(scratch).iterdir())
     found = [(row["source"], row["record_offset"], row["inner_offset"]) for batch in rows for row in batch.to_pylist()]
     assert found == sorted(places, key=lambda place: (place[0].encode(), *place[1:]))

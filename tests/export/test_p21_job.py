@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,11 +16,14 @@ from pyspark.sql import SparkSession
 from conf.errors import ExplainedError
 from conf.settings import Settings, load_settings
 from producers.listing import ListingError
+from producers.source import Source
 from serving.export.files import OWN
 from serving.export.folder import FolderError, new_folder
 from serving.export.statistics import statistics_lines
+from streaming.fused import Job
 from wetstream.p21 import Done, Order, P21Error, find_sources, make, p21_profile
 from wetstream.p21_progress import telling
+from wetstream.p21_tasks import ERROR, Reading, read_source
 from wetstream.stop_words import StopWordsError, read_stop_words
 
 MERGED = "wet/cc-2014-2024-merged.warc.wet.gz"
@@ -110,6 +114,27 @@ def test_the_command_needs_no_servers(crawl: Path, tmp_path: Path) -> None:
 
     again = command("p21", *map(str, arguments), code=1)
     assert "--overwrite" in again.stderr
+
+
+def test_ctrl_c_leaves_nothing(crawl: Path, tmp_path: Path) -> None:
+    command = Command({key: value for key, value in os.environ.items() if not key.startswith("WETSTREAM_")})
+    arguments = [crawl / "data", crawl / "names", spec.STOP_WORDS, 2, 1, tmp_path / "out"]
+    process = command.start("p21", *map(str, arguments), WETSTREAM_STREAM_DRIVER_MEMORY="1g")
+    assert process.stdout is not None
+    said = process.stdout.readline()
+    assert "reading 2 WET files" in said
+    os.kill(process.pid, signal.SIGINT)
+    said += process.communicate(timeout=120)[0]
+    assert process.returncode == 1 and "Aborted!" in said
+    assert "Traceback" not in said and not list(tmp_path.iterdir())
+
+
+def test_rows_that_cannot_be_written(crawl: Path, settings: Settings, tmp_path: Path) -> None:
+    job = Job(p21_profile(spec.STOP_WORDS), tmp_path / "absent", 1)
+    (path, _) = files_of(crawl)
+    (found,) = read_source(Reading(job, [Source("a", str(path))], settings), 0)
+    assert found.to_pylist()[0]["kind"] == ERROR
+    assert "absent cannot be written" in found.to_pylist()[0]["text"]
 
 
 def test_progress_is_told(run: Run, spark: SparkSession, crawl: Path) -> None:
