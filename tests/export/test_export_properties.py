@@ -153,11 +153,11 @@ def test_order_is_by_the_bytes_of_the_source_and_then_by_number(
 
 
 def test_runs_of_many_batches_are_merged(tmp_path: Path) -> None:
-    random = np.random.default_rng(5)
-    offsets = random.permutation(20_000)
-    batches = [corpus_batch([("s", int(n), 0) for n in part]) for part in np.split(offsets, 40)]
-    found = in_order(batches, tmp_path, run_bytes=200_000, fan_in=2)
-    assert [n for batch in found for n in batch["record_offset"].to_pylist()] == list(range(20_000))
+    numbers = np.random.default_rng(5).permutation(20_000)
+    batches = [corpus_batch([("s", int(n) // 100, int(n) % 100) for n in part]) for part in np.split(numbers, 40)]
+    rows = in_order(batches, tmp_path, run_bytes=200_000, batch_rows=64, fan_in=2)
+    found = [row["record_offset"] * 100 + row["inner_offset"] for batch in rows for row in batch.to_pylist()]
+    assert found == list(range(20_000))
 
 
 @given(sizes=st.lists(st.integers(1, 9), max_size=6), rows=st.integers(1, 7))
