@@ -27,3 +27,25 @@ def raw_bytes(paths: list[Path]) -> int:
     from producers.records import Record, read_records
 
     return sum(len(item.raw) for path in paths for item in read_records(path) if isinstance(item, Record))
+
+
+def page_copies(copies: int) -> list[Path] | None:
+    """Copies of the real pages of web-pages-1519, two a file; None where those data are not there."""
+    import gzip
+    import os
+
+    shared = Path(os.environ.get("WETSTREAM_SHARED_DATA", "../shared/data"))
+    source = shared / "web" / "web-pages-1519.warc.wet.gz"
+    if not source.is_file():
+        return None
+    folder = HOME / f"web-pages-{copies}"
+    folder.mkdir(parents=True, exist_ok=True)
+    packed = source.read_bytes()
+    assert gzip.decompress(packed)[:5] == b"WARC/"
+    paths = []
+    for number in range(copies // 2):
+        path = folder / f"{number:05}.warc.wet.gz"
+        if not path.exists():
+            path.write_bytes(packed * 2)
+        paths.append(path)
+    return paths

@@ -13,8 +13,12 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import random
+import re
 import statistics as figures
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -33,23 +37,24 @@ from producers.sample.writer import write_sample
 from sinks.keys import Keys, build_prefix, live_key, status_key
 from sinks.statistics import Statistics
 from sinks.sums import SourceCount, Sums
-from wetstream.serve import make_server
 from wetstream.servers import embedded
+
+WARM_FILES = 5
 
 
 @contextmanager
 def served(settings: Settings) -> Iterator[str]:
-    server, sources = make_server(settings)
-    listening = server.listen()
-    thread = threading.Thread(target=lambda: server.run(sockets=[listening]))
-    thread.start()
-    sources.start()
-    try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    finally:
-        sources.stop()
-        server.end()
-        thread.join(20)
+    """`wetstream serve` as it is run: a process of its own."""
+    given = {"WETSTREAM_HOME": str(settings.home), "WETSTREAM_PIPELINE": settings.pipeline}
+    command = [sys.executable, "-u", "-m", "wetstream.cli", "serve", "--port", "0"]
+    with subprocess.Popen(command, env=os.environ | given, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            address = re.search(r"http://[0-9.:]+", process.stdout.readline())
+            assert address, "the server did not start"
+            yield address.group()
+        finally:
+            process.terminate()
 
 
 def sums_of(vocabulary: int, words: int, documents: int) -> Sums:
@@ -65,11 +70,21 @@ def sums_of(vocabulary: int, words: int, documents: int) -> Sums:
     return sums
 
 
+def wait_until_ready(url: str) -> None:
+    """Until the first snapshot is there, and all that starts with a server is over."""
+    with httpx.Client(base_url=url) as client:
+        while client.get("/api/v1/words/bottom").status_code != 200:
+            time.sleep(0.1)
+    time.sleep(2)
+
+
 class Backfill:
     """Commits micro-batches of 50,000 words as fast as Redis takes them."""
 
-    def __init__(self, client: Redis, pipeline: str, vocabulary: int) -> None:
-        self.statistics = Statistics(client, Keys(build_prefix(pipeline, "g", 1)), chunk_words=50_000, top_words=10_000)
+    def __init__(self, client: Redis, settings: Settings, vocabulary: int) -> None:
+        pipeline = settings.pipeline
+        keys, redis = Keys(build_prefix(pipeline, "g", 1)), settings.redis
+        self.statistics = Statistics(client, keys, chunk_words=redis.chunk_words, top_words=redis.top_words)
         self._client, self._pipeline = client, pipeline
         self._position = 0
         self._batches = [sums_of(vocabulary, min(50_000, vocabulary), 5_000) for _ in range(4)]
@@ -132,9 +147,6 @@ def commit_rate(backfill: Backfill, seconds: float) -> float:
 @contextmanager
 def clients(url: str, number: int) -> Iterator[None]:
     """Readers of the event stream, in a process of their own: their work is not the server's."""
-    import subprocess
-    import sys
-
     code = (
         "import asyncio, httpx, sys\n"
         "async def one(c):\n"
@@ -156,11 +168,12 @@ def clients(url: str, number: int) -> Iterator[None]:
 
 
 def freshness(settings: Settings, seconds: float, folder: Path) -> dict[str, float]:
-    """Ages at which records were seen: small files, 50 records each, one a second; polled every 50 ms."""
+    """Ages at which records were seen in the API, from the producer's commit on: files of 50 records, one a second, by
+    one producer that runs all the time; asked every 50 ms. Begins when the first files were seen: Spark is warm."""
     from conf.profiles import load_profile
     from producers.discover import discover
+    from producers.ingest import Ingester
     from producers.topics import ensure_topics
-    from producers.workers import ingest_all
     from wetstream.connect import find_servers
     from wetstream.engine import start_stream
 
@@ -171,16 +184,23 @@ def freshness(settings: Settings, seconds: float, folder: Path) -> dict[str, flo
     streaming.start()
     produced: list[tuple[int, float]] = []
     seen: list[tuple[int, float]] = []
-    files = [write_sample(folder / f"{n}.warc.wet.gz", records=49, seed=n).path for n in range(int(seconds))]
+    files = [
+        write_sample(folder / f"{n}.warc.wet.gz", records=49, seed=n).path for n in range(int(seconds) + WARM_FILES)
+    ]
 
     def produce(stop: threading.Event) -> None:
-        total = 0
-        for file in files:
-            began = time.monotonic()
-            list(ingest_all(settings, servers.bootstrap_servers, topics, discover([str(file)])))
-            total += 50
-            produced.append((total, time.monotonic()))
-            time.sleep(max(0, 1 - (time.monotonic() - began)))
+        ingester = Ingester(settings, servers.bootstrap_servers, topics)
+        due = time.monotonic()
+        for number, file in enumerate(files):
+            for source in discover([str(file)]):
+                assert ingester.ingest(source).finished
+            produced.append((50 * (number + 1), time.monotonic()))
+            while number + 1 == WARM_FILES and (not seen or seen[-1][0] < produced[-1][0]) and not stop.is_set():
+                time.sleep(0.1)
+                due = time.monotonic()
+            due += 1
+            time.sleep(max(0, due - time.monotonic()))
+        ingester.close()
 
     with served(settings) as url, httpx.Client(base_url=url) as client, behind(produce):
         until = time.monotonic() + seconds * 3 + 60
@@ -192,30 +212,38 @@ def freshness(settings: Settings, seconds: float, folder: Path) -> dict[str, flo
     stream.stop()
     streaming.join()
     ages = []
-    for total, at in produced[5:]:  # the first wait for Spark to be warm
+    for total, at in produced[WARM_FILES:]:
         ages.append(next((when for records, when in seen if records >= total), float("inf")) - at)
-    return {"p50_s": round(figures.median(ages), 2), "p95_s": round(float(np.percentile(ages, 95)), 2)}
+    rate = 50 * (len(ages) - 1) / (produced[-1][1] - produced[WARM_FILES][1])
+    return {
+        "p50_s": round(figures.median(ages), 2),
+        "p95_s": round(float(np.percentile(ages, 95)), 2),
+        "records_per_s": round(rate, 1),
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a short check of the benchmark itself")
     parser.add_argument("--no-freshness", action="store_true")
+    parser.add_argument("--chunk-words", type=int, help="words in one call to Redis (default: the setting's)")
     options = parser.parse_args()
     vocabulary, seconds = (50_000, 3.0) if options.quick else (1_000_000, 60.0)
     result: dict[str, Any] = {"vocabulary": vocabulary}
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        flags = {"home": str(home), "serve.port": 0, "producer.workers": 1, "kafka.partitions": 4}
+        flags = {"home": str(home), "producer.workers": 1, "kafka.partitions": 4}
+        if options.chunk_words:
+            flags["redis.chunk_words"] = options.chunk_words
         settings = load_settings(flags=flags, environ={})
         running = embedded.up(home, kafka=not options.no_freshness, log=lambda line: None)
         try:
             assert running.redis_url is not None
             words = settings.model_copy(update={"pipeline": "words"})
-            backfill = Backfill(Redis.from_url(running.redis_url), "words", vocabulary)
+            backfill = Backfill(Redis.from_url(running.redis_url), words, vocabulary)
             backfill.fill(vocabulary)
             with served(words) as url:
-                time.sleep(2 + vocabulary / 100_000)
+                wait_until_ready(url)
                 result["idle"] = latencies(url, vocabulary, seconds)
                 with behind(backfill.run):
                     result["backfill"] = latencies(url, vocabulary, seconds)
@@ -223,6 +251,7 @@ def main() -> None:
                 for number in itertools.chain.from_iterable([(0, 50)] * (1 if options.quick else 4)):
                     with clients(url, number):
                         rates[number].append(commit_rate(backfill, seconds / 3))
+            result["chunk_words"] = settings.redis.chunk_words
             result["commits_per_s"] = {f"{n} clients": round(figures.mean(rate), 2) for n, rate in rates.items()}
             if not options.no_freshness:
                 result["freshness"] = freshness(settings, 12 if options.quick else 120, home)

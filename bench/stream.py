@@ -1,33 +1,36 @@
-"""Streaming a filled topic, with documents, statistics and protocol, beside the P2.1 batch job written the usual way.
+"""Streaming a filled topic, replaying from files and rebuilding, beside the batch jobs that people use.
 
-    python -m bench.stream [--mb 1000] [--baseline-mb 300]
+    python -m bench.stream [--mb 1000] [--copies 60] [--baseline-mb 200]
 
-Both count the same kind of pages by the same rules on the same cores, one after the other in one run. The stream is
-warm (one small pipeline was streamed before in the same process); so is the batch job (its workers are started).
+All count the same kind of pages on the same cores, one after the other in one run, warm: the stream has run once over a
+small topic in the same process, the batch jobs have started their workers. The topic is filled before.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from bench import report
-from bench.corpus import HOME, raw_bytes, sample_files
+from bench.corpus import HOME, page_copies, raw_bytes, sample_files
 from conf.profiles import load_profile
 from conf.settings import Settings, load_settings
 from producers.discover import discover
-from producers.topics import ensure_topics
+from producers.topics import describe_topic, ensure_topics
 from producers.workers import ingest_all
-from sinks.derive import derive
-from sinks.generations import Generations
-from sinks.heal import Builds
-from streaming.query import Progress
+from sinks.documents import Documents
+from sinks.generations import Generations, Rules
+from streaming.fused import Job
+from streaming.query import Query, read_topic
+from streaming.replay import Replay, make_builds
 from streaming.session import start_session
 from streaming.stream import Connections, Stream
 from wetstream.connect import open_redis
@@ -37,103 +40,155 @@ from wetstream.servers.java import find_java
 from wetstream.spark_java import quiet_java
 
 CORES = 2
+PROFILE = load_profile("p21")
+STOP_WORDS = Path(__file__).parents[1] / "conf" / "words" / "english_stop_words.txt"
 
 
-def settings_of(endpoints: embedded.Endpoints, pipeline: str) -> Settings:
-    flags = {
-        "home": str(HOME / "home"),
-        "pipeline": pipeline,
-        "kafka.bootstrap_servers": endpoints.bootstrap_servers,
-        "redis.url": endpoints.redis_url,
-        "stream.master": f"local[{CORES}]",
-        "stream.driver_memory": "3g",
-    }
-    return load_settings(flags=flags, environ={})
+class Bench:
+    """One run: servers, Spark, and what was measured."""
+
+    def __init__(self, endpoints: embedded.Endpoints) -> None:
+        assert endpoints.redis_url is not None and endpoints.bootstrap_servers is not None
+        self.endpoints = endpoints
+        self.run = uuid.uuid4().hex[:6]
+        java = find_java(HOME)
+        jars = obtain_jars(default_cache(), java, print)
+        settings = self.settings("spark")
+        spark = start_session(settings, java_home=quiet_java(java.executable, HOME), jars=jars.connector)
+        self.connections = Connections(endpoints.bootstrap_servers, open_redis(endpoints.redis_url), spark)
+
+    def settings(self, pipeline: str) -> Settings:
+        flags = {
+            "home": str(HOME / "home"),
+            "pipeline": f"{pipeline}-{self.run}",
+            "kafka.bootstrap_servers": self.endpoints.bootstrap_servers,
+            "redis.url": self.endpoints.redis_url,
+            "stream.master": f"local[{CORES}]",
+            "stream.driver_memory": "3g",
+        }
+        return load_settings(flags=flags, environ={})
+
+    def fill(self, settings: Settings, paths: list[Path]) -> None:
+        topics = ensure_topics(settings, self.connections.bootstrap_servers)
+        sources = discover([str(path) for path in paths])
+        for _ in ingest_all(settings, self.connections.bootstrap_servers, topics, sources, allow_copies=True):
+            pass
+
+    def stream(self, settings: Settings) -> None:
+        phases: dict[str, float] = {}
+
+        def add(progress: Any) -> None:
+            for phase, seconds in progress.seconds.items():
+                phases[phase] = phases.get(phase, 0.0) + seconds
+
+        Stream(settings, PROFILE, self.connections, on_progress=add).run(once=True)
+        print({phase: round(seconds, 1) for phase, seconds in phases.items()}, flush=True)
+
+    def bare(self, settings: Settings) -> None:
+        """The same pass and the same files, but nothing is committed, counted or checked by the driver."""
+        topic = describe_topic(settings, self.connections.bootstrap_servers, settings.records_topic)
+        assert topic is not None
+        folder = settings.home / "bare" / uuid.uuid4().hex
+        folder.mkdir(parents=True)
+        job = Job(PROFILE, folder, settings.documents.compression_level)
+        frame = read_topic(self.connections.spark, settings, self.connections.bootstrap_servers, topic)
+        records = frame(dict.fromkeys(range(topic.partitions), 0))
+        query = Query(records, job, settings, folder / "checkpoint", lambda sums: None, once=True)
+        while query.active:
+            time.sleep(0.02)
+        error = query.failure()
+        query.stop()
+        if error is not None:
+            raise error
+
+    def rebuild(self, settings: Settings) -> None:
+        found = Generations(settings.documents_path, settings.pipeline).open_live()
+        assert found is not None
+        make_builds(settings, self.connections.redis).rebuild(found[1], found[0], found[1].position())
+
+    def replay(self, settings: Settings, paths: list[Path]) -> None:
+        files = discover([str(path) for path in paths])
+        Replay(settings, PROFILE, self.connections, files).run()
+
+    def close(self) -> None:
+        self.connections.spark.stop()
 
 
-def fill(settings: Settings, endpoints: embedded.Endpoints, paths: list[Path]) -> float:
-    """Ingest into a new topic; returns seconds."""
-    assert endpoints.bootstrap_servers is not None
+def timed(action: Callable[[], None]) -> float:
     began = time.perf_counter()
-    topics = ensure_topics(settings, endpoints.bootstrap_servers)
-    for _ in ingest_all(settings, endpoints.bootstrap_servers, topics, discover([str(path) for path in paths])):
-        pass
+    action()
     return time.perf_counter() - began
+
+
+def fresh(bench: Bench, settings: Settings) -> None:
+    """Forget what was streamed, so that the same topic is streamed again."""
+    generations = Generations(settings.documents_path, settings.pipeline)
+    name, documents = generations.create_next(Rules(PROFILE.name, PROFILE.rules_hash))
+    assert isinstance(documents, Documents)
+    generations.point_to(name)
+
+
+def corpora(mb: int, copies: int) -> Iterator[tuple[str, list[Path]]]:
+    yield f"{mb} MB of `wetstream sample`", sample_files(mb, 8)
+    pages = page_copies(copies) if copies else None
+    if pages is not None:
+        yield f"web-pages-1519, {copies} times", pages
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mb", type=int, default=1000)
-    parser.add_argument("--baseline-mb", type=int, default=300)
+    parser.add_argument("--copies", type=int, default=60)
+    parser.add_argument("--baseline-mb", type=int, default=200)
+    parser.add_argument("--repeat", type=int, default=2)
     arguments = parser.parse_args()
-    corpus = sample_files(arguments.mb, 4)
-    small = sample_files(20, 2)
-    part = sample_files(arguments.baseline_mb, CORES)
-    run = uuid.uuid4().hex[:6]
+    rows: list[dict[str, Any]] = []
+    ratios: dict[str, float] = {}
     endpoints = embedded.up(HOME / "servers")
     try:
-        rows = list(measure(endpoints, run, corpus, small))
+        bench = Bench(endpoints)
+        warm = bench.settings("warm")
+        small = sample_files(20, 2)
+        bench.fill(warm, small)
+        bench.stream(warm)
+        for number, (name, paths) in enumerate(corpora(arguments.mb, arguments.copies)):
+            mb = raw_bytes(paths) / 1e6
+            settings = bench.settings(f"corpus{number}")
+            bench.fill(settings, paths)
+            taken: dict[str, list[float]] = {}
+            for _ in range(arguments.repeat):
+                fresh(bench, settings)
+                taken.setdefault("stream", []).append(timed(lambda s=settings: bench.stream(s)))  # type: ignore[misc]
+                taken.setdefault("fused pass alone", []).append(timed(lambda s=settings: bench.bare(s)))  # type: ignore[misc]
+            taken["rebuild Redis from the documents"] = [timed(lambda s=settings: bench.rebuild(s))]  # type: ignore[misc]
+            loaded = bench.settings(f"files{number}")
+            no_topic = loaded.model_copy(update={"pipeline": loaded.pipeline})
+            taken["replay --from files"] = [timed(lambda s=no_topic, p=paths: bench.replay(s, p))]  # type: ignore[misc]
+            seconds = {what: statistics.median(times) for what, times in taken.items()}
+            for what, s in seconds.items():
+                rows.append({"what": what, "corpus": name, "MB": mb, "seconds": s, "MB/s": mb / s})
+            ratios[f"rebuild / stream ({name})"] = seconds["stream"] / seconds["rebuild Redis from the documents"]
+            ratios[f"protocol, part of the time ({name})"] = 1 - seconds["fused pass alone"] / seconds["stream"]
+            print(json.dumps(rows[-len(seconds) :], indent=1), flush=True)
+        bench.close()
     finally:
         embedded.down(HOME / "servers")
-    rows.append(batch(part))
-    speed = {str(row["what"]): float(row["MB/s"]) for row in rows}
-    ratios = {
-        "stream / P2.1 batch of RDDs": speed["stream"] / speed["P2.1 batch, RDDs of strings"],
-        "rebuild of Redis / stream": speed["rebuild Redis from the documents"] / speed["stream"],
-    }
-    notes = f"{arguments.mb} MB of `wetstream sample`, profile p21; the batch job on {arguments.baseline_mb} MB."
-    report.write("stream", "Streaming a filled topic", ratios, rows, notes)
-
-
-def measure(endpoints: embedded.Endpoints, run: str, corpus: list[Path], small: list[Path]) -> list[dict[str, Any]]:
-    total = raw_bytes(corpus)
-    warm, real = settings_of(endpoints, f"warm-{run}"), settings_of(endpoints, f"bench-{run}")
-    java = find_java(HOME)
-    jars = obtain_jars(default_cache(), java, print)
-    spark = start_session(real, java_home=quiet_java(java.executable, HOME), jars=jars.connector)
-    assert endpoints.redis_url is not None and endpoints.bootstrap_servers is not None
-    redis = open_redis(endpoints.redis_url)
-    profile = load_profile("p21")
-    fill(warm, endpoints, small)
-    ingest_s = fill(real, endpoints, corpus)
-    connections = Connections(endpoints.bootstrap_servers, redis, spark)
-    Stream(warm, profile, connections).run(once=True)
-    phases: dict[str, float] = {}
-
-    def note(progress: Progress) -> None:
-        print(progress.rows, {name: round(s, 2) for name, s in progress.seconds.items()})
-        for name, seconds in progress.seconds.items():
-            phases[name] = phases.get(name, 0.0) + seconds
-
-    began = time.perf_counter()
-    Stream(real, profile, connections, on_progress=note).run(once=True)
-    stream_s = time.perf_counter() - began
-    found = Generations(real.documents_path, real.pipeline).open_live()
-    assert found is not None
-    builds = Builds(redis, real.pipeline, chunk_words=real.redis.chunk_words, top_words=real.redis.top_words)
-    began = time.perf_counter()
-    builds.rebuild(found[1], found[0], found[1].position())
-    rebuild_s = time.perf_counter() - began
-    began = time.perf_counter()
-    derive(found[1].scan())
-    derive_s = time.perf_counter() - began
-    spark.stop()
-    mb = total / 1e6
-    print({name: round(seconds, 1) for name, seconds in phases.items()}, "derive", derive_s)
-    return [
-        {"what": "ingest (2 workers)", "MB": mb, "seconds": ingest_s, "MB/s": mb / ingest_s},
-        {"what": "stream", "MB": mb, "seconds": stream_s, "MB/s": mb / stream_s},
-        {"what": "rebuild Redis from the documents", "MB": mb, "seconds": rebuild_s, "MB/s": mb / rebuild_s},
-    ]
-
-
-def batch(paths: list[Path]) -> dict[str, Any]:
-    stop_words = Path(__file__).parents[1] / "conf" / "words" / "english_stop_words.txt"
-    command = [sys.executable, "-m", "bench.p21_rdd", str(stop_words), str(CORES), *map(str, paths)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    seconds = json.loads(done.stdout.splitlines()[-1])["seconds"]
-    mb = raw_bytes(paths) / 1e6
-    return {"what": "P2.1 batch, RDDs of strings", "MB": mb, "seconds": seconds, "MB/s": mb / seconds}
+    for number, (name, paths) in enumerate(corpora(arguments.mb, arguments.copies)):
+        part = sample_files(arguments.baseline_mb, CORES) if not number else paths[: max(2, len(paths) // 5)]
+        mb = raw_bytes(part) / 1e6
+        for what, command in (
+            ("P2.1 batch, RDDs of strings", ["bench.p21_rdd", str(STOP_WORDS), str(CORES)]),
+            ("cc-pyspark's word count", ["bench.cc_pyspark", str(CORES)]),
+        ):
+            run = [sys.executable, "-m", *command, *map(str, part)]
+            done = subprocess.run(run, capture_output=True, text=True, check=True)
+            s = json.loads(done.stdout.splitlines()[-1])["seconds"]
+            rows.append({"what": what, "corpus": name, "MB": mb, "seconds": s, "MB/s": mb / s})
+            speed = {row["what"]: row["MB/s"] for row in rows if row["corpus"] == name}
+            for ours in ("stream", "replay --from files"):
+                ratios[f"{ours} / {what} ({name})"] = speed[ours] / speed[what]
+    notes = "Profile p21; the batch jobs read a part of the corpus, and are compared by MB/s."
+    report.write("stream", "Streaming and replaying, beside the batch jobs that people use", ratios, rows, notes)
 
 
 if __name__ == "__main__":

@@ -14,27 +14,24 @@ import socket
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
 
-from kafka import KafkaProducer
 from kafka.errors import KafkaError, TopicAuthorizationFailedError, TransactionalIdAuthorizationFailedError
 
 from conf.settings import Settings
 from producers.fencing import SURELY, Attempt, find_claim, is_fencing
 from producers.files import SourceFile
 from producers.items import Stub
-from producers.message import partition_of
+from producers.message import clipped, partition_of
 from producers.opening import open_location
 from producers.plan import Plan, plan_source
-from producers.progress import DAMAGED, DONE, INGESTING, TRUNCATED, Marker, ProgressError, ProgressReader
+from producers.progress import DAMAGED, DONE, INGESTING, REMOVED, TRUNCATED, Marker, ProgressError, ProgressReader
 from producers.records import NotWetError, WetReader
 from producers.report import Advance, Note, Outcome
 from producers.source import Source, fingerprint
-from producers.topics import MAX_MESSAGE_BYTES, Topic
-from producers.transaction import Transaction, cut_fields
+from producers.topics import Topic
+from producers.transaction import Transaction, cut_fields, source_producer
 
 FATAL = (TopicAuthorizationFailedError, TransactionalIdAuthorizationFailedError)
-STUB_HEADER_BYTES = 1 << 14
 
 
 class StopError(Exception):
@@ -129,7 +126,9 @@ class Ingester:
             plan = plan_source(source, file, found, self._reader().glance(), allow_copies=self._allow_copies)
             if self._is_over(plan, outcome):
                 return
-            producer = self._producer(source)
+            producer = source_producer(
+                self._settings, self._bootstrap_servers, self._records_topic, source.id, self._bootstrap_timeout_ms
+            )
             try:
                 producer.init_transactions()
                 partition = partition_of(source.id, self._progress_topic.partitions)
@@ -139,7 +138,7 @@ class Ingester:
                     return
                 marker = markers.get(source.id)
                 attempt.found_owner = marker.owner if marker else ""
-                if marker is None:
+                if marker is None or marker.state == REMOVED:
                     records_partition = partition_of(source.id, self._records_topic.partitions)
                     marker = Marker.first(source.id, source.uri, records_partition, found)
                 marker = marker.at(marker.place, fingerprint=found, owner=self._owner, state=INGESTING)
@@ -180,8 +179,8 @@ class Ingester:
         file.on_wait = commit_if_due
         cut: Stub | None = None
         for item in reader:
+            item = clipped(item)
             if isinstance(item, Stub):
-                item = replace(item, header=item.header[:STUB_HEADER_BYTES])
                 outcome.damage.append(_damage(source, item))
                 cut = item if item.reason == TRUNCATED else None
             transaction.add(item)
@@ -207,23 +206,6 @@ class Ingester:
         marker = transaction.marker
         at = marker.fingerprint.size if marker.state != INGESTING else reader.consumed
         self._on_event(Advance(marker.source, at, marker.fingerprint.size, outcome.records, outcome.raw_bytes))
-
-    def _producer(self, source: Source) -> KafkaProducer:
-        limit = self._settings.producer
-        return KafkaProducer(
-            bootstrap_servers=self._bootstrap_servers,
-            # Named after the topic, not after the run: any two producers of a source in a topic fence each other.
-            transactional_id=f"{self._records_topic.name}/{source.id}",
-            transaction_timeout_ms=limit.transaction_timeout_ms,
-            compression_type=None if limit.compression == "none" else limit.compression,
-            acks="all",
-            linger_ms=50,
-            batch_size=1 << 20,
-            max_request_size=MAX_MESSAGE_BYTES,
-            request_timeout_ms=self._settings.kafka.request_timeout_ms,
-            max_block_ms=int(limit.retry_s * 1000),
-            bootstrap_timeout_ms=self._bootstrap_timeout_ms,
-        )
 
     def _is_over(self, plan: Plan, outcome: Outcome) -> bool:
         if plan.action in ("start", "resume"):

@@ -10,11 +10,13 @@ A source always goes to the same partition, so its records stand in the topic in
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 
 from producers.items import Record, Stub
 from producers.members import Place
 
 STUB_TYPE = b"x-wetstream-stub"
+STUB_HEADER_BYTES = 1 << 14  # of the header block of what could not be sent
 STUB_BEGIN = b"WARC/1.1\r\nWARC-Type: " + STUB_TYPE + b"\r\n"
 
 
@@ -22,6 +24,11 @@ def message_key(source: str, place: Place) -> bytes:
     """The key of the message for the record of `source` at `place`."""
     at = f"{place.member}+{place.inner}" if place.inner else str(place.member)
     return f"{source}@{at}".encode()
+
+
+def clipped(item: Record | Stub) -> Record | Stub:
+    """The item as it goes into a message: of a stub, not more than the beginning of its header block."""
+    return item if isinstance(item, Record) else replace(item, header=item.header[:STUB_HEADER_BYTES])
 
 
 def message_value(item: Record | Stub) -> bytes:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from producers.files import SourceFile
-from producers.progress import DAMAGED, DONE, INGESTING, TRUNCATED, Marker
+from producers.progress import DAMAGED, DONE, INGESTING, REMOVED, REMOVING, TRUNCATED, Marker
 from producers.source import Fingerprint, Source, continues
 
-Action = Literal["start", "resume", "already", "still_cut", "copy", "changed"]
+Action = Literal["start", "resume", "already", "still_cut", "copy", "changed", "removing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ def plan_source(
 ) -> Plan:
     """Start, resume, or leave alone. `markers` are the last markers of all sources."""
     known = markers.get(source.id)
-    if known is None:
+    if known is None or known.state == REMOVED:
         twin = None if allow_copies else _same_content(found, markers)
         if twin is not None:
             return Plan(
@@ -40,6 +40,12 @@ def plan_source(
                 "(--allow-copies counts it a second time)",
             )
         return Plan("start")
+    if known.state == REMOVING:
+        return Plan(
+            "removing",
+            f"{source.id} is being taken out, and that has not come to its end: let `wetstream remove '{source.id}'` "
+            "finish it, then ingest it anew",
+        )
     if not continues(file, known.fingerprint):
         return Plan(
             "changed",
@@ -61,4 +67,4 @@ def plan_source(
 
 
 def _same_content(found: Fingerprint, markers: Mapping[str, Marker]) -> str | None:
-    return next((marker.source for marker in markers.values() if marker.fingerprint == found), None)
+    return next((m.source for m in markers.values() if m.fingerprint == found and m.state != REMOVED), None)

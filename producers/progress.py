@@ -23,6 +23,8 @@ from producers.topics import Topic
 INGESTING = "ingesting"
 DONE = "done"
 DAMAGED = "damaged"  # read to the end, with damaged regions on the way
+REMOVING = "removing"  # is being taken out of the statistics: nobody may add to it
+REMOVED = "removed"  # was taken out; may be ingested anew
 TRUNCATED = "truncated"  # the file ends in the middle of a record: carried on when it has grown
 
 

@@ -31,7 +31,7 @@ class Outcome:
     """How one source ended: its state, counts of this run, what was damaged, and a sentence for people.
 
     States: done, damaged (read to the end with damage on the way), already, copy; and those that leave something to
-    do: truncated, changed, not_wet, fenced, stopped, failed.
+    do: truncated, changed, removing, not_wet, fenced, stopped, failed.
     """
 
     source: str

@@ -9,11 +9,32 @@ from typing import Any
 from kafka import KafkaProducer
 
 from conf.crash_points import crash_point
+from conf.settings import Settings
 from producers.items import Record, Stub
 from producers.members import Place
 from producers.message import message_key, message_value, partition_of, stub_value
 from producers.progress import DAMAGED, Marker
-from producers.topics import Topic
+from producers.topics import MAX_MESSAGE_BYTES, Topic
+
+
+def source_producer(
+    settings: Settings, bootstrap_servers: str, records: Topic, source: str, bootstrap_timeout_ms: int = 30_000
+) -> KafkaProducer:
+    """The producer of a source. Any two of one source in a topic fence each other: it is named after both."""
+    limit = settings.producer
+    return KafkaProducer(
+        bootstrap_servers=bootstrap_servers,
+        transactional_id=f"{records.name}/{source}",
+        transaction_timeout_ms=limit.transaction_timeout_ms,
+        compression_type=None if limit.compression == "none" else limit.compression,
+        acks="all",
+        linger_ms=50,
+        batch_size=1 << 20,
+        max_request_size=MAX_MESSAGE_BYTES,
+        request_timeout_ms=settings.kafka.request_timeout_ms,
+        max_block_ms=int(limit.retry_s * 1000),
+        bootstrap_timeout_ms=bootstrap_timeout_ms,
+    )
 
 
 class Transaction:

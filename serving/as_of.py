@@ -23,7 +23,7 @@ class AsOf(NamedTuple):
 
 def ask_as_of(pipe: Any, keys: Keys, pipeline: str) -> None:
     """Queue the commands whose replies `read_as_of` takes on a Redis pipeline."""
-    pipe.hmget(keys.as_of, ["time", "profile"])
+    pipe.hget(keys.as_of, "time")
     pipe.get(keys.position)
     pipe.hmget(keys.commit, ["finish", "last"])
     pipe.hgetall(status_key(pipeline))
@@ -36,7 +36,7 @@ def read_as_of(keys: Keys, replies: Sequence[Any]) -> AsOf:
     """The state from the replies: `time` of the last commit (Unix seconds), `positions` by topic partition, whether a
     stream runs (`streaming`) and its `lag` in offsets (None when none runs), and whether words of an unfinished
     micro-batch run ahead of the totals (`applying`)."""
-    (updated, _), position, (finish, last), status = replies
+    updated, position, (finish, last), status = replies
     streaming = bool(status) and time.time() - float(status.get(b"at", 0)) < STREAM_SILENT_S
     answer = {
         "time": float(updated) if updated else None,

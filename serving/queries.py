@@ -6,18 +6,21 @@ threshold is answered exactly, at once. Every answer is a dict of plain values a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis import Redis
 
 from serving import words
-from serving.as_of import ask_as_of, read_as_of
-from serving.history import read_batches, read_growth
-from serving.reading import SEEN, NoStatisticsError, Reading, live_keys, read
+from serving.as_of import AsOf
+from serving.history import batches_of, growth_of
+from serving.instant import NoStatisticsError, ask_at_once
+from serving.ranking import By, read_ranking
+from serving.reading import SEEN, Reading, ask_reading, make_reading, read
 from serving.snapshot import Snapshot, read_snapshot
+from serving.table import Table, as_of_table
 from serving.view import EVERYTHING, View
-from serving.words import By
+from sinks.keys import Keys, batches_key, growth_key
 
 __all__ = ["EVERYTHING", "SEEN", "LiveStatistics", "NoStatisticsError", "Reading", "Snapshot", "View"]
 
@@ -29,9 +32,10 @@ class LiveStatistics:
     NoStatisticsError when nothing is counted yet, and redis.RedisError when Redis is away.
     """
 
-    def __init__(self, client: Redis, pipeline: str) -> None:
+    def __init__(self, client: Redis, pipeline: str, table: Table | None = None) -> None:
         self._client = client
         self._pipeline = pipeline
+        self._table = table
 
     def reading(self) -> Reading:
         """Everything but the words, at one instant."""
@@ -81,7 +85,7 @@ class LiveStatistics:
 
         Raises ValueError when more words are asked for than are kept ranked (setting redis.top_words).
         """
-        return words.top(self._client, self._pipeline, limit, view, by=by, offset=offset)
+        return read_ranking(self._client, self._pipeline).top(limit, view, by=by, offset=offset)
 
     def words(self, wanted: Sequence[str]) -> dict[str, Any]:
         """Several words at one instant: {words: [{word, tf, df, idf, rank}], documents}; zeros for unseen ones."""
@@ -94,18 +98,43 @@ class LiveStatistics:
 
     def batches(self, limit: int = 20) -> dict[str, Any]:
         """The last micro-batches, newest first: {batches: [{rows, seconds by phase, words, files, …}]}."""
-        return {"batches": read_batches(self._client, self._pipeline, limit), "as_of": self.as_of()}
+        key = batches_key(self._pipeline)
+        _, as_of, (entries,) = self._ask(lambda pipe, keys: pipe.lrange(key, 0, limit - 1))
+        return {"batches": batches_of(entries), "as_of": as_of.answer}
 
     def growth(self) -> dict[str, Any]:
         """Observations of the vocabulary's growth (Heaps' curve): {points: [{time, tokens, words, documents}]}."""
-        reading = self.reading()
-        return {"points": read_growth(self._client, self._pipeline, reading.totals), "as_of": reading.as_of.answer}
+
+        def ask(pipe: Any, keys: Keys) -> None:
+            pipe.lrange(growth_key(self._pipeline), 0, -1)
+            ask_reading(pipe, keys)
+
+        keys, as_of, (entries, *replies) = self._ask(ask)
+        return {"points": growth_of(entries, make_reading(keys, as_of, replies).totals), "as_of": as_of.answer}
+
+    def hosts(self, limit: int = 20, offset: int = 0, contains: str = "") -> dict[str, Any]:
+        """Hosts with the most pages, from the documents table: {hosts: [{host, pages, documents, tokens}],
+        table_version}. Reads the table, so it takes long on a large one."""
+        return as_of_table(self._tabled().hosts(limit, offset, contains), self._state())
+
+    def urls(self, of: str, limit: int = 20, offset: int = 0) -> dict[str, Any]:
+        """Pages of a host, or of exactly one URL, from the documents table: {urls: [{url, source, record_offset, date,
+        language, reason, tokens}], table_version}; `reason` None: kept."""
+        return as_of_table(self._tabled().urls(of, limit, offset), self._state())
 
     def as_of(self) -> dict[str, Any]:
         """State of the numbers: `time` of the last commit (Unix seconds), `positions` by topic partition, whether a
         stream runs (`streaming`), its `lag` in offsets (None when none runs), and whether words of an unfinished
         micro-batch run ahead of the totals (`applying`)."""
-        keys = live_keys(self._client, self._pipeline)
-        pipe = self._client.pipeline(transaction=True)
-        ask_as_of(pipe, keys, self._pipeline)
-        return read_as_of(keys, pipe.execute()).answer
+        return self._state().answer
+
+    def _state(self) -> AsOf:
+        return self._ask(lambda pipe, keys: None)[1]
+
+    def _tabled(self) -> Table:
+        if self._table is None:
+            raise ValueError("no documents table is given: LiveStatistics(client, pipeline, Table(…))")
+        return self._table
+
+    def _ask(self, ask: Callable[[Any, Keys], object]) -> tuple[Keys, AsOf, list[Any]]:
+        return ask_at_once(self._client, self._pipeline, ask)

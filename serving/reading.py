@@ -6,30 +6,27 @@ document frequencies), so the HTTP server keeps one and answers from memory.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from redis import Redis
 
-from conf.errors import ExplainedError
-from serving.as_of import AS_OF_REPLIES, AsOf, ask_as_of, read_as_of
+from serving.as_of import AsOf
+from serving.instant import NoStatisticsError as NoStatisticsError
+from serving.instant import ask_at_once
 from serving.lengths import histogram, length_summary
 from serving.view import EVERYTHING, View
-from sinks.keys import Keys, live_key
+from sinks.keys import Keys
 
 COUNTS_OF_SOURCE = ("records", "documents", "tokens", "payload_bytes")
 SEEN = ("languages", "tlds", "days")
 PARTS = ("totals", "reasons", "lengths", "df_words", "df_tokens", "sources", *SEEN)
 
 Fields = Mapping[bytes, bytes]
-
-
-class NoStatisticsError(ExplainedError):
-    """Nothing has been counted for this pipeline yet; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -165,31 +162,25 @@ class Reading:
         return sorted(rows.values(), key=lambda row: (-row["pages"], row["name"]))
 
 
-def live_keys(client: Redis, pipeline: str) -> Keys:
-    """The keys that readers use now. Raises NoStatisticsError."""
-    prefix = cast("bytes | None", client.get(live_key(pipeline)))
-    if prefix is None:
-        raise NoStatisticsError(
-            f"nothing is counted yet for pipeline {pipeline}: ingest a source and stream it (`wetstream run SOURCE`)"
-        )
-    return Keys(prefix.decode())
+def ask_reading(pipe: Any, keys: Keys) -> None:
+    """Queue the commands whose replies `make_reading` takes on a Redis pipeline."""
+    pipe.hget(keys.as_of, "profile")
+    for name in PARTS:
+        pipe.hgetall(getattr(keys, name))
+
+
+READING_REPLIES = 1 + len(PARTS)
+
+
+def make_reading(keys: Keys, as_of: AsOf, replies: Sequence[Any]) -> Reading:
+    """The reading from the replies."""
+    profile, *parts = replies
+    return Reading(keys, as_of, None if profile is None else profile.decode(), dict(zip(PARTS, parts, strict=True)))
 
 
 def read(client: Redis, pipeline: str) -> Reading:
-    """Read everything but the words, in one transaction. Raises NoStatisticsError, RedisError."""
-    keys = live_keys(client, pipeline)
-    pipe = client.pipeline(transaction=True)
-    ask_as_of(pipe, keys, pipeline)
-    for name in PARTS:
-        pipe.hgetall(getattr(keys, name))
-    replies = pipe.execute()
-    profile = replies[0][1]
-    return Reading(
-        keys,
-        read_as_of(keys, replies[:AS_OF_REPLIES]),
-        profile.decode() if profile is not None else None,
-        dict(zip(PARTS, replies[AS_OF_REPLIES:], strict=True)),
-    )
+    """Read everything but the words, at one instant. Raises NoStatisticsError, RedisError."""
+    return make_reading(*ask_at_once(client, pipeline, ask_reading))
 
 
 def _ints(fields: Fields) -> dict[str, int]:

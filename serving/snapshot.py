@@ -11,24 +11,48 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
 
+import msgpack
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 from numpy.typing import NDArray
 from redis import Redis
 
-from serving.as_of import AsOf, ask_as_of, read_as_of
-from serving.reading import live_keys
+from serving.as_of import AsOf
+from serving.instant import ask_at_once
 from serving.view import EVERYTHING, View
 from serving.words import inverse_document_frequency
 
-SCAN_WORDS = 2_000
+SCAN_WORDS = 5_000
 CURVE_POINTS = 120
+NAMES, KINDS = ("word", "tf", "df"), (pa.binary(), pa.int64(), pa.int64())
+
+# KEYS: tf, df; ARGV: cursor, words. Gives msgpack {next cursor, words, tfs, dfs}. A script, so that tf and df of a word
+# are of one instant; packed, since a million words are read several times as fast than as single strings.
+# A word of which the last document was just removed has no df any more.
+PIECE = """
+local found = redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
+local scanned, words, tfs, dfs = {}, {}, {}, {}
+for i = 1, #found[2], 2 do scanned[#scanned + 1] = found[2][i] end
+for first = 1, #scanned, 2000 do
+  local last = math.min(first + 1999, #scanned)
+  local held = redis.call('HMGET', KEYS[2], unpack(scanned, first, last))
+  for i = first, last do
+    if held[i - first + 1] then
+      words[#words + 1] = scanned[i]
+      tfs[#tfs + 1] = tonumber(found[2][2 * i])
+      dfs[#dfs + 1] = tonumber(held[i - first + 1])
+    end
+  end
+end
+return cmsgpack.pack({found[1], words, tfs, dfs})
+"""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Words in bytewise order, with term and document frequencies; arrays of the same length."""
+    """Words in bytewise order, with term and document frequencies; arrays of the same length. `seconds` is what
+    taking it took, `worked_s` how long this process worked for that (the rest is waiting for Redis)."""
 
     words: pa.Array
     tf: NDArray[np.int64]
@@ -38,18 +62,20 @@ class Snapshot:
     settled: bool
     taken: float
     seconds: float
+    worked_s: float
 
     def prefix(self, prefix: str, limit: int = 20, view: View = EVERYTHING) -> dict[str, Any]:
         """Words that begin with `prefix` (in lower case), the most frequent first, and how many there are."""
         return self.page("tf", limit, 0, view, prefix=prefix)
 
-    def bottom(self, limit: int = 20, view: View = EVERYTHING) -> dict[str, Any]:
+    def bottom(self, limit: int = 20, view: View = EVERYTHING, offset: int = 0) -> dict[str, Any]:
         """The least frequent words: by tf, then df ascending, then by word."""
         chosen = np.flatnonzero(self._holds(view))
         tf = self.tf[chosen]
-        if len(chosen) > limit:
-            chosen = chosen[tf <= np.partition(tf, limit - 1)[limit - 1]]
-        order = np.lexsort((chosen, self.df[chosen], self.tf[chosen]))[:limit]
+        wanted = limit + offset
+        if len(chosen) > wanted:
+            chosen = chosen[tf <= np.partition(tf, wanted - 1)[wanted - 1]]
+        order = np.lexsort((chosen, self.df[chosen], self.tf[chosen]))[offset:wanted]
         return self._answer(chosen[order], total=int(self._holds(view).sum()), view=view)
 
     def page(
@@ -111,8 +137,7 @@ class Snapshot:
         return bytes(self.words[int(number)].as_py()).decode()
 
     def _holds(self, view: View) -> NDArray[np.bool_]:
-        mask = self.df >= view.min_df
-        return mask if view.max_df is None else mask & (self.df < view.max_df * self.documents)
+        return view.mask(self.df, self.documents)
 
     def _range(self, prefix: bytes) -> tuple[int, int]:
         """Where the words with this prefix stand; if `prefix` is itself one, it is the first."""
@@ -131,44 +156,34 @@ class Snapshot:
 
 def read_snapshot(client: Redis, pipeline: str) -> Snapshot:
     """Read the whole vocabulary. Raises NoStatisticsError, RedisError."""
-    began = time.monotonic()
-    keys = live_keys(client, pipeline)
-
-    def state() -> tuple[AsOf, int]:
-        pipe = client.pipeline(transaction=True)
-        ask_as_of(pipe, keys, pipeline)
-        pipe.hget(keys.totals, "documents")
-        *replies, documents = pipe.execute()
-        return read_as_of(keys, replies), int(documents or 0)
-
-    before, _ = state()
-    tfs: dict[bytes, bytes] = {}
-    dfs: dict[bytes, bytes] = {}
-    cursor = 0
-    while True:
-        cursor, found = cast("tuple[int, dict[bytes, bytes]]", client.hscan(keys.tf, cursor, count=SCAN_WORDS))
-        if found:
-            tfs |= found
-            dfs |= zip(found, cast("list[Any]", client.hmget(keys.df, list(found))), strict=True)
-        if not cursor:
-            break
-    after, documents = state()
-    words, tf, df = _columns(tfs, dfs)
-    settled = (before.answer["positions"], False) == (after.answer["positions"], before.answer["applying"])
-    return Snapshot(words, tf, df, documents, after, settled, time.time(), time.monotonic() - began)
+    began, worked = time.monotonic(), time.thread_time()
+    keys, before, _ = ask_at_once(client, pipeline, lambda pipe, keys: None)
+    pieces: list[pa.Table] = []
+    cursor = b"0"
+    while not pieces or cursor != b"0":
+        packed = cast("bytes", client.eval(PIECE, 2, keys.tf, keys.df, cursor, SCAN_WORDS))
+        cursor, *columns = msgpack.unpackb(packed, raw=True)
+        pieces.append(
+            pa.table([pa.array(column or [], kind) for column, kind in zip(columns, KINDS, strict=True)], NAMES)
+        )
+    now, after, (documents,) = ask_at_once(client, pipeline, lambda pipe, keys: pipe.hget(keys.totals, "documents"))
+    words, tf, df = _columns(pa.concat_tables(pieces))
+    still = (now, before.answer["positions"], False, False)
+    settled = still == (keys, after.answer["positions"], before.answer["applying"], after.answer["applying"])
+    spent, seconds = time.thread_time() - worked, time.monotonic() - began
+    return Snapshot(words, tf, df, int(documents or 0), after, settled, time.time(), seconds, spent)
 
 
-def _columns(tfs: dict[bytes, bytes], dfs: dict[bytes, bytes]) -> tuple[pa.Array, NDArray[np.int64], NDArray[np.int64]]:
-    # A word of which the last document was just removed has no df any more.
-    held = [word for word in tfs if dfs[word] is not None]
-    table = pa.table(
-        {
-            "word": pa.array(held, pa.binary()),
-            "tf": pa.array([tfs[word] for word in held], pa.binary()).cast(pa.string()).cast(pa.int64()),
-            "df": pa.array([dfs[word] for word in held], pa.binary()).cast(pa.string()).cast(pa.int64()),
-        }
-    ).sort_by("word")
-    return table["word"].combine_chunks(), table["tf"].to_numpy(), table["df"].to_numpy()
+def _columns(table: pa.Table) -> tuple[pa.Array, NDArray[np.int64], NDArray[np.int64]]:
+    """Columns in order of the words. A scan may meet a word twice; the later one counts (the order is stable)."""
+    table = table.sort_by("word")
+    words = table["word"].combine_chunks()
+    if len(words) > 1:
+        last = np.append(pa.compute.not_equal(words[:-1], words[1:]).to_numpy(zero_copy_only=False), True)
+        if not last.all():
+            table = table.filter(pa.array(last))
+            words = table["word"].combine_chunks()
+    return words, table["tf"].to_numpy(), table["df"].to_numpy()
 
 
 def _bisect(words: pa.Array, value: bytes) -> int:

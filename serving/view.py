@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -15,6 +18,11 @@ class View:
     def holds(self, df: int, documents: int) -> bool:
         """Whether a word with this document frequency is in the view."""
         return df >= self.min_df and (self.max_df is None or df < self.max_df * documents)
+
+    def mask(self, df: NDArray[np.int64], documents: int) -> NDArray[np.bool_]:
+        """The same for many words."""
+        mask = df >= self.min_df
+        return mask if self.max_df is None else mask & (df < self.max_df * documents)
 
     @property
     def is_everything(self) -> bool:

@@ -23,11 +23,15 @@ from deltalake.transaction import AddAction, RemoveAction
 from conf.crash_points import crash_point
 from conf.errors import ExplainedError
 from sinks.document_files import DocumentFile
+from sinks.exclusions import FOR_EVER, Exclusion, from_json, to_json
 from sinks.schema import DOCUMENTS, SCHEMA_VERSION
 
 COMMITS = "wetstream/commits"  # number of commits by a writer: makes any two concurrent ones conflict
 TOPIC_COMMITS = "wetstream/topic-commits"  # how many of them came from the topic
 REMOVALS = "removals"
+FILE_COMMITS = "files"  # how many commits came from WET files, without the topic
+FROM_FILE = "wetstream/source/"  # + source: odd while the source is here from its file, even after its removal
+EXCLUSIONS = "exclusions"
 SCAN_ROWS = 1 << 14
 FILE_BOUNDS = ("min.topic_partition", "max.topic_partition", "min.topic_offset", "max.topic_offset")
 CHECKPOINT_INTERVAL = "100"
@@ -109,6 +113,11 @@ class Documents:
         """How many micro-batches are in the table."""
         return self._transaction(TOPIC_COMMITS)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever committed."""
+        return not (self.topic_commits or self._transaction(FILE_COMMITS) or self._transaction(REMOVALS))
+
     def bind_topic(self, name: str, topic_id: str, partitions: int) -> None:
         """Remember the topic that the documents come from; its positions are known without Kafka from then on.
 
@@ -126,10 +135,13 @@ class Documents:
             self._table.alter.set_table_properties(properties, raise_if_not_exists=False)
 
     def position(self) -> dict[str, int]:
-        """Next offset of each partition, by `<topic id>/<partition>`, and the number of removals; zeros left out."""
+        """What is counted here, zeros left out.
+
+        Next offset of each partition, by `<topic id>/<partition>`, the number of removals, and of commits from files.
+        """
         bound = self.properties
         partitions = range(int(bound.get("topic_partitions", 0)))
-        names = [*(partition_key(bound["topic_id"], number) for number in partitions), REMOVALS]
+        names = [*(partition_key(bound["topic_id"], number) for number in partitions), REMOVALS, FILE_COMMITS]
         return {name: version for name in names if (version := self._transaction(name))}
 
     def commit(self, files: Sequence[DocumentFile], finish: Mapping[str, int]) -> None:
@@ -143,6 +155,92 @@ class Documents:
         crash_point("before-delta-commit")
         self._write(_adds(files, data_change=True), transactions)
         crash_point("after-delta-commit")
+
+    def exclusions(self) -> list[Exclusion]:
+        """What readers of the topic leave out: removed sources, and those that are here from their files."""
+        return [e for e in self._exclusions() if e.removal or self.is_from_file(e.source)]
+
+    def is_from_file(self, source: str) -> bool:
+        """Whether the source was read from its file, not from the topic."""
+        return self._transaction(FROM_FILE + source) % 2 == 1
+
+    def sources_from_files(self) -> list[str]:
+        """The sources that were read from their files."""
+        return [e.source for e in self._exclusions() if not e.removal and self.is_from_file(e.source)]
+
+    def expect_files(self, sources: Sequence[str]) -> None:
+        """Leave these sources to their files, from the commit on that brings them; the topic's records do not count."""
+        known = {e.source for e in self._exclusions() if not e.removal}
+        fresh = [Exclusion(source, -1, FOR_EVER, 0) for source in sources if source not in known]
+        if fresh:
+            self._exclude([*self._exclusions(), *fresh])
+
+    def inherit(self, exclusions: Sequence[Exclusion]) -> None:
+        """Begin with what an earlier generation leaves out."""
+        if exclusions:
+            self._exclude(exclusions)
+
+    def commit_files(self, files: Sequence[DocumentFile], sources: Sequence[str]) -> None:
+        """Add the documents of whole sources, read from their WET files. Raises FencedError."""
+        self._require(files)
+        transactions = [Transaction(FILE_COMMITS, self._transaction(FILE_COMMITS) + 1)]
+        transactions += [
+            Transaction(FROM_FILE + source, self._transaction(FROM_FILE + source) + 1) for source in sorted(sources)
+        ]
+        crash_point("before-delta-commit")
+        self._write(_adds(files, data_change=True), transactions)
+        crash_point("after-delta-commit")
+
+    def plan_removal(self, ends: Mapping[str, tuple[int, int]]) -> None:
+        """Decide to take sources out: from here on every start finishes it. `ends`: (partition, end offset) by source.
+
+        What was ingested up to these offsets is excluded; what is ingested behind them is the source anew.
+        """
+        number = self._transaction(REMOVALS) + 1
+        kept = [
+            e
+            for e in self._exclusions()
+            if not (e.source in ends and (not e.removal or e.partition == ends[e.source][0]))
+        ]
+        added = [Exclusion(source, partition, end, number) for source, (partition, end) in ends.items()]
+        self._exclude([*kept, *added])
+
+    def planned_removal(self) -> list[Exclusion]:
+        """Removals that are decided, and not done yet."""
+        done = self._transaction(REMOVALS)
+        return [e for e in self._exclusions() if e.removal > done]
+
+    def files_of(self, sources: Sequence[str]) -> list[str]:
+        """Paths of the files that may hold rows of these sources, by the log's statistics."""
+        return [
+            file["path"]
+            for file in self.files()
+            if file.get("min.source") is None or any(file["min.source"] <= s <= file["max.source"] for s in sources)
+        ]
+
+    def remove(self, paths: Sequence[str], files: Sequence[DocumentFile]) -> None:
+        """Finish the planned removal: `files` hold what is left of the files at `paths`. Raises FencedError."""
+        self._require(files)
+        gone = [e.source for e in self.planned_removal()]
+        transactions = [Transaction(REMOVALS, self._transaction(REMOVALS) + 1)]
+        transactions += [
+            Transaction(FROM_FILE + source, self._transaction(FROM_FILE + source) + 1)
+            for source in gone
+            if self.is_from_file(source)
+        ]
+        now_ms = int(time.time() * 1000)
+        removes = [RemoveAction(path, data_change=True, deletion_timestamp=now_ms) for path in paths]
+        self._write([*_adds(files, data_change=True), *removes], transactions)
+
+    def mark(self, name: str, value: str) -> None:
+        """Keep a property of the generation."""
+        self._table.alter.set_table_properties({f"wetstream.{name}": value}, raise_if_not_exists=False)
+
+    def _exclusions(self) -> list[Exclusion]:
+        return from_json(self.properties.get(EXCLUSIONS))
+
+    def _exclude(self, exclusions: Sequence[Exclusion]) -> None:
+        self.mark(EXCLUSIONS, to_json(exclusions))
 
     def replace(self, paths: Sequence[str], files: Sequence[DocumentFile]) -> None:
         """Put `files` in the place of the files at `paths`, which hold the same rows. Raises FencedError."""

@@ -18,6 +18,7 @@ from sinks.documents import Documents, DocumentsError
 
 POINTER = "live.json"
 FIRST = "g1"
+ORIGIN = "origin"  # property of a generation that a replay makes: what it is made from, as JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +62,35 @@ class Generations:
         """The live generation, made with these rules if there is none. Raises DocumentsError if it has other rules."""
         found = self.open_live()
         if found is None:
-            return FIRST, self._create(FIRST, rules)
+            # A replay may be filling one already, which it makes the live one when it is whole.
+            name = FIRST if not self._is_replay(FIRST) else self._next()
+            documents = self._create(name, rules)
+            crash_point("before-pointer")
+            self.point_to(name)
+            return name, documents
         self.check_rules(found[1], rules)
         return found
+
+    def names(self) -> list[str]:
+        """All generations that have a folder, oldest first."""
+        folders = self.folder.glob("g*") if self.folder.is_dir() else []
+        numbers = (int(path.name[1:]) for path in folders if path.name[1:].isdigit() and (path / "_delta_log").is_dir())
+        return [f"g{number}" for number in sorted(numbers)]
+
+    def create_next(self, rules: Rules) -> tuple[str, Documents]:
+        """A new, empty generation that is not live."""
+        name = self._next()
+        return name, self._create(name, rules)
+
+    def drop(self, generation: str) -> None:
+        """Delete a generation's documents. Raises DocumentsError if it is the live one, or does not exist."""
+        if generation not in self.names():
+            raise DocumentsError(f"there is no generation {generation}: `wetstream generations list` names them")
+        if generation == self.live():
+            raise DocumentsError(f"{generation} is the live generation: switch to another one first")
+        # Without its log it is no generation any more, should this be cut off.
+        shutil.rmtree(self.path(generation) / "_delta_log")
+        shutil.rmtree(self.path(generation))
 
     def check_rules(self, documents: Documents, rules: Rules) -> None:
         """Raise DocumentsError if the documents were made with other rules."""
@@ -87,11 +114,17 @@ class Generations:
             os.fsync(file.fileno())
         beside.replace(self.folder / POINTER)
 
+    def _next(self) -> str:
+        return f"g{max((int(name[1:]) for name in self.names()), default=0) + 1}"
+
+    def _is_replay(self, generation: str) -> bool:
+        return generation in self.names() and ORIGIN in Documents.open(self.path(generation)).properties
+
     def _create(self, generation: str, rules: Rules) -> Documents:
         path = self.path(generation)
         if path.exists():
             # Without a pointer it was never live: the rest of a start that was cut off. A table with documents stays.
-            if (path / "_delta_log").is_dir() and Documents.open(path).topic_commits:
+            if (path / "_delta_log").is_dir() and not Documents.open(path).is_empty:
                 raise DocumentsError(
                     f"{path} holds documents, but {self.folder / POINTER} is missing: restore it with the content "
                     f'{{"generation": "{generation}"}}, or move the folder away to begin anew'
@@ -104,7 +137,4 @@ class Generations:
             "profile": rules.profile,
             "rules_hash": rules.rules_hash,
         }
-        documents = Documents.create(path, properties)
-        crash_point("before-pointer")
-        self.point_to(generation)
-        return documents
+        return Documents.create(path, properties)

@@ -24,7 +24,7 @@ STATISTICS = (
     "days",  # HASH   the same by day of crawling (UTC)
     "position",  # STRING JSON: how far the documents table is counted here
     "commit",  # HASH   the micro-batch that is half applied: finish (its position), last (word)
-    "as_of",  # HASH   time (Unix seconds) of the last commit, profile
+    "as_of",  # HASH   time (Unix seconds) of the last commit, profile; ranks: `stale` until `top` is ranked anew
 )
 
 
@@ -36,6 +36,11 @@ def live_key(pipeline: str) -> str:
 def lease_key(pipeline: str) -> str:
     """Key of the writer lease."""
     return f"ws:{{{pipeline}}}:writer"
+
+
+def replay_lease_key(pipeline: str) -> str:
+    """Key of the lease of a replay, which fills a generation beside the live one."""
+    return f"ws:{{{pipeline}}}:replayer"
 
 
 def status_key(pipeline: str) -> str:
@@ -62,6 +67,21 @@ class Keys:
 def build_prefix(pipeline: str, generation: str, build: int) -> str:
     """Prefix of one build of a generation's statistics."""
     return f"ws:{{{pipeline}}}:{generation}.{build}:"
+
+
+def generations_key(pipeline: str) -> str:
+    """Key of the HASH generation -> prefix of its statistics, also of those that are not live."""
+    return f"ws:{{{pipeline}}}:generations"
+
+
+def requests_key(pipeline: str) -> str:
+    """Key of the LIST of what the writer is asked to do between two micro-batches."""
+    return f"ws:{{{pipeline}}}:requests"
+
+
+def changes_key(pipeline: str) -> str:
+    """Key of the lease of whoever removes sources or switches generations: one at a time."""
+    return f"ws:{{{pipeline}}}:changes"
 
 
 def builds_key(pipeline: str) -> str:

@@ -7,10 +7,11 @@ the first write: the type of every key, the position, the order of the chunks.
 from __future__ import annotations
 
 # KEYS: sinks.keys.STATISTICS in that order.
-# ARGV[1] head, msgpack: {start, finish, after, last, final, top, time}
+# ARGV[1] head, msgpack: {start, finish, after, last, final, top, time, less}
 #   start, finish  position (canonical JSON) before and behind the micro-batch
 #   after, last    the word that the chunk before ended with ("" for the first), and the one that this one ends with
 #   final          whether this is the last chunk, which also carries the counts and moves the position
+#   less           whether these are negatives: words that others now overtake leave `top`, which has to be ranked anew
 # ARGV[2] words, ARGV[3] their tf, ARGV[4] their df: msgpack arrays of the same length
 # ARGV[5] counts, msgpack: a list of {index of the key in KEYS, fields, amounts to add}
 # Returns {"applied"}, {"done"} (was applied before), or what stands in the way:
@@ -67,7 +68,7 @@ for first = 1, #words, BLOCK do
   local last = math.min(first + BLOCK - 1, #words)
   local old_tfs = redis.call('HMGET', key_tf, unpack(words, first, last))
   local old_dfs = redis.call('HMGET', key_df, unpack(words, first, last))
-  local set_tf, set_df, set_top, gone = {}, {}, {}, {}
+  local set_tf, set_df, set_top, fallen, gone = {}, {}, {}, {}, {}
   for i = first, last do
     local word = words[i]
     local old_tf, old_df = tonumber(old_tfs[i - first + 1]) or 0, tonumber(old_dfs[i - first + 1]) or 0
@@ -77,7 +78,8 @@ for first = 1, #words, BLOCK do
       move(df, 1, tf)
       set_tf[#set_tf + 1] = word set_tf[#set_tf + 1] = tf
       set_df[#set_df + 1] = word set_df[#set_df + 1] = df
-      if tf >= floor then set_top[#set_top + 1] = -tf set_top[#set_top + 1] = word end
+      if tf >= floor then set_top[#set_top + 1] = -tf set_top[#set_top + 1] = word
+      elseif tfs[i] < 0 then fallen[#fallen + 1] = word end
     else
       new_words = new_words - 1
       gone[#gone + 1] = word
@@ -88,6 +90,7 @@ for first = 1, #words, BLOCK do
     redis.call('HSET', key_df, unpack(set_df))
   end
   if #set_top > 0 then redis.call('ZADD', key_top, unpack(set_top)) end
+  if #fallen > 0 then redis.call('ZREM', key_top, unpack(fallen)) end
   if #gone > 0 then
     redis.call('HDEL', key_tf, unpack(gone))
     redis.call('HDEL', key_df, unpack(gone))
@@ -114,6 +117,7 @@ for _, group in ipairs(cmsgpack.unpack(ARGV[5])) do
 end
 redis.call('SET', KEYS[names.position], head.finish)
 redis.call('HSET', KEYS[names.as_of], 'time', head.time)
+if head.less then redis.call('HSET', KEYS[names.as_of], 'ranks', 'stale') end
 redis.call('DEL', KEYS[names.commit])
 return {'applied'}
 """

@@ -8,6 +8,7 @@ remembers the word that it has come to.
 
 from __future__ import annotations
 
+import heapq
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -98,6 +99,33 @@ class Statistics:
             crash_point("redis-chunk")
         crash_point("after-redis-commit")
 
+    def rank_anew(self) -> None:
+        """Rank the most frequent words anew from all words, if a removal has made that necessary.
+
+        By the writer only: nobody else changes words meanwhile. Readers see the old ranks until the new ones are whole.
+        """
+        if self._client.hget(self.keys.as_of, "ranks") is None:
+            return
+        ranked: list[tuple[int, bytes]] = []
+        for word, tf in self._client.hscan_iter(self.keys.tf, count=10_000):
+            ranked.append((-int(tf), word))
+            if len(ranked) > 4 * self._top_words + 100_000:
+                ranked = heapq.nsmallest(self._top_words, set(ranked))
+        # HSCAN may tell a word twice.
+        ranked = heapq.nsmallest(self._top_words, set(ranked))
+        fresh = f"{self.keys.top}.fresh"
+        self._client.delete(fresh)
+        for first in range(0, len(ranked), 5_000):
+            self._client.zadd(fresh, {word: score for score, word in ranked[first : first + 5_000]})
+        crash_point("before-ranks-switch")
+        with self._client.pipeline(transaction=True) as pipe:
+            if ranked:
+                pipe.rename(fresh, self.keys.top)
+            else:
+                pipe.delete(self.keys.top)
+            pipe.hdel(self.keys.as_of, "ranks")
+            pipe.execute()
+
     def _call(self, chunk: _Chunk, sums: Sums, start: Position, finish: Position) -> list[bytes]:
         head = {
             "start": canonical(start),
@@ -107,6 +135,7 @@ class Statistics:
             "final": chunk.final,
             "top": self._top_words,
             "time": repr(time.time()),
+            "less": sums.totals()["records"] < 0,
         }
         words = chunk.words
         arguments = [head, *(words[name].to_pylist() for name in ("word", "tf", "df"))]

@@ -91,6 +91,19 @@ def sum_words(tables: Iterable[pa.Table]) -> pa.Table:
     return named.sort_by("word").combine_chunks()
 
 
+def negated(sums: Sums) -> Sums:
+    """What takes these sums away again."""
+    words = sums.words
+    return Sums(
+        words=pa.table({"word": words["word"], "tf": pc.negate(words["tf"]), "df": pc.negate(words["df"])}),
+        lengths=Counter({length: -documents for length, documents in sums.lengths.items()}),
+        sources={key: SourceCount(*(-n for n in count)) for key, count in sums.sources.items()},
+        languages={key: Seen(*(-n for n in seen)) for key, seen in sums.languages.items()},
+        tlds={key: Seen(*(-n for n in seen)) for key, seen in sums.tlds.items()},
+        days={key: Seen(*(-n for n in seen)) for key, seen in sums.days.items()},
+    )
+
+
 def add(left: Sums, right: Sums) -> Sums:
     """The sums over both sets."""
     total = Sums(words=sum_words([left.words, right.words]))

@@ -7,10 +7,11 @@ twice, or dies after writing, leaves a file that nobody names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,13 +19,15 @@ from conf.crash_points import crash_point
 from conf.profiles import Profile
 from sinks.derive import derive_counts
 from sinks.document_files import write_document_file
+from sinks.exclusions import Exclusion
 from sinks.sums import Sums
-from streaming.messages import read_messages
+from streaming.messages import read_messages, read_places
 from streaming.partials import OffsetRange, partial_rows
 from streaming.rows import Rows
 from streaming.text.judge import judge
 from streaming.text.kernel import Bagger
 
+_NOTHING = (np.zeros(0, np.int64), np.zeros(0, np.int64))
 Pass = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 # One a rules hash, kept for the life of the Python worker: its vocabulary is worth keeping between micro-batches.
@@ -33,11 +36,12 @@ _baggers: dict[str, Bagger] = {}
 
 @dataclass(frozen=True)
 class Job:
-    """What a task needs: the rules, and where the documents go. Sent to the executors with the function."""
+    """What a task needs: the rules, where the documents go, and what does not count. Sent to the executors."""
 
     profile: Profile
     table: Path
     compression_level: int
+    exclusions: tuple[Exclusion, ...] = ()
 
 
 def fused_pass(job: Job) -> Pass:
@@ -54,28 +58,53 @@ def fused_pass(job: Job) -> Pass:
 
 def run_task(job: Job, batches: Iterator[pa.RecordBatch], task: int) -> Iterator[pa.RecordBatch]:
     """One task: judge every message, write one file of documents rows, yield the partial rows."""
-    bagger = _bagger(job.profile)
-    # An earlier task that failed in this worker must not leave its counts behind.
-    bagger.reset()
-    rows = Rows()
+    work = TaskWork(job)
     ranges: dict[int, OffsetRange] = {}
+    exclusions: dict[str, list[Exclusion]] = {}
+    for exclusion in job.exclusions:
+        exclusions.setdefault(exclusion.source, []).append(exclusion)
     for batch in batches:
         if batch.num_rows:
-            partition, offset = batch.column("partition"), batch.column("offset")
-            messages = read_messages(batch.column("key"), batch.column("value"))
-            judged = judge(bagger, messages.data, messages.starts, messages.ends, messages.language_header)
-            rows.add(messages, partition, offset, judged)
-            _extend(ranges, partition, offset)
-    if not len(rows):
-        return
-    table = rows.table(bagger)
-    crash_point("before-task-file")
-    file = write_document_file(job.table, table, compression_level=job.compression_level)
-    crash_point("after-task-file")
-    counts = Sums()
-    derive_counts(table, counts)
-    ids, tf, df = bagger.take_counts()
-    yield from partial_rows(bagger.words(ids), tf, df, counts, list(ranges.values()), file, task)
+            counted = _counted(batch, exclusions)
+            _extend(ranges, batch.column("partition"), batch.column("offset"), counted)
+            if counted.false_count:
+                batch = batch.filter(counted)
+            work.add(batch.column("key"), batch.column("value"), batch.column("partition"), batch.column("offset"))
+    if ranges:
+        yield from work.finish(str(task), list(ranges.values()))
+
+
+class TaskWork:
+    """What a task does with messages, wherever they come from: judge them, write one file, hand out sums."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._bagger = _bagger(job.profile)
+        # An earlier task that failed in this worker must not leave its counts behind.
+        self._bagger.reset()
+        self._rows = Rows()
+
+    def add(self, key: pa.Array, value: pa.Array, partition: pa.Array, offset: pa.Array) -> None:
+        """Judge a batch of messages."""
+        if not len(key):
+            return
+        messages = read_messages(key, value)
+        judged = judge(self._bagger, messages.data, messages.starts, messages.ends, messages.language_header)
+        self._rows.add(messages, partition, offset, judged)
+
+    def finish(self, name: str, ranges: list[OffsetRange]) -> Iterator[pa.RecordBatch]:
+        """Write the file and yield the partial rows; `name` is the same in every attempt of the task."""
+        if not len(self._rows):
+            yield from partial_rows(pa.array([], pa.binary()), *_NOTHING, Sums(), ranges, None, name)
+            return
+        table = self._rows.table(self._bagger)
+        crash_point("before-task-file")
+        file = write_document_file(self._job.table, table, compression_level=self._job.compression_level)
+        crash_point("after-task-file")
+        counts = Sums()
+        derive_counts(table, counts)
+        ids, tf, df = self._bagger.take_counts()
+        yield from partial_rows(self._bagger.words(ids), tf, df, counts, ranges, file, name)
 
 
 def warm_up(profile: Profile) -> None:
@@ -92,11 +121,28 @@ def _bagger(profile: Profile) -> Bagger:
     return _baggers[key]
 
 
-def _extend(ranges: dict[int, OffsetRange], partitions: pa.Array, offsets: pa.Array) -> None:
+def _counted(batch: pa.RecordBatch, exclusions: Mapping[str, Sequence[Exclusion]]) -> pa.BooleanArray:
+    """Which messages count: all but those that an exclusion covers."""
+    counted = pa.repeat(pa.scalar(True), batch.num_rows)
+    if not exclusions:
+        return counted
+    source = read_places(batch.column("key"))[0]
+    partition, offset = batch.column("partition"), batch.column("offset")
+    for name in source.unique().to_pylist():
+        for exclusion in exclusions.get(name, ()):
+            out = pc.and_(pc.equal(source, name), pc.less(offset, exclusion.end))
+            if exclusion.partition >= 0:
+                out = pc.and_(out, pc.equal(partition, exclusion.partition))
+            counted = pc.and_(counted, pc.invert(out))
+    return counted
+
+
+def _extend(ranges: dict[int, OffsetRange], partitions: pa.Array, offsets: pa.Array, counted: pa.Array) -> None:
     for partition in partitions.unique().to_pylist():
-        chosen = offsets.filter(pc.equal(partitions, partition))
-        bounds = pc.min_max(chosen).as_py()
+        mine = pc.equal(partitions, partition)
+        bounds = pc.min_max(offsets.filter(mine)).as_py()
         old = ranges.get(partition, OffsetRange(partition, bounds["min"], 0, 0))
+        rows = pc.sum(counted.filter(mine)).as_py() or 0
         ranges[partition] = OffsetRange(
-            partition, min(old.first, bounds["min"]), max(old.end, bounds["max"] + 1), old.rows + len(chosen)
+            partition, min(old.first, bounds["min"]), max(old.end, bounds["max"] + 1), old.rows + rows
         )

@@ -50,7 +50,7 @@ class Messages:
 def read_messages(keys: pa.Array, values: pa.Array) -> Messages:
     """Take apart the binary columns `key` and `value` of n messages; the values' bytes are not copied."""
     n = len(values)
-    source, record_offset, inner_offset = _places(keys)
+    source, record_offset, inner_offset = read_places(keys)
     data, offsets = _buffers(values)
     headers = Headers(data, offsets)
     kind = pc.utf8_lower(headers.field(TYPE))
@@ -84,7 +84,8 @@ def read_messages(keys: pa.Array, values: pa.Array) -> Messages:
     )
 
 
-def _places(keys: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
+def read_places(keys: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """Source, member offset and inner offset of each key; what is no key of ours stands at `unknown`, -1."""
     try:
         text = keys.cast(pa.string())
     except pa.ArrowInvalid:  # not UTF-8: no key of ours

@@ -31,7 +31,7 @@ SCHEMA = pa.schema(
 )
 SPARK_SCHEMA = "kind string, key binary, a long, b long, c long, text string"
 
-WORD, LENGTH, SOURCE, LANGUAGE, TLD, DAY, FILE, RANGE = [
+WORD, LENGTH, SOURCE, LANGUAGE, TLD, DAY, FILE, RANGE, UNREADABLE = [
     "word",
     "length",
     "source",
@@ -40,6 +40,7 @@ WORD, LENGTH, SOURCE, LANGUAGE, TLD, DAY, FILE, RANGE = [
     "day",
     "file",
     "range",
+    "unreadable",
 ]
 WORDS_PER_BATCH = 1 << 16
 
@@ -50,7 +51,10 @@ class InconsistentPartialsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class OffsetRange:
-    """Rows of one topic partition in one task: first offset, last offset + 1, and how many there were."""
+    """Messages of one topic partition in one task: first offset, last offset + 1, and how many rows they became.
+
+    (An excluded message becomes none.)
+    """
 
     partition: int
     first: int
@@ -65,6 +69,13 @@ class MicroBatch:
     sums: Sums = field(default_factory=Sums)
     files: list[DocumentFile] = field(default_factory=list)
     ranges: list[OffsetRange] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)  # by source that was read from its file: why it was not
+
+
+def unreadable_row(source: str, why: str) -> pa.RecordBatch:
+    """The only row of a task whose file cannot be read."""
+    row = dict(zip(SCHEMA.names, (UNREADABLE, source.encode(), 0, 0, 0, why), strict=True))
+    return pa.RecordBatch.from_pylist([row], schema=SCHEMA)
 
 
 def partial_rows(
@@ -74,7 +85,7 @@ def partial_rows(
     counts: Sums,
     ranges: list[OffsetRange],
     file: DocumentFile | None,
-    task: int,
+    task: str,
 ) -> Iterator[pa.RecordBatch]:
     """The partial rows of a task: its words with tf and df, its other counts, its offsets, and the file it wrote."""
     zeros = np.zeros(len(words), np.int64)
@@ -91,7 +102,7 @@ def partial_rows(
         rows += [(kind, key, seen.pages, seen.documents, 0, None) for key, seen in seen_by.items()]
     rows += [(RANGE, f"{r.partition}:{r.first}", r.first, r.end, r.rows, None) for r in ranges]
     if file is not None:
-        rows.append((FILE, str(task), file.rows, 0, 0, file.to_json()))
+        rows.append((FILE, task, file.rows, 0, 0, file.to_json()))
     yield pa.RecordBatch.from_pylist(
         [dict(zip(SCHEMA.names, (row[0], row[1].encode(), *row[2:]), strict=True)) for row in rows], schema=SCHEMA
     )
@@ -117,15 +128,18 @@ def read_partials(summed: pa.Table) -> MicroBatch:
             result.ranges.append(OffsetRange(int(key.partition(":")[0]), a, b, c))
         elif kind == FILE:
             result.files.append(DocumentFile.from_json(row["text"]))
+        elif kind == UNREADABLE:
+            result.unreadable[key] = row["text"]
     _check(result)
     return result
 
 
 def _check(result: MicroBatch) -> None:
-    rows = sum(part.rows for part in result.ranges)
     written = sum(file.rows for file in result.files)
-    if rows != written:
-        raise InconsistentPartialsError(f"{rows:,} messages were read, but {written:,} documents rows written")
+    if result.ranges:
+        rows = sum(part.rows for part in result.ranges)
+        if rows != written:
+            raise InconsistentPartialsError(f"{rows:,} messages were read, but {written:,} documents rows written")
     ordered = sorted(result.ranges, key=lambda part: (part.partition, part.first))
     for left, right in pairwise(ordered):
         if left.partition == right.partition and left.end > right.first:

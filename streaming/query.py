@@ -107,12 +107,12 @@ class Query:
         records: DataFrame,
         job: Job,
         settings: Settings,
+        checkpoints: Path,
         on_batch: Callable[[pa.Table], None],
         *,
         once: bool,
     ) -> None:
-        self._checkpoint = settings.home / "spark" / "checkpoints" / uuid.uuid4().hex
-
+        self._checkpoint = checkpoints / uuid.uuid4().hex
         self._working = threading.Lock()
         self._ending = False
         self._error: Exception | None = None
@@ -158,6 +158,6 @@ class Query:
         shutil.rmtree(self._checkpoint, ignore_errors=True)
 
 
-def drop_old_checkpoints(home: Path) -> None:
-    """Remove what killed runs left behind; called by the writer, so no run is alive."""
-    shutil.rmtree(home / "spark" / "checkpoints", ignore_errors=True)
+def drop_old_checkpoints(checkpoints: Path) -> None:
+    """Remove what killed runs left behind; called by the one writer that keeps its checkpoints there."""
+    shutil.rmtree(checkpoints, ignore_errors=True)

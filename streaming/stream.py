@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -20,16 +21,18 @@ from redis import Redis, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from conf.crash_points import crash_point
-from conf.profiles import Profile
+from conf.profiles import Profile, load_profile
 from conf.settings import Settings
 from producers.topics import Topic, TopicError, describe_topic
 from sinks.compaction import compact
 from sinks.documents import Documents, DocumentsError, FencedError, partition_key
 from sinks.generations import Generations, Rules
 from sinks.heal import Builds
-from sinks.keys import lease_key
+from sinks.keys import lease_key, replay_lease_key
 from sinks.lease import Lease, LeaseError
 from sinks.observations import Commit, Observer
+from sinks.removal import finish_removal, remove_sources
+from sinks.requests import Request, answer_request, take_request
 from sinks.statistics import NotInStepError, Statistics, StatisticsError
 from streaming.errors import StreamError
 from streaming.fused import Job
@@ -45,6 +48,10 @@ FINAL = (LeaseError, DocumentsError, StatisticsError, StreamError)
 AGAIN = (FencedError, NotInStepError)
 
 
+class SwitchedError(Exception):
+    """The live generation is another one now: what this micro-batch holds, that one reads itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Connections:
     """The servers of a run and its Spark session."""
@@ -57,7 +64,8 @@ class Connections:
 class Stream:
     """Runs one pipeline until stopped, or to the end of the topic.
 
-    `on_progress` is called for every micro-batch from the thread that called `run`.
+    `on_progress` is called for every micro-batch from the thread that called `run`. `into`: fill this generation, which
+    is not live, beside the stream that may be running (a replay); its profile must be the given one.
     """
 
     def __init__(
@@ -67,16 +75,20 @@ class Stream:
         connections: Connections,
         *,
         on_progress: Callable[[Progress], None] = lambda progress: None,
+        into: str | None = None,
     ) -> None:
+        self._into = into
+        self._generation: str | None = None
         self._settings = settings
         self._profile = profile
         self._connections = connections
         self._on_progress = on_progress
-        self._observer = Observer(connections.redis, settings.pipeline)
+        self._observer = Observer(connections.redis, settings.pipeline) if into is None else None
         self._generations = Generations(settings.documents_path, settings.pipeline)
         self._stop = threading.Event()
         self._until: dict[int, int] | None = None
         self._error: Exception | None = None
+        self._go_on = False
 
     def stop(self) -> None:
         """End after the current micro-batch. Safe in a signal handler and from another thread."""
@@ -89,15 +101,20 @@ class Stream:
     def run(self, *, once: bool = False) -> None:
         """Process the topic. Raises StreamError, LeaseError, DocumentsError or StatisticsError when it cannot go on."""
         redis, limit = self._connections.redis, self._settings.stream
-        lease = Lease(redis, lease_key(self._settings.pipeline), lease_s=limit.lease_s)
+        name = lease_key(self._settings.pipeline) if self._into is None else replay_lease_key(self._settings.pipeline)
+        lease = Lease(redis, name, lease_s=limit.lease_s)
         self._retrying(lease.acquire)
         try:
-            drop_old_checkpoints(self._settings.home)
+            drop_old_checkpoints(self._checkpoints)
             failed_since: float | None = None
             while not self._stop.is_set():
                 moved = self._run_query(lease, once=once)
                 if self._error is None:
+                    if self._go_on:
+                        continue
                     return
+                if isinstance(self._error, SwitchedError):
+                    continue
                 failed_since = time.monotonic() if failed_since is None or moved else failed_since
                 if time.monotonic() - failed_since > limit.retry_s:
                     raise StreamError(
@@ -108,15 +125,17 @@ class Stream:
                 self._stop.wait(1.0)
         finally:
             lease.release()
-            self._observer.gone()
+            if self._observer is not None:
+                self._observer.gone()
 
     def _run_query(self, lease: Lease, *, once: bool) -> bool:
         """One query from the stored positions on; returns whether it has committed anything. Its error is in _error."""
-        self._error = None
+        self._error, self._go_on = None, False
         topic = self._topic()
-        profile = self._profile
-        generation, documents = self._generations.open_or_create(Rules(profile.name, profile.rules_hash))
+        generation, documents = self._open()
         documents.bind_topic(topic.name, topic.id, topic.partitions)
+        # A removal that was decided and cut off; Redis, which has not seen it, is then counted anew.
+        finish_removal(documents, compression_level=self._settings.documents.compression_level)
         position = documents.position()
         builds = Builds(
             self._connections.redis,
@@ -124,22 +143,56 @@ class Stream:
             chunk_words=self._settings.redis.chunk_words,
             top_words=self._settings.redis.top_words,
         )
-        statistics = self._retrying(lambda: builds.bring_to(documents, generation, position))
-        self._observer.begin(statistics.keys, generation)
+        live = self._into is None
+        statistics = self._retrying(lambda: builds.bring_to(documents, generation, position, live=live))
+        if self._observer is not None:
+            self._observer.begin(statistics.keys, generation)
         writer = _Writer(self, lease, topic, documents, statistics, position)
-        job = Job(profile, documents.path, self._settings.documents.compression_level)
+        compression_level = self._settings.documents.compression_level
+        job = Job(self._profile, documents.path, compression_level, tuple(documents.exclusions()))
         starting = {number: position.get(partition_key(topic.id, number), 0) for number in range(topic.partitions)}
         self._check_retained(topic, starting)
         frame = read_topic(self._connections.spark, self._settings, self._connections.bootstrap_servers, topic)
-        query = Query(frame(starting), job, self._settings, writer.process, once=once)
+        query = Query(frame(starting), job, self._settings, self._checkpoints, writer.process, once=once)
+        request = None
         try:
-            self._watch(query, topic, starting, lease)
+            request = self._watch(query, topic, starting, lease)
         finally:
             query.stop()
         self._error = query.failure()
+        if request is not None and self._error is None:
+            try:
+                writer.answer(request)
+            except (RedisError, *AGAIN) as error:
+                self._error = error  # it is decided in the table's log: starting again finishes it
         if isinstance(self._error, FINAL) and not isinstance(self._error, AGAIN):
             raise self._error
         return writer.commits > 0
+
+    @property
+    def _checkpoints(self) -> Path:
+        role = "live" if self._into is None else "replay"
+        return self._settings.home / "spark" / "checkpoints" / self._settings.pipeline / role
+
+    def _open(self) -> tuple[str, Documents]:
+        """The generation to write. The live one may have changed since the last query: then its own profile counts."""
+        rules = Rules(self._profile.name, self._profile.rules_hash)
+        if self._into is not None:
+            documents = Documents.open(self._generations.path(self._into))
+            self._generations.check_rules(documents, rules)
+            return self._into, documents
+        live = self._generations.open_live()
+        if live is not None and self._generation not in (None, live[0]):
+            self._profile = load_profile(live[1].properties["profile"])
+            rules = Rules(self._profile.name, self._profile.rules_hash)
+            log.info("going on with generation %s, profile %s", live[0], self._profile.name)
+        found = self._generations.open_or_create(rules)
+        self._generation = found[0]
+        return found
+
+    def _is_switched(self) -> bool:
+        """Whether another generation was made the live one since this query began."""
+        return self._into is None and self._generations.live() != self._generation
 
     def _check_retained(self, topic: Topic, starting: Mapping[int, int]) -> None:
         """Spark would notice too, but only when it reads, and without a remedy."""
@@ -152,31 +205,40 @@ class Stream:
                     "topic's retention.ms and retention.bytes to -1, and ingest their sources into a new --pipeline"
                 )
 
-    def _watch(self, query: Query, topic: Topic, starting: Mapping[int, int], lease: Lease) -> None:
+    def _watch(self, query: Query, topic: Topic, starting: Mapping[int, int], lease: Lease) -> Request | None:
+        """Until the query ends, or has to; returns what the writer is asked to do before it goes on."""
         # Spark also reports a batch that waits for data, under the number that it will have: told apart by the time.
         seen = (-1, "")
         while True:
             lease.check()
-            self._observer.alive()
+            if self._observer is not None:
+                self._observer.alive()
+                if (request := take_request(self._connections.redis, self._settings.pipeline)) is not None:
+                    self._go_on = True
+                    return request
+            if self._is_switched():
+                self._go_on = True
+                return None
             active = query.active
             for event in query.events():
                 if (event["batchId"], event["timestamp"]) > seen:
                     seen = (event["batchId"], event["timestamp"])
                     progress = read_progress(event, topic)
-                    self._observer.progress(
-                        rows=progress.rows,
-                        rows_per_s=progress.rows_per_s,
-                        lag=progress.lag,
-                        lag_by_partition=progress.lag_by_partition,
-                        seconds=progress.seconds,
-                    )
+                    if self._observer is not None:
+                        self._observer.progress(
+                            rows=progress.rows,
+                            rows_per_s=progress.rows_per_s,
+                            lag=progress.lag,
+                            lag_by_partition=progress.lag_by_partition,
+                            seconds=progress.seconds,
+                        )
                     self._on_progress(progress)
                     if self._until is not None and _reached(progress.end, self._until):
-                        return
+                        return None
             if not active or self._stop.is_set():
-                return
+                return None
             if self._until is not None and _reached(starting, self._until):
-                return
+                return None
             time.sleep(POLL_S)
 
     def _topic(self) -> Topic:
@@ -241,6 +303,8 @@ class _Writer:
             finish[name] = part.end
         crash_point("after-all-tasks")
         self._lease.check()
+        if self._stream._is_switched():
+            raise SwitchedError("another generation is the live one now")
         moved = {name: end for name, end in finish.items() if end != self._position.get(name, 0)}
         began = time.monotonic()
         self._documents.commit(batch.files, moved)
@@ -253,7 +317,21 @@ class _Writer:
             self._compact()
         self._observe(batch, in_table - began, in_redis - in_table, time.monotonic() - in_redis)
 
+    def answer(self, request: Request) -> None:
+        """Do what was asked between two micro-batches."""
+        records = remove_sources(
+            self._documents,
+            self._statistics,
+            request.ends,
+            compression_level=self._stream._settings.documents.compression_level,
+        )
+        self._position = self._documents.position()
+        answer_request(self._stream._connections.redis, self._stream._settings.pipeline, request, records)
+        log.info("removed %s: %d records", ", ".join(request.ends), records)
+
     def _observe(self, batch: MicroBatch, table_s: float, redis_s: float, compact_s: float) -> None:
+        if self._stream._observer is None:
+            return
         totals = batch.sums.totals()
         self._stream._observer.committed(
             Commit(

@@ -17,14 +17,18 @@ from conf.profiles import load_profile
 from conf.settings import Settings
 from producers.discover import discover
 from producers.ingest import Outcome
+from producers.source import source_id
 from producers.topics import ensure_topics
 from producers.workers import ingest_all
 from serving.queries import LiveStatistics
 from serving.verify.verify import Verification, verify
 from sinks.documents import Documents
 from sinks.generations import Generations
+from sinks.keys import live_key
 from streaming.query import Progress
+from streaming.replay import Replay, Result, switch
 from streaming.stream import Connections, Stream
+from wetstream.removing import remove
 
 
 @dataclass
@@ -51,6 +55,19 @@ class Pipeline:
         connections = Connections(self.bootstrap_servers, self.redis, self.spark)
         return Stream(self.settings, load_profile(self.profile), connections, on_progress=on_progress)
 
+    def replay(self, *files: Path, switch_over: bool = True) -> Result:
+        """From the files, where some are named, and from the topic."""
+        connections = Connections(self.bootstrap_servers, self.redis, self.spark)
+        sources = discover([str(path) for path in files]) if files else []
+        result = Replay(self.settings, load_profile(self.profile), connections, sources).run()
+        if switch_over:
+            switch(self.settings, self.redis, result.generation)
+        return result
+
+    def remove(self, *paths: Path) -> int:
+        """Take out what these files brought."""
+        return remove(self.settings, [source_id(path) for path in paths], lambda line: None)
+
     @property
     def documents(self) -> Documents:
         found = Generations(self.settings.documents_path, self.settings.pipeline).open_live()
@@ -66,6 +83,11 @@ class Pipeline:
         result = verify(self.redis, self.settings.pipeline, self.documents)
         assert result.ok, result.differences
         return result
+
+    def live_prefix(self) -> bytes:
+        """Which build of statistics is read."""
+        prefix: Any = self.redis.get(live_key(self.settings.pipeline))
+        return bytes(prefix)
 
     def forget_redis(self) -> None:
         for key in self.redis.scan_iter(f"ws:{{{self.settings.pipeline}}}:*"):

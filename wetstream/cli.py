@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from conf.settings import Settings
-from wetstream import show
-from wetstream.cli_export import add_commands
+from wetstream import cli_batch, cli_export, show
 from wetstream.options import (
     CommandError,
     command,
@@ -96,7 +95,7 @@ def ingest_command(settings: Settings, wanted: Wanted, dry_run: bool, as_json: b
             _print_json({"sources": rows, "total": dataclasses.asdict(total)})
         else:
             show.show_plan(out, planned, total)
-        sys.exit(any(row.action in ("refused", "changed") for row in planned))
+        sys.exit(any(row.action in ("refused", "changed", "removing") for row in planned))
     found, follower = wanted.sources(settings), wanted.follower(settings)
     servers = find_servers(settings, start=True, log=_note)
     with Display(err, found, ingest=True, stream=False) as display:
@@ -519,7 +518,8 @@ def _say(text: str) -> None:
     out.print(text, markup=False, soft_wrap=True)
 
 
-add_commands(main)
+cli_batch.add_commands(main)
+cli_export.add_commands(main)
 
 if __name__ == "__main__":
     main()

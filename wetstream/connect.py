@@ -43,6 +43,16 @@ def find_servers(settings: Settings, *, start: bool = False, log: Callable[[str]
     return Servers(bootstrap_servers, redis_url, running.started)
 
 
+def find_servers_for_files(settings: Settings, *, log: Callable[[str], None] = print) -> Servers:
+    """Redis, started if it is ours and does not run; Kafka only where it runs or is configured (else "")."""
+    started: list[str] = []
+    if not settings.redis.url:
+        started = start_embedded(settings, kafka=False, redis=True, log=log).started
+    running = embedded.endpoints(settings.home)
+    bootstrap_servers = settings.kafka.bootstrap_servers or running.bootstrap_servers or ""
+    return Servers(bootstrap_servers, find_redis(settings), started)
+
+
 def find_redis(settings: Settings) -> str:
     """Address of Redis alone, for commands that only read statistics."""
     url = settings.redis.url or embedded.endpoints(settings.home).redis_url

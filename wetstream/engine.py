@@ -22,10 +22,11 @@ from wetstream.spark_java import quiet_java
 DEFAULT_PROFILE = "english"
 
 
-def pipeline_profile(settings: Settings) -> Profile:
+def pipeline_profile(settings: Settings, *, anew: bool = False) -> Profile:
     """The profile to use: the one asked for, else the one that the pipeline was made with, else the default.
 
-    Raises ProfileError, and DocumentsError when the pipeline was made with other rules than asked for.
+    Raises ProfileError, and DocumentsError when the pipeline was made with other rules than asked for, unless all is
+    made `anew`.
     """
     generations = Generations(settings.documents_path, settings.pipeline)
     found = generations.open_live()
@@ -35,7 +36,7 @@ def pipeline_profile(settings: Settings) -> Profile:
     name = str(path.resolve()) if path.suffix == ".toml" else asked
     # The generation keeps this name: a path has to mean the same file whoever starts the next stream, and from where.
     profile = replace(load_profile(name), name=name)
-    if found is not None:
+    if found is not None and not anew:
         generations.check_rules(found[1], Rules(profile.name, profile.rules_hash))
     return profile
 
@@ -48,6 +49,11 @@ def start_stream(
     log: Callable[[str], None],
 ) -> Stream:
     """A stream that is ready to run; starts Spark, which takes some seconds."""
+    return Stream(settings, profile, connect(settings, profile, servers, log), on_progress=on_progress)
+
+
+def connect(settings: Settings, profile: Profile, servers: Servers, log: Callable[[str], None]) -> Connections:
+    """Spark, started, and a Redis that has answered."""
     # While Java starts: on a machine that is new to it, the kernel has to be compiled (once, for all workers).
     threading.Thread(target=warm_up, args=(profile,), name="wetstream-warm-up", daemon=True).start()
     java = find_java(settings.home)
@@ -55,5 +61,4 @@ def start_stream(
     redis = open_redis(servers.redis_url)
     java_home = quiet_java(java.executable, settings.home / "spark")
     spark = start_session(settings, java_home=java_home, jars=jars.connector)
-    connections = Connections(servers.bootstrap_servers, redis, spark)
-    return Stream(settings, profile, connections, on_progress=on_progress)
+    return Connections(servers.bootstrap_servers, redis, spark)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import sys
 from collections.abc import Callable
@@ -94,3 +95,8 @@ def _assignment(text: str) -> tuple[str, str]:
 
 
 __all__ = ["CommandError", "Settings", "command", "err", "json_option", "log_to_terminal", "out", "profile_option"]
+
+
+def print_json(value: Any) -> None:
+    """An answer for machines."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -7,7 +7,9 @@ from typing import Any
 
 from conf.settings import load_settings
 from serving.queries import LiveStatistics
+from serving.table import Table
 from wetstream.connect import find_redis, open_redis
+from wetstream.writing import live_documents
 
 
 def open_statistics(pipeline: str | None = None, *, config: Path | None = None, **flags: Any) -> LiveStatistics:
@@ -17,4 +19,5 @@ def open_statistics(pipeline: str | None = None, *, config: Path | None = None, 
     """
     given = {name.replace("__", "."): value for name, value in flags.items()}
     settings = load_settings(config, {"pipeline": pipeline, **given})
-    return LiveStatistics(open_redis(find_redis(settings)), settings.pipeline)
+    table = Table(lambda: live_documents(settings))
+    return LiveStatistics(open_redis(find_redis(settings)), settings.pipeline, table)

@@ -26,6 +26,7 @@ STATES = {
     "copy": "skipped: a copy",
     "truncated": "cut off",
     "changed": "refused: other content",
+    "removing": "refused: being removed",
     "not_wet": "refused: no WET file",
     "fenced": "taken over",
     "stopped": "stopped",
@@ -39,6 +40,7 @@ PLANS = {
     "still_cut": "nothing: still cut off",
     "copy": "skip: a copy",
     "changed": "refuse: other content",
+    "removing": "refuse: being removed",
     "refused": "refuse",
 }
 
@@ -249,6 +251,20 @@ def show_commits(console: Console, commits: Sequence[Mapping[str, Any]]) -> None
     for commit in commits:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(commit["timestamp"] / 1000))
         table.add_row(str(commit.get("version", "")), when, str(commit.get("operation", "")))
+    console.print(table)
+
+
+def show_generations(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Generations, oldest first."""
+    if not rows:
+        console.print("no generation yet: run something first")
+        return
+    table = Table(box=None, pad_edge=False)
+    for name, justify in (("generation", "left"), ("state", "left"), ("profile", "left"), ("records", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for row in rows:
+        style = "bold" if row["state"] == "live" else ""
+        table.add_row(row["generation"], row["state"], row["profile"], f"{row['records']:,}", style=style)
     console.print(table)
 
 

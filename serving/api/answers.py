@@ -23,7 +23,7 @@ class Answers:
         self, request: Request, version: str, make: Callable[[], Mapping[str, Any]], *, asks: bool = False
     ) -> Response:
         """The response to a request whose answer depends on its URL and `version` alone; `asks`: `make` waits for
-        something, and runs in a thread."""
+        something or has much to reckon, and runs in a thread."""
         etag = f'"{hashlib.blake2b(version.encode(), digest_size=12).hexdigest()}"'
         headers = {"ETag": etag, "Cache-Control": "no-cache"}
         if _matches(request.headers.get("if-none-match", ""), etag):

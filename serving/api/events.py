@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 from serving.api.answers import to_json
 from serving.api.live import Live, State
 
 HEARTBEAT_S = 10.0
+# Between two events to one client. While micro-batches rush by, each would only be overtaken by the next.
+SPACING_S = 0.5
 RETRY_MS = 1_000
 
 
@@ -24,23 +26,30 @@ class Events:
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Condition()
         self._number = 1
-        self._event = event_of(live.state)
+        self._pipeline = live.pipeline
+        self._event = event_of(live.state, self._pipeline)
         self._ended = False
         self.clients = 0
         live.on_change.append(self._tell)
 
     def _tell(self, state: State) -> None:
-        event = event_of(state)
+        event = event_of(state, self._pipeline)
+        self._soon(lambda: self._put(event))
+
+    def _soon(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(lambda: self._loop.create_task(self._put(event)))
+            self._loop.call_soon_threadsafe(lambda: self._loop.create_task(work()))
 
     async def _put(self, event: bytes) -> None:
         async with self._changed:
             self._event, self._number = event, self._number + 1
             self._changed.notify_all()
 
-    async def end(self) -> None:
-        """Let all clients go: the server stops."""
+    def end(self) -> None:
+        """Let all clients go: the server stops. Safe from any thread."""
+        self._soon(self._end)
+
+    async def _end(self) -> None:
         async with self._changed:
             self._ended = True
             self._changed.notify_all()
@@ -55,6 +64,7 @@ class Events:
                 if seen != self._number:
                     seen, event = self._number, self._event
                     yield event
+                    await asyncio.sleep(SPACING_S)
                     continue
                 try:
                     async with asyncio.timeout(HEARTBEAT_S), self._changed:
@@ -65,10 +75,11 @@ class Events:
             self.clients -= 1
 
 
-def event_of(state: State) -> bytes:
-    """An event: {version, at, away, missing, stats, stream, snapshot, batch}."""
+def event_of(state: State, pipeline: str) -> bytes:
+    """An event: {pipeline, version, at, away, missing, since, stats, stream, snapshot, batch}."""
     stats: dict[str, Any] | None = state.reading.stats() if state.reading else None
     data = {
+        "pipeline": pipeline,
         "version": state.version,
         "at": time.time(),
         "away": state.away or None,

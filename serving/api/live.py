@@ -12,22 +12,26 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from redis import Redis, RedisError
 
 from conf.errors import ExplainedError
-from serving.as_of import ask_as_of, read_as_of
-from serving.history import read_batches, read_counters, read_growth
-from serving.reading import NoStatisticsError, Reading, live_keys, read
+from serving.as_of import AsOf
+from serving.history import batches_of, counters_of, growth_of
+from serving.instant import NoStatisticsError, ask_at_once
+from serving.ranking import Ranking, read_ranking
+from serving.reading import READING_REPLIES, Reading, ask_reading, make_reading
 from serving.snapshot import Snapshot, read_snapshot
-from sinks.keys import status_key
+from sinks.keys import Keys, batches_key, counters_key, growth_key, status_key
 
 log = logging.getLogger("wetstream")
 
 SNAPSHOT_EVERY_S = 3.0
-# A snapshot of a large vocabulary costs more: it may take this share of a core, so it is then taken less often.
-SNAPSHOT_SHARE = 0.1
+# A snapshot of a large vocabulary costs more, and so does a look at very many sources: either may take this share of a
+# core, and is then had less often.
+SNAPSHOT_SHARE = 0.15
+LOOK_SHARE = 0.25
 BATCHES_SHOWN = 120
 AWAY_WAIT_S = 0.5
 
@@ -71,7 +75,7 @@ class Live:
     """
 
     def __init__(
-        self, connect: Callable[[], Redis], pipeline: str, sources: Sources | None = None, *, refresh_s: float = 0.25
+        self, connect: Callable[[], Redis], pipeline: str, sources: Sources, *, refresh_s: float = 0.25
     ) -> None:
         self._connect = connect
         self.pipeline = pipeline
@@ -81,6 +85,8 @@ class Live:
         self._client: Redis | None = None
         self.state = State()
         self.snapshot: Snapshot | None = None
+        self._ranking: tuple[str, Ranking] | None = None
+        self._ranking_lock = threading.Lock()
         self.on_change: list[Callable[[State], None]] = []
         self._threads = [
             threading.Thread(target=work, name=f"wetstream-{name}", daemon=True)
@@ -88,11 +94,24 @@ class Live:
         ]
 
     @property
+    def keys(self) -> Keys | None:
+        """The keys that were live when last looked."""
+        reading = self.state.reading
+        return reading.keys if reading else None
+
+    @property
     def client(self) -> Redis:
         """The client to ask about single words. Raises RedisError when Redis is away."""
         if self._client is None:
             raise RedisError(self.state.away)
         return self._client
+
+    def ranking(self, version: str) -> Ranking:
+        """The most frequent words, read once for each version of the state, however many ask. Raises RedisError."""
+        with self._ranking_lock:
+            if self._ranking is None or self._ranking[0] != version:
+                self._ranking = version, read_ranking(self.client, self.pipeline, self.keys)
+            return self._ranking[1]
 
     def start(self) -> None:
         """Look once, then go on looking."""
@@ -108,8 +127,11 @@ class Live:
                 thread.join(5.0)
 
     def _look(self) -> None:
-        while not self._stop.wait(AWAY_WAIT_S if self.state.away else self._refresh_s):
+        wait_s = self._refresh_s
+        while not self._stop.wait(AWAY_WAIT_S if self.state.away else wait_s):
+            worked = time.thread_time()
             self._try()
+            wait_s = max(self._refresh_s, (time.thread_time() - worked) / LOOK_SHARE)
 
     def _try(self) -> None:
         old = self.state
@@ -133,31 +155,41 @@ class Live:
                 tell(new)
 
     def _state(self, client: Redis, old: State) -> State:
-        keys = live_keys(client, self.pipeline)
-        pipe = client.pipeline(transaction=True)
-        ask_as_of(pipe, keys, self.pipeline)
-        replies = pipe.execute()
-        sources_version = self._sources.version if self._sources else 0
-        told = replies[-1]
-        copied = self.snapshot.taken if self.snapshot else None
-        rate = told.get(b"records_per_s", b"").decode()
-        version = f"{read_as_of(keys, replies).version}-{sources_version}-{rate}-{copied}"
-        if version == old.version and not old.away:
+        keys, as_of, (told,) = ask_at_once(client, self.pipeline, self._ask_told, self.keys)
+        if self._version(as_of, told) == old.version and not old.away:
             return old
-        reading = read(client, self.pipeline)
+
+        def ask(pipe: Any, keys: Keys) -> None:
+            self._ask_told(pipe, keys)
+            pipe.lrange(batches_key(self.pipeline), 0, BATCHES_SHOWN - 1)
+            pipe.lrange(growth_key(self.pipeline), 0, -1)
+            pipe.hgetall(counters_key(self.pipeline))
+            pipe.info("memory")
+            ask_reading(pipe, keys)
+
+        keys, as_of, replies = ask_at_once(client, self.pipeline, ask, keys)
+        told, batches, growth, counters, memory = replies[:-READING_REPLIES]
+        reading = make_reading(keys, as_of, replies[-READING_REPLIES:])
         return State(
-            version=version,
+            version=self._version(as_of, told),
             reading=reading,
             away="",
             since=old.since,
-            stream=_stream(client, self.pipeline, reading),
-            sources=self._sources.ledger(reading.sources) if self._sources else reading.sources,
-            batches=read_batches(client, self.pipeline, BATCHES_SHOWN),
-            growth=read_growth(client, self.pipeline, reading.totals),
-            counters=read_counters(client, self.pipeline),
-            copied=copied,
-            redis_bytes=int(cast("Mapping[str, Any]", client.info("memory")).get("used_memory", 0)),
+            stream=_stream(told, as_of),
+            sources=self._sources.ledger(reading.sources),
+            batches=batches_of(batches),
+            growth=growth_of(growth, reading.totals),
+            counters=counters_of(counters),
+            copied=self.snapshot.taken if self.snapshot else None,
+            redis_bytes=int(memory.get("used_memory", 0)),
         )
+
+    def _ask_told(self, pipe: Any, keys: Keys) -> None:
+        pipe.hgetall(status_key(self.pipeline))
+
+    def _version(self, as_of: AsOf, told: Mapping[bytes, bytes]) -> str:
+        copied = self.snapshot.taken if self.snapshot else None
+        return f"{as_of.version}-{self._sources.version}-{told.get(b'records_per_s', b'').decode()}-{copied}"
 
     def _copy(self) -> None:
         """Take a snapshot whenever the numbers have moved since the last one."""
@@ -175,7 +207,7 @@ class Live:
                 self.snapshot = read_snapshot(client, self.pipeline)
             except (RedisError, NoStatisticsError):
                 continue
-            wait_s = max(SNAPSHOT_EVERY_S, self.snapshot.seconds / SNAPSHOT_SHARE)
+            wait_s = max(SNAPSHOT_EVERY_S, self.snapshot.worked_s / SNAPSHOT_SHARE)
 
 
 def _same(snapshot: Snapshot, reading: Reading) -> bool:
@@ -183,13 +215,12 @@ def _same(snapshot: Snapshot, reading: Reading) -> bool:
     return (here["positions"], here["time"]) == (there["positions"], there["time"]) and not there["applying"]
 
 
-def _stream(client: Redis, pipeline: str, reading: Reading) -> dict[str, Any]:
+def _stream(told: Mapping[bytes, bytes], as_of: AsOf) -> dict[str, Any]:
     """What the stream says of itself: {streaming, lag, records_per_s, partitions: {partition: lag}}."""
-    told = cast("Mapping[bytes, bytes]", client.hgetall(status_key(pipeline)))
-    running = reading.as_of.answer["streaming"]
+    running = as_of.answer["streaming"]
     return {
         "streaming": running,
-        "lag": reading.as_of.answer["lag"],
+        "lag": as_of.answer["lag"],
         "records_per_s": float(told.get(b"records_per_s", 0)) if running else 0.0,
         "partitions": json.loads(told.get(b"partitions", b"{}")) if running else {},
     }

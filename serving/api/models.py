@@ -311,11 +311,17 @@ class Host(Model):
     tokens: int
 
 
-class Hosts(Model):
-    """Hosts with the most pages, from version `table_version` of the documents table."""
+class FromTable(Answer):
+    """From version `table_version` of the documents table; `as_of.positions` are those of the table, which the totals
+    follow."""
+
+    table_version: int
+
+
+class Hosts(FromTable):
+    """Hosts with the most pages."""
 
     hosts: list[Host]
-    table_version: int
 
 
 class Url(Model):
@@ -330,11 +336,10 @@ class Url(Model):
     tokens: int
 
 
-class Urls(Model):
+class Urls(FromTable):
     """Pages of a host or of exactly one URL."""
 
     urls: list[Url]
-    table_version: int
 
 
 class Problem(Model):

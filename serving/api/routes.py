@@ -13,10 +13,11 @@ from serving.api.answers import Answers
 from serving.api.live import Live, State
 from serving.api.parameters import MAX_WORDS, InView, Limit, Offset, Text, only_known
 from serving.api.problems import NotReadyError
+from serving.instant import NoStatisticsError
 from serving.ledger import group
-from serving.reading import SEEN, NoStatisticsError, Reading
+from serving.reading import SEEN, Reading
 from serving.snapshot import Snapshot
-from serving.table import Table
+from serving.table import Table, as_of_table
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"model": models.Problem, "description": "unknown Host"},
@@ -29,7 +30,8 @@ UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "unchanged si
 
 
 def api(live: Live, table: Table | None) -> APIRouter:
-    """The router. All answers but those about the documents table carry an ETag made from `as_of`."""
+    """The router. All answers carry an ETag made from `as_of`, and from what else is
+    in them: the producers' markers, what the stream observes of itself, or the last snapshot."""
     router = APIRouter(prefix="/api/v1", dependencies=[Depends(only_known)])
     answers = Answers()
 
@@ -57,35 +59,39 @@ def api(live: Live, table: Table | None) -> APIRouter:
 
     @get("/stats", models.Stats, "Totals, rejected records, percentiles of lengths; words and tokens under a view")
     async def stats(request: Request, view: InView) -> Response:
-        state, reading = here()
-        return await answers.give(request, state.version, lambda: reading.stats(view))
+        _, reading = here()
+        return await answers.give(
+            request, reading.as_of.version, lambda: reading.stats(view), asks=not view.is_everything
+        )
 
     @get("/vocabulary", models.Vocabulary, "Vocabulary size and tokens under any thresholds, exactly")
     async def vocabulary(request: Request, view: InView) -> Response:
-        state, reading = here()
-        return await answers.give(request, state.version, lambda: reading.vocabulary(view))
+        _, reading = here()
+        return await answers.give(
+            request, reading.as_of.version, lambda: reading.vocabulary(view), asks=not view.is_everything
+        )
 
     @get("/vocabulary/frequencies", models.Frequencies, "Words and tokens by document frequency")
     async def frequencies(request: Request) -> Response:
-        state, reading = here()
-        return await answers.give(request, state.version, reading.frequencies)
+        _, reading = here()
+        return await answers.give(request, reading.as_of.version, reading.frequencies, asks=True)
 
     @get("/lengths", models.Histogram, "Document lengths in tokens: exact percentiles, histogram")
     async def lengths(request: Request) -> Response:
-        state, reading = here()
-        return await answers.give(request, state.version, reading.length_histogram)
+        _, reading = here()
+        return await answers.give(request, reading.as_of.version, reading.length_histogram, asks=True)
 
     @get("/rejected", models.Rejected, "Rejected records by reason")
     async def rejected(request: Request) -> Response:
-        state, reading = here()
-        return await answers.give(request, state.version, reading.rejected)
+        _, reading = here()
+        return await answers.give(request, reading.as_of.version, reading.rejected)
 
     def add_seen(what: str) -> None:
         @get(f"/{what}", models.SEEN_PAGES[what], f"Pages and kept documents by {what}, most pages first")
         async def seen(request: Request, limit: Limit = 100, offset: Offset = 0) -> Response:
-            state, reading = here()
+            _, reading = here()
             make = lambda: part(reading.seen(what), what, limit, offset, reading)  # noqa: E731
-            return await answers.give(request, state.version, make)
+            return await answers.give(request, reading.as_of.version, make)
 
     for what in SEEN:
         add_seen(what)
@@ -127,17 +133,17 @@ def api(live: Live, table: Table | None) -> APIRouter:
     async def top(
         request: Request, view: InView, limit: Limit = 20, offset: Offset = 0, by: Literal["tf", "df"] = "tf"
     ) -> Response:
-        state, _ = here()
+        _, reading = here()
 
         def make() -> Mapping[str, Any]:
-            return words.top(live.client, live.pipeline, limit, view, by=by, offset=offset)
+            return live.ranking(reading.as_of.version).top(limit, view, by=by, offset=offset)
 
-        return await answers.give(request, state.version, make, asks=True)
+        return await answers.give(request, reading.as_of.version, make, asks=True)
 
     @get("/words/bottom", models.Found, "The least frequent words, from the last snapshot")
-    async def bottom(request: Request, view: InView, limit: Limit = 20) -> Response:
+    async def bottom(request: Request, view: InView, limit: Limit = 20, offset: Offset = 0) -> Response:
         snapshot = copied()
-        return await answers.give(request, f"{snapshot.taken}", lambda: snapshot.bottom(limit, view), asks=True)
+        return await answers.give(request, f"{snapshot.taken}", lambda: snapshot.bottom(limit, view, offset), asks=True)
 
     @get("/words/search", models.Found, "Words by prefix or part, sorted, page by page; from the last snapshot")
     async def search(
@@ -157,7 +163,7 @@ def api(live: Live, table: Table | None) -> APIRouter:
         return await answers.give(request, f"{snapshot.taken}", make, asks=True)
 
     def look_up(wanted: list[str]) -> dict[str, Any]:
-        answer = words.look_up(live.client, live.pipeline, wanted)
+        answer = words.look_up(live.client, live.pipeline, wanted, live.keys)
         for row in answer["words"]:
             if row["rank"] is None and row["tf"] and live.snapshot is not None:
                 row["rank"] = live.snapshot.rank(row["word"])
@@ -181,17 +187,18 @@ def api(live: Live, table: Table | None) -> APIRouter:
 
         return await answers.give(request, state.version, make, asks=True)
 
-    def tabled() -> Table:
-        here()
+    def tabled() -> tuple[Table, State, Reading]:
+        state, reading = here()
         if table is None:
             raise NotReadyError("this server was started without the documents table")
-        return table
+        return table, state, reading
 
     # The documents table is read for these; between two commits the answer is kept like all others.
     @get("/hosts", models.Hosts, "Hosts with the most pages, from the documents table (slow on large ones)")
     async def hosts(request: Request, limit: Limit = 20, offset: Offset = 0, contains: Text = "") -> Response:
-        asked, version = tabled(), live.state.version
-        return await answers.give(request, version, lambda: asked.hosts(limit, offset, contains), asks=True)
+        asked, state, reading = tabled()
+        make = lambda: as_of_table(asked.hosts(limit, offset, contains), reading.as_of)  # noqa: E731
+        return await answers.give(request, state.version, make, asks=True)
 
     @get("/urls", models.Urls, "Pages of a host, or of exactly one URL, from the documents table")
     async def urls(
@@ -200,7 +207,8 @@ def api(live: Live, table: Table | None) -> APIRouter:
         limit: Limit = 20,
         offset: Offset = 0,
     ) -> Response:
-        asked, version = tabled(), live.state.version
-        return await answers.give(request, version, lambda: asked.urls(of, limit, offset), asks=True)
+        asked, state, reading = tabled()
+        make = lambda: as_of_table(asked.urls(of, limit, offset), reading.as_of)  # noqa: E731
+        return await answers.give(request, state.version, make, asks=True)
 
     return router

@@ -5,6 +5,7 @@ let asking = null;
 function askToken() {
   asking ??= new Promise((done) => {
     const dialog = document.getElementById("ask-token");
+    document.getElementById("token-wrong").hidden = !token;
     dialog.showModal();
     dialog.addEventListener("close", () => {
       token = document.getElementById("token").value;
@@ -59,9 +60,10 @@ export async function listen(onState, onLost) {
           if (data) { onState(JSON.parse(data.slice(6))); wait = 500; }
         }
       }
-      onLost("the connection was closed");
+      onLost("");
     } catch (error) {
-      onLost(error.message);
+      // A browser's own words for "nobody there" (a TypeError, or that we gave up) say nothing to a reader.
+      onLost(error instanceof TypeError || error.name === "AbortError" ? "" : error.message);
     } finally {
       clearTimeout(silence);
     }

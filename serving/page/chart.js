@@ -14,7 +14,9 @@ function scale(low, high, from, to, log) {
   const a = f(low), b = f(high) === a ? a + 1 : f(high);
   return (v) => from + ((f(v) - a) / (b - a)) * (to - from);
 }
-function ticks(low, high, log, wanted) {
+const TIMES = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400];
+
+function ticks(low, high, log, wanted, steps) {
   if (log) {
     const found = [];
     const decades = Math.log10(high / low);
@@ -23,14 +25,15 @@ function ticks(low, high, log, wanted) {
     const step = Math.ceil(found.length / wanted);
     return found.filter((_, i) => i % step === 0);
   }
-  const raw = (high - low) / wanted || 1, power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw);
+  // What is drawn is counted, so no step is below 1.
+  const raw = Math.max((high - low) / wanted, 1), power = 10 ** Math.floor(Math.log10(raw));
+  const step = (steps || [1, 2, 5, 10].map((m) => m * power)).find((s) => s >= raw) || 86400 * Math.ceil(raw / 86400);
   const found = [];
   for (let v = Math.ceil(low / step) * step; v <= high + step / 1e6; v += step) found.push(v);
   return found;
 }
 
-// spec: {label, x: {log, format, min, max}, y: {log, format, max}, series: [{points: [[x, y], …], area, second, own}],
+// spec: {label, x: {name, log, time, format, min, max}, y: {name, own, log, format, max}, series: [{points: [[x, y], …], area, second, own}],
 //        bins: [[from, to, n], …], marks: [[x, text], …], tip: (index) => text}; the first series (or the bins) is read out.
 export function draw(box, spec) {
   box._spec = spec;
@@ -46,7 +49,7 @@ function render(box) {
   const spec = box._spec, width = box.clientWidth, height = box.clientHeight;
   if (!spec || !width) return;
   const rows = spec.bins ? spec.bins.map(([from, , n]) => [from, n]) : spec.series[0].points;
-  const left = 44, right = spec.series?.some((s) => s.own) ? 44 : 10, top = spec.marks?.length ? 22 : 10, bottom = 24;
+  const left = 44, right = spec.series?.some((s) => s.own) ? 44 : 10, top = (spec.y.name ? 22 : 10) + (spec.marks?.length ? 14 : 0), bottom = spec.x.name ? 38 : 28;
   const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": spec.label, tabindex: 0 });
   if (rows.length < (spec.bins ? 1 : 2)) {
     svg.append(make("text", { x: width / 2, y: height / 2, "text-anchor": "middle" }, spec.empty || "nothing to draw yet"));
@@ -60,12 +63,15 @@ function render(box) {
   const yMin = spec.y.log ? Math.min(...ys) : 0, yMax = spec.y.max ?? Math.max(...ys, yMin || 1);
   const x = scale(spec.x.log ? Math.max(xMin, 1) : xMin, xMax, left, width - right, spec.x.log);
   const y = scale(yMin, yMax, height - bottom, top, spec.y.log);
-  for (const v of ticks(yMin, yMax, spec.y.log, 4)) {
+  if (spec.y.name) svg.append(make("text", { class: "axis", x: 0, y: 10 }, spec.y.name));
+  if (spec.y.own) svg.append(make("text", { class: "axis", x: width, y: 10, "text-anchor": "end" }, spec.y.own));
+  if (spec.x.name) svg.append(make("text", { class: "axis", x: width - right, y: height - 3, "text-anchor": "end" }, spec.x.name));
+  for (const v of ticks(yMin, yMax, spec.y.log, 5)) {
     svg.append(make("line", { class: "grid", x1: left, x2: width - right, y1: y(v), y2: y(v) }));
     svg.append(make("text", { x: left - 6, y: y(v) + 4, "text-anchor": "end" }, (spec.y.format || brief)(v)));
   }
-  for (const v of ticks(spec.x.log ? Math.max(xMin, 1) : xMin, xMax, spec.x.log, Math.max(2, Math.floor(width / 110))))
-    svg.append(make("text", { x: x(v), y: height - 6, "text-anchor": "middle" }, (spec.x.format || brief)(v)));
+  for (const v of ticks(spec.x.log ? Math.max(xMin, 1) : xMin, xMax, spec.x.log, Math.max(4, Math.floor(width / 110)), spec.x.time && TIMES))
+    svg.append(make("text", { x: Math.min(Math.max(x(v), spec.x.time ? left + 18 : left), width - 14), y: height - bottom + 16, "text-anchor": "middle" }, (spec.x.format || brief)(v)));
   for (const [index, [from, to, n]] of (spec.bins || []).entries()) {
     const a = x(spec.x.log ? Math.max(from, 1) : from), b = x(to), h = height - bottom - y(n);
     svg.append(make("rect", { class: "bin", "data-i": index, x: a + 0.5, width: Math.max(b - a - 1, 0.5), y: y(n), height: Math.max(h, n ? 1 : 0), rx: 1.5 }));
@@ -81,6 +87,7 @@ function render(box) {
     const path = series.points.map(([a, b], i) => `${i ? "L" : "M"}${x(a).toFixed(1)},${own(b).toFixed(1)}`).join("");
     if (series.area) svg.append(make("path", { class: "area", d: `${path}L${x(series.points.at(-1)[0])},${height - bottom}L${x(series.points[0][0])},${height - bottom}Z` }));
     svg.append(make("path", { class: series.second ? "line second" : "line", d: path }));
+    if (series.points.length <= 12) for (const [a, b] of series.points) svg.append(make("circle", { class: series.second ? "point second" : "point", cx: x(a), cy: own(b), r: 2.5 }));
     if (series.own) for (const v of ticks(0, Math.max(...series.points.map(([, b]) => b), 1), false, 3))
       svg.append(make("text", { x: width - right + 6, y: own(v) + 4 }, brief(v)));
   }

@@ -20,7 +20,7 @@ export async function refreshFlow() {
   draw($("chart-flow"), {
     label: "Records per second of the last micro-batches, and the lag after each",
     empty: "the curve begins with the next micro-batches",
-    x: { format: clock }, y: {},
+    x: { format: clock, time: true }, y: { name: "records/s", own: "lag" },
     series: [{ points: speed, area: true }, { points: rows.map((b) => [b.at, b.lag]), second: true, own: true }],
     tip: (i) => `${clock(rows[i].at)}\n${count(rows[i].rows_per_s)} records/s\n${count(rows[i].rows)} records in ${seconds(phases(rows[i]).all)}\nlag ${count(rows[i].lag)}`,
   });
@@ -42,7 +42,7 @@ export function showNow(state) {
     parts.push(el("b", {}, `${brief(stream.records_per_s)}`), " records/s · lag ", el("b", {}, count(stream.lag ?? 0)));
     if (batch) parts.push(" · last micro-batch ", el("b", {}, seconds(phases(batch).all)));
   } else parts.push("no stream is running");
-  parts.push(" ", el("i", { class: "key kept" }), "records/s ", el("i", { class: "key rejected" }), "lag");
+  parts.push(" ", el("span", { class: "keys" }, el("i", { class: "key kept" }), " records/s ", el("i", { class: "key rejected" }), " lag"));
   $("flow-now").replaceChildren(...parts);
 }
 

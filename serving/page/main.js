@@ -4,24 +4,32 @@ import { $, brief, bytes, clock, count, el, share, when } from "./format.js";
 import { refreshFlow, refreshSources, showNow, startFlow } from "./flow.js";
 import { refreshCurves, refreshLengths, refreshRejected, refreshSeen, startPanels } from "./panels.js";
 import { refreshThresholds, startThresholds } from "./thresholds.js";
-import { refreshLookUp, showWords, startWords } from "./words.js";
+import { refreshLookUp, refreshWords, startWords } from "./words.js";
 
-const PANELS_EVERY_MS = 2000, STALE_S = 30;
-let state = null, lost = "", panelsAt = 0, shown = "", planned = null, before = null, speed = {};
+const PANELS_EVERY_MS = 2000, STALE_S = 30, MOVING_S = 8;
+let state = null, lost = null, panelsAt = 0, shown = "", planned = null, before = null, speed = {}, told = "";
 
 function figures() {
-  const s = state.stats;
-  if (!s) return;
+  const s = state?.stats;
+  if (!s) return tell([["documents"], ["tokens"], ["vocabulary"], ["records"], ["rejected"]]);
   const rejected = Object.values(s.rejected).reduce((sum, n) => sum + n, 0);
-  const gain = (name) => (speed[name] > 0 && state.stream?.streaming ? `+${brief(speed[name])} a second` : "");
+  const moving = state.stream?.streaming && Date.now() / 1000 - s.as_of.time < MOVING_S;
+  const gain = (name) => (speed[name] > 0 && moving ? `+${brief(speed[name])} a second` : "");
   const rows = [
     ["documents", count(s.documents), gain("documents") || `in ${count(s.sources)} ${s.sources === 1 ? "file" : "files"}`],
-    ["tokens", count(s.tokens), gain("tokens") || (s.documents ? `${count(s.tokens / s.documents)} a document` : "")],
+    ["tokens", count(s.tokens), gain("tokens") || (s.documents ? `${brief(s.tokens / s.documents)} a document` : "")],
     ["vocabulary", count(s.words), "different words"],
     ["records", count(s.records), `${bytes(s.payload_bytes)} of text`],
     ["rejected", count(rejected), share(rejected, s.records)],
   ];
-  $("figures").replaceChildren(...rows.map(([name, value, note]) => el("div", { class: "figure" },
+  tell(rows);
+}
+
+function tell(rows) {
+  const text = JSON.stringify(rows);
+  if (text === told) return; // what did not change can go on being selected
+  told = text;
+  $("figures").replaceChildren(...rows.map(([name, value = "–", note = ""]) => el("div", { class: "figure" },
     el("div", { class: "name" }, name), el("div", { class: "value", id: `figure-${name}` }, value), el("div", { class: "note" }, note))));
 }
 
@@ -38,10 +46,10 @@ function measure() {
 // What is wrong, the worst first: [kind, word for the pill, sentence for the banner].
 function trouble() {
   const at = state?.stats ? `The numbers are as of ${when(state.stats.as_of.time)}.` : "";
-  if (lost) return ["bad", "no connection", `The server does not answer (${lost}). ${at} Trying again.`];
+  if (lost !== null) return ["bad", "no connection", `The server does not answer${lost && ` (${lost})`}. ${at} Trying again.`];
   if (!state) return ["", "connecting", ""];
-  if (state.away) return ["bad", "Redis is away", `Redis does not answer: ${state.away}. ${at} The page goes on by itself when it is back.`];
-  if (state.missing) return ["warn", "nothing counted yet", state.missing];
+  if (state.away) return ["bad", "Redis is away", `Redis does not answer: ${state.away.replace(/\.+$/, "")}. ${at} The page goes on by itself when it is back.`];
+  if (state.missing) return ["warn", "nothing counted yet", state.missing[0].toUpperCase() + state.missing.slice(1)];
   if (!state.stream?.streaming) return ["warn", "stream is down", `No stream is running: the numbers stand still. ${at} Go on with \`wetstream stream\`.`];
   const age = Date.now() / 1000 - (state.stats.as_of.time || 0), lag = state.stream.lag || 0;
   if (lag && age > STALE_S) return ["warn", "stale", `No commit for ${count(age)} s, while ${count(lag)} offsets wait in the topic.`];
@@ -49,6 +57,7 @@ function trouble() {
 }
 
 function status() {
+  figures();
   const [kind, word, sentence] = trouble();
   $("pill").className = `pill ${kind}`;
   if ($("pill").textContent !== word) $("pill").textContent = word;
@@ -57,10 +66,12 @@ function status() {
   const parts = sentence.split("`").map((text, i) => (i % 2 ? el("code", {}, text) : text));
   if ($("banner").textContent !== sentence.replaceAll("`", "")) $("banner").replaceChildren(...parts);
   document.querySelector("main").classList.toggle("stale", kind === "bad" || word === "stale");
+  document.querySelector("main").classList.toggle("nothing", !state?.stats);
   if (!state?.stats) return;
   $("asof").textContent = `as of ${when(state.stats.as_of.time)}${state.stats.as_of.applying ? ", applying" : ""}`;
   $("profile").textContent = `profile ${state.stats.profile}`;
-  document.title = lost ? "wetstream (no connection)" : `${brief(state.stats.documents)} documents – wetstream`;
+  $("pipeline").textContent = state.pipeline;
+  document.title = lost !== null ? "wetstream (no connection)" : `${brief(state.stats.documents)} documents – wetstream`;
 }
 
 async function panels() {
@@ -68,7 +79,7 @@ async function panels() {
   panelsAt = Date.now();
   shown = state.version;
   const jobs = [refreshFlow, refreshSources, refreshThresholds, refreshLengths, refreshRejected, refreshSeen];
-  if (state.snapshot) jobs.push(showWords, refreshCurves);
+  if (state.snapshot) jobs.push(refreshWords, refreshCurves);
   if ($("look-word").value) jobs.push(refreshLookUp);
   const done = await Promise.allSettled(jobs.map((job) => job()));
   // A panel that could not be had is asked for again.
@@ -81,12 +92,11 @@ function plan() {
 }
 
 function onState(news) {
-  lost = "";
+  lost = null;
   // While Redis is away the last figures stay, said to be old.
   state = news.stats || !state ? news : { ...news, stats: state.stats, stream: state.stream };
   if (news.missing) state.stats = null;
   measure();
-  figures();
   showNow(state);
   status();
   plan();
@@ -111,4 +121,4 @@ startPanels();
 status();
 setInterval(status, 1000);
 document.addEventListener("visibilitychange", plan);
-listen(onState, (reason) => { lost = reason || "no answer"; status(); });
+listen(onState, (reason) => { lost = reason; status(); });

@@ -7,6 +7,13 @@ import { tabs } from "./flow.js";
 const SEEN_SHOWN = 8;
 let seen = "languages";
 
+// "eng" -> "English"; a code that the browser does not know stays as it is.
+const languages = new Intl.DisplayNames(["en"], { type: "language", fallback: "code" });
+const nameOf = (code) => {
+  if (seen !== "languages") return seen === "tlds" && code ? `.${code}` : code;
+  try { return languages.of(code); } catch { return code; }
+};
+
 const REASONS = {
   not_language: "other language", too_few_words: "too few valid words", not_conversion: "no page (WARC info)", oversize: "too large",
   damaged: "damaged region", truncated: "cut off", bad_header: "unreadable header",
@@ -17,7 +24,7 @@ export async function refreshLengths() {
   const marks = ["p10", "p50", "p90", "p99"].filter((name) => length[name] !== null).map((name) => [Math.max(length[name], 1), name]);
   draw($("chart-lengths"), {
     label: `Histogram of the lengths of ${count(documents)} documents`, empty: "no documents yet",
-    x: { log: true }, y: {}, bins: bins.filter((bin) => bin.to > 1).map((bin) => [bin.from, bin.to, bin.documents]), marks,
+    x: { log: true, name: "tokens" }, y: { name: "documents" }, bins: bins.filter((bin) => bin.to > 1).map((bin) => [bin.from, bin.to, bin.documents]), marks,
     tip: (i) => { const bin = bins.filter((b) => b.to > 1)[i]; return `${count(bin.from)}–${count(bin.to - 1)} tokens\n${count(bin.documents)} documents (${share(bin.documents, documents)})`; },
   });
   $("percentiles").replaceChildren(...Object.entries(length).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, brief(value)))));
@@ -41,20 +48,20 @@ export async function refreshSeen() {
   let rows = answer[seen];
   if (seen === "days") rows = rows.toSorted((a, b) => (a.name < b.name ? 1 : -1)).slice(0, SEEN_SHOWN);
   const all = Math.max(1, ...rows.map((row) => row.pages));
-  $("seen").replaceChildren(rows.length ? bars(rows.map((row) => ({ label: row.name, parts: [["kept", row.documents / all], ["rejected", (row.pages - row.documents) / all]], n: row.pages }))) : el("p", { class: "empty" }, "no pages yet"));
+  $("seen").replaceChildren(rows.length ? bars(rows.map((row) => ({ label: nameOf(row.name) || "unknown", title: row.name, parts: [["kept", row.documents / all], ["rejected", (row.pages - row.documents) / all]], n: row.pages }))) : el("p", { class: "empty" }, "no pages yet"));
   if (answer.total > rows.length) $("seen").append(el("p", { class: "dim small" }, `and ${count(answer.total - rows.length)} more`));
 }
 
 export async function refreshCurves() {
   const [zipf, growth] = await Promise.all([get("zipf"), get("growth")]);
   draw($("chart-zipf"), {
-    label: "Term frequency by rank, both logarithmic", x: { log: true }, y: { log: true },
+    label: "Term frequency by rank, both logarithmic", x: { log: true, name: "rank" }, y: { log: true, name: "times" },
     series: [{ points: zipf.points.map((p) => [p.rank, p.tf]) }],
     tip: (i) => `#${count(zipf.points[i].rank)} ${zipf.points[i].word}\n${count(zipf.points[i].tf)} times`,
   });
   draw($("chart-heaps"), {
     label: "Different words by tokens seen", empty: "the curve grows with the next micro-batches",
-    x: { min: 0 }, y: {}, series: [{ points: [[0, 0], ...growth.points.map((p) => [p.tokens, p.words])], area: true }],
+    x: { min: 0, name: "tokens" }, y: { name: "words" }, series: [{ points: [[0, 0], ...growth.points.map((p) => [p.tokens, p.words])], area: true }],
     tip: (i) => (i ? `${count(growth.points[i - 1].tokens)} tokens\n${count(growth.points[i - 1].words)} words` : "the beginning"),
   });
 }

@@ -24,8 +24,8 @@ export function showThresholds() {
     if (df >= low && df < high) { words += held.words[i]; tokens += held.tokens[i]; }
   });
   $("min-df-out").textContent = count(low);
-  $("max-df-out").textContent = ratio === null ? "any share" : `${Number((100 * ratio).toPrecision(2))} %`;
-  $("max-df-out").parentElement.lastChild.textContent = ratio === null ? "" : " of the documents";
+  $("min-df-unit").textContent = low === 1 ? "document" : "documents";
+  $("max-df-out").textContent = ratio === null ? "any share" : `less than ${Number((100 * ratio).toPrecision(2))} %`;
   for (const [name, part, of] of [["words", words, allWords], ["tokens", tokens, allTokens]]) {
     $(`view-${name}`).textContent = count(part);
     $(`view-${name}-share`).textContent = share(part, of);

@@ -5,17 +5,12 @@ import { $, brief, count, el } from "./format.js";
 const STEP = 100;
 let by = "tf", limit = STEP, asked = 0;
 
-export async function showWords() {
+// Throws when there is no answer; what was shown before then stays.
+export async function refreshWords() {
   const number = ++asked, text = $("words-search").value.trim();
   const wanted = { by, limit };
   if (text) wanted[$("words-how").value] = text;
-  let answer;
-  try {
-    answer = await get("words/search", wanted);
-  } catch (error) {
-    if (number === asked) $("words").tBodies[0].replaceChildren(el("tr", {}, el("td", { colspan: 4, class: "empty" }, error.message)));
-    return;
-  }
+  const answer = await get("words/search", wanted);
   if (number !== asked) return; // a later question is on its way
   const most = Math.max(1, ...answer.words.map((row) => (by === "df" ? row.df : row.tf)));
   const rows = answer.words.map((row) =>
@@ -26,6 +21,13 @@ export async function showWords() {
   $("words").tBodies[0].replaceChildren(...(rows.length ? rows : [el("tr", {}, el("td", { colspan: 4, class: "empty" }, text ? `no word ${$("words-how").selectedOptions[0].text} “${text}”` : "no words yet"))]));
   $("words-count").textContent = text ? `${count(answer.total)} found` : `${brief(answer.total)} in all`;
   $("words-more").hidden = answer.total <= limit || limit >= 1000;
+}
+
+function showWords() {
+  const number = asked + 1;
+  refreshWords().catch((error) => {
+    if (number === asked) $("words").tBodies[0].replaceChildren(el("tr", {}, el("td", { colspan: 4, class: "empty" }, error.message)));
+  });
 }
 
 async function lookUp() {

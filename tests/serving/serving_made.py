@@ -22,6 +22,7 @@ from serving.queries import LiveStatistics
 from sinks.keys import Keys, build_prefix, live_key, status_key
 from sinks.statistics import Statistics
 from sinks.sums import Seen, SourceCount, Sums
+from wetstream.serve import WatchedSources
 
 
 @dataclass
@@ -99,6 +100,7 @@ class Running:
     port: int
     live: Live
     http: httpx.Client
+    stop: Callable[[], None]
 
     def get(self, path: str, status: int = 200, **options: Any) -> Any:
         answer = self.http.get(path, **options)
@@ -121,7 +123,8 @@ def serve(made: Made) -> Iterator[Callable[..., Running]]:
 
     def start(connect: Callable[[], Redis] | None = None, *, table: Any = None, **changes: Any) -> Running:
         settings = made.settings.serve.model_copy(update={"port": 0, "refresh_ms": 50, **changes})
-        live = Live(connect or (lambda: made.client), made.pipeline, refresh_s=settings.refresh_ms / 1000)
+        sources = WatchedSources(made.settings)
+        live = Live(connect or (lambda: made.client), made.pipeline, sources, refresh_s=settings.refresh_ms / 1000)
         server = Server(make_app(live, table, token=settings.token), settings)
         listening = server.listen()
         port = listening.getsockname()[1]
@@ -144,7 +147,7 @@ def serve(made: Made) -> Iterator[Callable[..., Running]]:
             assert ended, "the server did not end at once"
 
         ends.append(end)
-        return Running(f"http://127.0.0.1:{port}", port, live, http)
+        return Running(f"http://127.0.0.1:{port}", port, live, http, server.end)
 
     yield start
     for end in ends:

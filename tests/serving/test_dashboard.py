@@ -6,16 +6,22 @@ page looked like is kept in .pytest_cache/d/screenshots.
 
 from __future__ import annotations
 
+import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from harness import Pipeline
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from redis import Redis
+from serving_made import Made, Running
 
 from producers.sample.writer import write_sample
+from serving.queries import View
 from wetstream.serve import make_server
+from wetstream.servers import embedded
 
 pytestmark = pytest.mark.browser
 CHROMIUM = "/usr/bin/chromium"
@@ -38,9 +44,15 @@ def open_page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Call
     """Opens a page whose console has to stay empty, and that may only talk to its own server."""
     said: list[str] = []
 
-    def open_page(url: str, width: int = 1360, height: int = 900, scheme: str = "light") -> Page:
+    def open_page(url: str, width: int = 1360, height: int = 900, scheme: str = "light", brought: str = "$^") -> Page:
+        """`brought`: what the test itself brings about, so that the browser may say it."""
         page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
-        page.on("console", lambda line: said.append(line.text) if line.type in ("error", "warning") else None)
+
+        def hear(line: ConsoleMessage) -> None:
+            if line.type in ("error", "warning") and not re.search(brought, line.text):
+                said.append(line.text)
+
+        page.on("console", hear)
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda asked: said.append(asked.url) if not asked.url.startswith((url, "data:")) else None)
         page.goto(url)
@@ -119,14 +131,13 @@ def work(page: Page, pipeline: Pipeline) -> None:
     page.get_by_role("button", name="times").click()
 
     slider, words = page.locator("#min-df"), page.locator("#view-words")
-    everything = words.inner_text()
+    everything = f"{pipeline.live.vocabulary()['words']:,}"
+    expect(words).to_have_text(everything, timeout=SLOW_MS)  # the panel has come after the last micro-batch
     slider.focus()
     for _ in range(30):
         page.keyboard.press("ArrowRight")
     low = int(page.locator("#min-df-out").inner_text().replace(",", ""))
     assert low > 1 and words.inner_text() != everything
-    from serving.queries import View
-
     exact = pipeline.live.vocabulary(View(low))
     assert words.inner_text() == f"{exact['words']:,}"
     assert page.locator("#view-tokens").inner_text() == f"{exact['tokens']:,}"
@@ -147,3 +158,96 @@ def work(page: Page, pipeline: Pipeline) -> None:
     page.locator("#source-tabs button", has_text="crawls").click()
     expect(page.locator("#sources .source")).to_have_count(1)
     page.locator("#source-tabs button", has_text="files").click()
+
+
+def test_the_page_says_how_it_stands(
+    made: Made,
+    serve: Callable[..., Running],
+    open_page: Callable[..., Page],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    """Nothing yet, live, stale, Redis away, back, server gone: each in words, and none needs a reload."""
+    redis_url = embedded.up(tmp_path, kafka=False, redis=True, log=lambda line: None).redis_url
+    assert redis_url is not None
+    made.client = Redis.from_url(redis_url)
+
+    def connect() -> Redis:
+        client: Redis = Redis.from_url(redis_url, socket_connect_timeout=1, retry=None)
+        client.ping()
+        return client
+
+    try:
+        server = serve(connect)
+        page = open_page(server.url + "/", brought="503|ERR_|Failed to fetch")
+        pill, banner = page.locator("#pill"), page.locator("#banner")
+        expect(banner).to_contain_text("wetstream run SOURCE", timeout=SLOW_MS)
+        keep(request, page, "nothing-yet")
+        made.add({"alpha": 3, "<b>bold</b>": 1}, {"alpha": 1, "x" * 150: 1}, rejected=1)
+        made.stream_runs()
+        expect(pill).to_have_text("live, up to date", timeout=SLOW_MS)
+        expect(banner).to_be_hidden()
+        # Words are text, whatever they hold, and a long one makes nothing wider.
+        expect(page.locator("#words")).to_contain_text("<b>bold</b>", timeout=SLOW_MS)
+        made.client.hset(made.keys.as_of, "time", repr(time.time() - 40))
+        made.stream_runs(lag=12_345)
+        expect(pill).to_have_text("stale", timeout=SLOW_MS)
+        expect(banner).to_contain_text("12,345 offsets wait")
+        keep(request, page, "stale")
+        embedded.down(tmp_path, lambda line: None)
+        expect(pill).to_have_text("Redis is away", timeout=SLOW_MS)
+        expect(page.locator("#figure-documents")).to_have_text("2")
+        expect(page.locator("#words tbody")).to_contain_text("alpha")
+        keep(request, page, "redis-away")
+        again = embedded.up(tmp_path, kafka=False, redis=True, log=lambda line: None)
+        redis_url = again.redis_url
+        expect(pill).not_to_have_text("Redis is away", timeout=SLOW_MS)
+        server.stop()
+        expect(pill).to_have_text("no connection", timeout=SLOW_MS)
+        keep(request, page, "server-gone")
+    finally:
+        embedded.down(tmp_path, lambda line: None)
+
+
+def test_the_page_asks_for_the_token(
+    made: Made, serve: Callable[..., Running], open_page: Callable[..., Page], request: pytest.FixtureRequest
+) -> None:
+    made.add({"alpha": 3})
+    made.stream_runs()
+    page = open_page(serve(token="0123456789abcdef").url + "/", brought="401")
+    dialog = page.get_by_role("dialog")
+    for given in ("wrong", "0123456789abcdef"):
+        expect(dialog).to_be_visible(timeout=SLOW_MS)
+        expect(page.locator("#token-wrong")).to_be_visible(visible=given != "wrong")
+        keep(request, page, "token")
+        page.get_by_label("Token", exact=True).fill(given)
+        page.keyboard.press("Enter")
+    expect(page.locator("#figure-documents")).to_have_text("1", timeout=SLOW_MS)
+    expect(dialog).to_be_hidden()
+    # It stays in the tab, and nowhere else.
+    page.reload()
+    expect(page.locator("#figure-documents")).to_have_text("1", timeout=SLOW_MS)
+
+
+def test_all_of_it_is_reached_by_keyboard_and_the_focus_is_seen(
+    made: Made, serve: Callable[..., Running], open_page: Callable[..., Page], request: pytest.FixtureRequest
+) -> None:
+    made.add({"alpha": 3, "beta": 1}, {"alpha": 1})
+    made.stream_runs()
+    page = open_page(serve().url + "/")
+    expect(page.locator("#words tbody tr")).to_have_count(2, timeout=SLOW_MS)
+    reached, unseen = set(), []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        name, outline = page.evaluate(FOCUS)
+        reached.add(name)
+        if name != "BODY" and not outline:
+            unseen.append(name)
+    wanted = {"theme", "words-search", "words-how", "min-df", "max-df", "look-word", "SUMMARY", "A", "svg"}
+    assert wanted <= reached and unseen == []
+    page.locator("#words-search").focus()
+    keep(request, page, "focus")
+
+
+FOCUS = """() => { const at = document.activeElement, style = getComputedStyle(at);
+  return [at.id || at.tagName, style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 1]; }"""

@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,9 @@ from serving_made import Made
 
 from serving.lengths import histogram, length_summary
 from serving.queries import NoStatisticsError, View
+from serving.snapshot import _columns
+from serving.words import look_up
+from sinks.keys import Keys, build_prefix, live_key
 
 BAGS = [{"alpha": 3, "beta": 1}, {"alpha": 1, "gamma": 2}, {"alpha": 2, "beta": 2, "été": 1}, {"delta": 1}]
 VIEWS = [View(), View(2), View(1, 0.5), View(2, 0.75), View(1, 0.75), View(9), View(1, 0.0)]
@@ -34,6 +38,7 @@ def test_any_view_is_exact(made: Made, view: View) -> None:
     assert [row["word"] for row in snapshot.page("tf", 10, 0, view)["words"]] == ordered
     rarest = sorted(held, key=lambda word: (held[word], word.encode()))
     assert [row["word"] for row in snapshot.bottom(2, view)["words"]] == rarest[:2]
+    assert [row["word"] for row in snapshot.bottom(2, view, 1)["words"]] == rarest[1:3]
 
 
 def test_words_have_frequencies_idf_and_rank(made: Made) -> None:
@@ -91,6 +96,36 @@ def test_frequencies_add_up_to_every_view(made: Made, bags: list[dict[str, int]]
         rows = [(w, t) for df, w, t in zip(answer["df"], answer["words"], answer["tokens"], strict=True) if df >= low]
         counted = made.live.vocabulary(View(low))
         assert (sum(w for w, _ in rows), sum(t for _, t in rows)) == (counted["words"], counted["tokens"])
+
+
+def test_a_rebuild_that_switches_meanwhile_is_noticed(made: Made) -> None:
+    made.add({"alpha": 1})
+    before = made.keys
+    after = Keys(build_prefix(made.pipeline, "g", 2))
+    for name in ("tf", "df", "totals", "as_of", "position"):
+        made.client.copy(getattr(before, name), getattr(after, name))
+    made.client.hset(after.tf, "alpha", 9)
+    made.client.set(live_key(made.pipeline), after.prefix)
+    made.client.delete(*before.all())
+    # Asked with the keys of a moment ago, as the server does.
+    assert look_up(made.client, made.pipeline, ["alpha"], before)["words"][0]["tf"] == 9
+    made.client.delete(live_key(made.pipeline))
+    with pytest.raises(NoStatisticsError, match=made.pipeline):
+        look_up(made.client, made.pipeline, ["alpha"], before)
+
+
+def test_a_word_that_a_scan_meets_twice_is_taken_once_as_it_was_later() -> None:
+    rows = {"word": [b"b", b"a", b"b", b"c"], "tf": [1, 5, 2, 7], "df": [1, 4, 2, 3]}
+    words, tf, df = _columns(pa.table(rows))
+    assert (words.to_pylist(), tf.tolist(), df.tolist()) == ([b"a", b"b", b"c"], [5, 2, 7], [4, 2, 3])
+
+
+def test_a_snapshot_of_many_words_is_all_of_them(made: Made) -> None:
+    made.add({f"w{number}": number % 7 + 1 for number in range(12_345)}, {f"w{number}": 1 for number in range(3)})
+    snapshot = made.live.snapshot()
+    found = zip(snapshot.words.to_pylist(), snapshot.tf.tolist(), snapshot.df.tolist(), strict=True)
+    assert snapshot.settled
+    assert {word.decode(): (tf, df) for word, tf, df in found} == made.words()
 
 
 def test_every_answer_says_as_of_when(made: Made) -> None:

@@ -1,0 +1,57 @@
+"""Asking Redis several things at one instant, of the statistics that readers use at that instant, in one trip.
+
+A stream that commits at full speed keeps Redis busy for a chunk of words at a time (setting redis.chunk_words), and
+each trip may have to wait for one: so an answer takes one trip, not several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from redis import Redis
+
+from conf.errors import ExplainedError
+from serving.as_of import AS_OF_REPLIES, AsOf, ask_as_of, read_as_of
+from sinks.keys import Keys, live_key
+
+
+class NoStatisticsError(ExplainedError):
+    """Nothing has been counted for this pipeline yet; the message says what to do."""
+
+    @classmethod
+    def of(cls, pipeline: str) -> NoStatisticsError:
+        """The error for this pipeline."""
+        return cls(
+            f"nothing is counted yet for pipeline {pipeline}: ingest a source and stream it (`wetstream run SOURCE`)"
+        )
+
+
+def live_keys(client: Redis, pipeline: str) -> Keys:
+    """The keys that readers use now. Raises NoStatisticsError."""
+    prefix = cast("bytes | None", client.get(live_key(pipeline)))
+    if prefix is None:
+        raise NoStatisticsError.of(pipeline)
+    return Keys(prefix.decode())
+
+
+def ask_at_once(
+    client: Redis, pipeline: str, ask: Callable[[Any, Keys], object], keys: Keys | None = None
+) -> tuple[Keys, AsOf, list[Any]]:
+    """The replies to the commands that `ask` queues on a Redis pipeline, the state at that instant, and the keys.
+
+    `keys`: those that were live a moment ago, which saves a trip. Whether they still are is asked in the same
+    transaction; when a rebuild has switched them meanwhile, all is asked again. Raises NoStatisticsError, RedisError.
+    """
+    keys = keys or live_keys(client, pipeline)
+    while True:
+        pipe = client.pipeline(transaction=True)
+        pipe.get(live_key(pipeline))
+        ask_as_of(pipe, keys, pipeline)
+        ask(pipe, keys)
+        prefix, *replies = pipe.execute()
+        if prefix is None:
+            raise NoStatisticsError.of(pipeline)
+        if prefix.decode() == keys.prefix:
+            return keys, read_as_of(keys, replies[:AS_OF_REPLIES]), replies[AS_OF_REPLIES:]
+        keys = Keys(prefix.decode())

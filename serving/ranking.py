@@ -1,0 +1,87 @@
+"""The most frequent words, which are kept ranked in Redis (setting redis.top_words), read at one instant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgpack
+import numpy as np
+from numpy.typing import NDArray
+from redis import Redis
+
+from serving.as_of import AsOf
+from serving.instant import ask_at_once
+from serving.view import EVERYTHING, View
+from sinks.keys import Keys
+
+By = Literal["tf", "df"]
+
+# KEYS: top, df. Gives msgpack {words, scores, dfs}. A script, since the words have to be known to ask for their df, and
+# both have to be of one instant; packed, since that is read several times as fast as a reply of thousands of strings.
+RANKED = """
+local ranked = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
+local words, scores, dfs = {}, {}, {}
+for i = 1, #ranked, 2 do
+  words[#words + 1] = ranked[i]
+  scores[#scores + 1] = tonumber(ranked[i + 1])
+end
+for first = 1, #words, 2000 do
+  for _, df in ipairs(redis.call('HMGET', KEYS[2], unpack(words, first, math.min(first + 1999, #words)))) do
+    dfs[#dfs + 1] = tonumber(df) or 0
+  end
+end
+return cmsgpack.pack({words, scores, dfs})
+"""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Ranked words, by tf descending, then by word; arrays of the same length. `all_words`: how many words there are,
+    ranked or not."""
+
+    words: Sequence[bytes]
+    tf: NDArray[np.int64]
+    df: NDArray[np.int64]
+    documents: int
+    all_words: int
+    as_of: AsOf
+
+    def top(self, limit: int = 20, view: View = EVERYTHING, *, by: By = "tf", offset: int = 0) -> dict[str, Any]:
+        """The most frequent words {word, tf, df}, from the `offset`th on, by `by` descending, then by word.
+
+        By df: exact as long as the words asked for can be told to be among those ranked by tf (tf >= df, so any word
+        that is not ranked has a df of at most the last ranked tf). Raises ValueError when more words are asked for than
+        that; the message names the remedy.
+        """
+        chosen = np.flatnonzero(view.mask(self.df, self.documents) & (self.df > 0))
+        is_partial = len(self.words) < self.all_words
+        if by == "df":
+            chosen = chosen[np.lexsort((chosen, -self.tf[chosen], -self.df[chosen]))]
+            if is_partial:
+                chosen = chosen[self.df[chosen] > self.tf[-1]] if len(self.words) else chosen
+        wanted = limit + offset
+        if len(chosen) < wanted and is_partial:
+            raise ValueError(
+                f"only the {len(self.words):,} most frequent words are kept ranked, and {len(chosen):,} of them answer "
+                f"this: ask for fewer than {wanted:,}, or raise redis.top_words and run `wetstream rebuild`"
+            )
+        rows = [
+            {"word": self.words[number].decode(), "tf": int(self.tf[number]), "df": int(self.df[number])}
+            for number in chosen[offset:wanted]
+        ]
+        return {"words": rows, "by": by, "view": view.to_json(), "as_of": self.as_of.answer}
+
+
+def read_ranking(client: Redis, pipeline: str, keys: Keys | None = None) -> Ranking:
+    """All ranked words. `keys` as in `ask_at_once`. Raises NoStatisticsError, RedisError."""
+
+    def ask(pipe: Any, keys: Keys) -> None:
+        pipe.hmget(keys.totals, ["documents", "words"])
+        pipe.eval(RANKED, 2, keys.top, keys.df)
+
+    _, as_of, ((documents, all_words), packed) = ask_at_once(client, pipeline, ask, keys)
+    words, scores, dfs = msgpack.unpackb(packed, raw=True)
+    tf, df = np.array(scores or [], np.int64), np.array(dfs or [], np.int64)
+    return Ranking(words or [], -tf, df, int(documents or 0), int(all_words or 0), as_of)

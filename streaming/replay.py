@@ -1,0 +1,271 @@
+"""The full data set as a batch, by the same transform, into a new generation beside the live one.
+
+From the topic it is the stream itself, run to the end into that generation; from WET files only the source of the
+records differs. Each commit carries how far it has come, as the stream's do, so a replay that was killed goes on. When
+it has caught up, the pointer is switched; a running stream sees that before its next micro-batch, and carries on with
+the new generation from that one's own positions: nothing is missing, nothing is there twice.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from conf.crash_points import crash_point
+from conf.profiles import Profile
+from conf.settings import Settings
+from producers.source import Source
+from producers.topics import Topic, describe_topic
+from sinks.documents import Documents, partition_key
+from sinks.exclusions import INHERITED
+from sinks.generations import ORIGIN, Generations, Rules
+from sinks.heal import Builds
+from sinks.keys import changes_key, replay_lease_key
+from sinks.lease import Lease
+from sinks.removal import finish_removal, remove_sources
+from sinks.statistics import Statistics
+from streaming.errors import StreamError
+from streaming.files import summed_files
+from streaming.fused import Job
+from streaming.offsets import end_offsets
+from streaming.partials import InconsistentPartialsError, read_partials
+from streaming.query import Progress
+from streaming.session import shuffle_partitions
+from streaming.stream import Connections, Stream
+
+log = logging.getLogger("wetstream")
+
+FINISHED = "finished"
+# While records keep coming in, the last of them are left to whoever writes after the switch.
+CATCH_UPS = 5
+SMALL_LAG = 1000
+FILES_PER_CORE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class FilesProgress:
+    """Sources read from their files so far, of how many, and records in them."""
+
+    sources: int
+    of: int
+    records: int
+
+
+@dataclass
+class Result:
+    """`unreadable`: by source, why its file was not read. `complete`: the new generation may become the live one."""
+
+    generation: str
+    records: int = 0
+    resumed: bool = False
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything was read."""
+        return not self.unreadable
+
+
+class Replay:
+    """One replay of a pipeline; `files` are the sources to read from their WET files, the rest comes from the topic."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        profile: Profile,
+        connections: Connections,
+        files: Sequence[Source],
+        *,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+        on_files: Callable[[FilesProgress], None] = lambda progress: None,
+    ) -> None:
+        self._settings = settings
+        self._profile = profile
+        self._connections = connections
+        self._files = list({source.id: source for source in files}.values())
+        self._on_progress = on_progress
+        self._on_files = on_files
+        self._generations = Generations(settings.documents_path, settings.pipeline)
+        self._builds = make_builds(settings, connections.redis)
+        self._stop = threading.Event()
+        self._stream: Stream | None = None
+
+    def stop(self) -> None:
+        """End after the commit that it is at; the same replay goes on there later."""
+        self._stop.set()
+        if self._stream is not None:
+            self._stream.stop()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was told to end."""
+        return self._stop.is_set()
+
+    def run(self) -> Result:
+        """Fill a new generation, or go on filling the one that the same replay has begun. Does not switch.
+
+        Raises StreamError, LeaseError, DocumentsError or StatisticsError when it cannot go on.
+        """
+        name, documents, resumed = self._generation()
+        result = Result(name, resumed=resumed)
+        if self._files:
+            self._read_files(name, documents, result)
+        if not self._stop.is_set() and result.complete and self._topic() is not None:
+            self._read_topic(name)
+        documents = Documents.open(documents.path)
+        result.records = documents.row_count()
+        if not self._stop.is_set() and result.complete:
+            documents.mark(FINISHED, "yes")
+        return result
+
+    def _generation(self) -> tuple[str, Documents, bool]:
+        """The generation to fill, whether it was begun before."""
+        origin = json.dumps(sorted(source.id for source in self._files))
+        live = self._generations.live()
+        for name in reversed(self._generations.names()):
+            documents = Documents.open(self._generations.path(name))
+            found = documents.properties
+            same = (found.get(ORIGIN), found.get("rules_hash")) == (origin, self._profile.rules_hash)
+            if name != live and same and FINISHED not in found:
+                return name, documents, True
+        old = self._generations.open_live()
+        self._check_sources(old[1] if old else None)
+        name, documents = self._generations.create_next(Rules(self._profile.name, self._profile.rules_hash))
+        if old is not None:
+            documents.inherit([replace(e, removal=INHERITED) for e in old[1].exclusions() if e.removal])
+        documents.mark(ORIGIN, origin)
+        crash_point("replay-generation-made")
+        return name, documents, False
+
+    def _check_sources(self, live: Documents | None) -> None:
+        """What is live from files is in no topic: a replay has to be told where they are."""
+        named = {source.id for source in self._files}
+        missing = [source for source in (live.sources_from_files() if live else []) if source not in named]
+        if missing:
+            more = f" and {len(missing) - 3:,} more" if len(missing) > 3 else ""
+            raise StreamError(
+                f"{', '.join(missing[:3])}{more} came from files, not from the topic: a replay without them would lose "
+                "them. Name them too: `wetstream replay --from files SOURCE...` (all else comes from the topic)"
+            )
+
+    def _read_files(self, name: str, documents: Documents, result: Result) -> None:
+        lease = Lease(self._connections.redis, replay_lease_key(self._settings.pipeline), lease_s=self._lease_s)
+        lease.acquire()
+        try:
+            finish_removal(documents, compression_level=self._settings.documents.compression_level)
+            statistics = self._builds.bring_to(documents, name, documents.position(), live=False)
+            documents.expect_files([source.id for source in self._files])
+            left = [source for source in self._files if not documents.is_from_file(source.id)]
+            size = shuffle_partitions(self._settings) * FILES_PER_CORE
+            done, records = len(self._files) - len(left), 0
+            for first in range(0, len(left), size):
+                chunk = left[first : first + size]
+                records += self._read_chunk(chunk, documents, statistics, result)
+                done += len(chunk)
+                self._on_files(FilesProgress(done, len(self._files), records))
+                lease.check()
+                if self._stop.is_set():
+                    return
+        finally:
+            lease.release()
+
+    def _read_chunk(
+        self, sources: Sequence[Source], documents: Documents, statistics: Statistics, result: Result
+    ) -> int:
+        job = Job(self._profile, documents.path, self._settings.documents.compression_level)
+        frame = summed_files(self._connections.spark, sources, job, self._settings.producer)
+        batch = read_partials(frame.toArrow())
+        result.unreadable |= batch.unreadable
+        read = [source.id for source in sources if source.id not in batch.unreadable]
+        rows = sum(file.rows for file in batch.files)
+        counted = batch.sums.totals()["records"]
+        if rows != counted:
+            raise InconsistentPartialsError(f"{rows:,} documents rows were written, {counted:,} counted")
+        if not read:
+            return 0
+        start = documents.position()
+        documents.commit_files(batch.files, read)
+        statistics.commit(batch.sums, start, documents.position())
+        return rows
+
+    def _read_topic(self, name: str) -> None:
+        for _ in range(CATCH_UPS):
+            self._stream = Stream(
+                self._settings, self._profile, self._connections, on_progress=self._on_progress, into=name
+            )
+            if self._stop.is_set():
+                return
+            self._stream.run(once=True)
+            if self._stop.is_set() or self._lag(name) <= SMALL_LAG:
+                return
+
+    def _lag(self, name: str) -> int:
+        topic = self._topic()
+        if topic is None:
+            return 0
+        position = Documents.open(self._generations.path(name)).position()
+        ends = end_offsets(self._connections.bootstrap_servers, topic)
+        return sum(max(0, end - position.get(partition_key(topic.id, p), 0)) for p, end in ends.items())
+
+    def _topic(self) -> Topic | None:
+        if not self._connections.bootstrap_servers:
+            return None
+        return describe_topic(self._settings, self._connections.bootstrap_servers, self._settings.records_topic)
+
+    @property
+    def _lease_s(self) -> float:
+        return self._settings.stream.lease_s
+
+
+def make_builds(settings: Settings, redis: Any) -> Builds:
+    """The builds of statistics of the pipeline."""
+    limit = settings.redis
+    return Builds(redis, settings.pipeline, chunk_words=limit.chunk_words, top_words=limit.top_words)
+
+
+def switch(settings: Settings, redis: Any, generation: str) -> int:
+    """Make a generation the live one, with its statistics; returns how many records it holds.
+
+    What was removed from the live generation since is removed from this one first. A running stream carries on with
+    it; nobody else may be writing it. Raises DocumentsError, LeaseError.
+    """
+    generations = Generations(settings.documents_path, settings.pipeline)
+    builds = make_builds(settings, redis)
+    lease = Lease(redis, changes_key(settings.pipeline), lease_s=settings.stream.lease_s)
+    lease.acquire()
+    try:
+        filling = Lease(redis, replay_lease_key(settings.pipeline), lease_s=settings.stream.lease_s)
+        filling.acquire()
+        try:
+            documents = Documents.open(generations.path(generation))
+            finish_removal(documents, compression_level=settings.documents.compression_level)
+            statistics = builds.bring_to(documents, generation, documents.position(), live=False)
+            ends = _removed_since(generations, documents)
+            if ends:
+                remove_sources(documents, statistics, ends, compression_level=settings.documents.compression_level)
+            crash_point("before-switch")
+            generations.point_to(generation)
+            crash_point("after-switch")
+            builds.show(statistics)
+            return documents.row_count()
+        finally:
+            filling.release()
+    finally:
+        lease.release()
+
+
+def _removed_since(generations: Generations, documents: Documents) -> dict[str, tuple[int, int]]:
+    """Removals of the live generation that this one does not know."""
+    live = generations.open_live()
+    if live is None or live[1].path == documents.path:
+        return {}
+    known = {(e.source, e.partition): e.end for e in documents.exclusions() if e.removal}
+    return {
+        e.source: (e.partition, e.end)
+        for e in live[1].exclusions()
+        if e.removal and known.get((e.source, e.partition), -1) < e.end
+    }

@@ -1,0 +1,130 @@
+"""Replay: from the topic, from the files or rebuilt from the documents, the same as streamed; live work goes on."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from harness import Pipeline
+
+from producers.sample.writer import write_sample
+from sinks.generations import Generations
+from streaming.errors import StreamError
+from streaming.replay import switch
+
+Make = Callable[..., Pipeline]
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> Path:
+    return write_sample(tmp_path / "second.warc.wet.gz", records=200, seed=2).path
+
+
+@pytest.fixture
+def cut(tmp_path: Path, sample: Path) -> Path:
+    """A file that ends in the middle of a record: its stub has to be the same on every way."""
+    path = tmp_path / "cut.warc.wet.gz"
+    path.write_bytes(sample.read_bytes()[:-2000])
+    return path
+
+
+def generations(pipeline: Pipeline) -> list[str]:
+    return Generations(pipeline.settings.documents_path, pipeline.settings.pipeline).names()
+
+
+def test_every_way_gives_the_same(make_pipeline: Make, sample: Path, second: Path, cut: Path) -> None:
+    sources = (sample, second, cut)
+    streamed = make_pipeline()
+    streamed.ingest(sample, second)
+    streamed.ingest(cut, allow_copies=True)
+    streamed.stream()
+    digest = streamed.verified().digest
+    # From the topic, into a generation beside the live one; nothing changes until the switch.
+    result = streamed.replay(switch_over=False)
+    assert generations(streamed) == ["g1", "g2"] and streamed.verified().version == streamed.documents.version
+    assert streamed.documents.path.name == "g1"
+    assert switch(streamed.settings, streamed.redis, result.generation) == result.records
+    assert streamed.documents.path.name == "g2" and streamed.verified().digest == digest
+    # From the files, in a pipeline that never saw Kafka, and in this one.
+    loaded = make_pipeline(pipeline=streamed.settings.pipeline + "-files")
+    loaded.replay(*sources)
+    assert loaded.verified().digest == digest
+    streamed.replay(*sources)
+    assert streamed.documents.path.name == "g3" and streamed.verified().digest == digest
+    assert len(streamed.documents.sources_from_files()) == 3
+    # What Redis forgets is counted anew from the documents, wherever those came from.
+    loaded.forget_redis()
+    loaded.replay(*sources, switch_over=False)
+    switch(loaded.settings, loaded.redis, "g1")
+    assert loaded.verified().digest == digest
+
+
+def test_first_loaded_as_a_batch_then_streamed(make_pipeline: Make, sample: Path, second: Path) -> None:
+    expected = make_pipeline()
+    expected.ingest(sample, second)
+    expected.stream()
+    pipeline = make_pipeline(pipeline=expected.settings.pipeline + "-first")
+    pipeline.replay(sample)
+    # The topic brings the same source once more, and a new one: the first is not counted by both.
+    pipeline.ingest(sample, second)
+    pipeline.stream()
+    assert pipeline.verified().digest == expected.verified().digest
+    with pytest.raises(StreamError, match="came from files"):
+        pipeline.replay()
+    pipeline.replay(sample)
+    assert pipeline.documents.path.name == "g2"
+    assert pipeline.verified().digest == expected.verified().digest
+
+
+def test_a_running_stream_carries_on_with_the_new_generation(
+    make_pipeline: Make, sample: Path, second: Path, tmp_path: Path
+) -> None:
+    pipeline = make_pipeline(profile="p21", stream__trigger_ms=100)
+    pipeline.ingest(sample)
+    stream = pipeline.make_stream()
+    running = threading.Thread(target=stream.run)
+    running.start()
+    try:
+        wait_for(pipeline, 301)
+        pipeline.profile = "english"  # other rules, applied to the past
+        result = pipeline.replay(switch_over=False)
+        pipeline.ingest(second)  # comes in while both are there
+        switch(pipeline.settings, pipeline.redis, result.generation)
+        third = write_sample(tmp_path / "third.warc.wet.gz", records=100, seed=3).path
+        pipeline.ingest(third)
+        wait_for(pipeline, 301 + 201 + 101)
+    finally:
+        stream.stop()
+        running.join()
+    assert pipeline.live.stats()["profile"] == "english"
+    expected = make_pipeline(profile="english", pipeline=pipeline.settings.pipeline + "-expected")
+    expected.ingest(sample, second, third)
+    expected.stream()
+    assert pipeline.verified().digest == expected.verified().digest
+
+
+def test_what_cannot_be_read_keeps_the_replay_from_being_switched(
+    make_pipeline: Make, sample: Path, tmp_path: Path
+) -> None:
+    pipeline = make_pipeline()
+    page = tmp_path / "page.warc.wet.gz"
+    page.write_bytes(b"<html>not found</html>")
+    result = pipeline.replay(sample, page, switch_over=False)
+    assert not result.complete and "page.warc.wet.gz" in next(iter(result.unreadable.values()))
+    page.write_bytes(write_sample(tmp_path / "good.wet.gz", records=50, seed=9).path.read_bytes())
+    again = pipeline.replay(sample, page)
+    assert again.resumed and again.generation == result.generation and again.records == 301 + 51
+    pipeline.verified()
+
+
+def wait_for(pipeline: Pipeline, records: int) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        counted = pipeline.redis.get(f"ws:{{{pipeline.settings.pipeline}}}:live") is not None
+        if counted and pipeline.live.stats()["records"] == records:
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"{pipeline.live.stats()['records']} records, not {records}")

@@ -1,0 +1,142 @@
+"""Replay, switch and removal killed at each of their steps: the next command finishes them, with the right digest."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from harness import Command, Pipeline
+
+from producers.sample.writer import write_sample
+
+Make = Callable[..., Pipeline]
+P21 = ("--profile", "p21")
+SMALL = ("--set", "stream.max_records=90", "--set", "redis.chunk_words=500")
+
+REPLAY_POINTS = [
+    "replay-generation-made",
+    "before-delta-commit",
+    "after-delta-commit:2",
+    "redis-chunk:2",
+    "before-switch",
+    "after-switch",
+]
+REMOVAL_POINTS = [
+    "after-removal-begun",
+    "after-removal-plan",
+    "before-removal-delete",
+    "before-removal-counts",
+    "redis-chunk:2",
+    "after-redis-commit",
+    "before-removal-ranks",
+    "before-ranks-switch",
+    "before-removal-finished",
+]
+slow = pytest.mark.slow
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> Path:
+    return write_sample(tmp_path / "second.warc.wet.gz", records=120, seed=2).path
+
+
+def killed(wetstream: Command, point: str, *arguments: str | Path) -> None:
+    done = wetstream(*arguments, code=None, WETSTREAM_CRASH_AT=point)
+    assert done.returncode == -signal.SIGKILL, f"{point} was not reached: {done.stderr}"
+
+
+def digest(wetstream: Command) -> str:
+    result = wetstream.json("verify")
+    assert result["ok"], result["differences"]
+    return str(result["digest"])
+
+
+@pytest.mark.parametrize("points", [["before-switch"], pytest.param(REPLAY_POINTS, marks=slow)], ids=["some", "all"])
+def test_a_replay_from_the_topic_killed(
+    points: list[str], wetstream: Command, make_pipeline: Make, sample: Path
+) -> None:
+    pipeline = make_pipeline()
+    pipeline.ingest(sample)
+    pipeline.stream()
+    right = pipeline.verified().digest
+    for point in points:
+        killed(wetstream, point, "replay", "--from", "topic", *P21, *SMALL)
+        assert pipeline.verified().digest == right, f"after {point}, what is live is not right"
+    wetstream("replay", "--from", "topic", *P21, *SMALL)
+    assert digest(wetstream) == right
+    assert pipeline.documents.path.name != "g1"
+
+
+@slow
+@pytest.mark.parametrize("point", ["before-task-file", "after-delta-commit", "redis-chunk:2", "before-switch"])
+def test_a_load_from_files_killed(
+    point: str, wetstream: Command, make_pipeline: Make, sample: Path, second: Path
+) -> None:
+    expected = make_pipeline(pipeline=f"right-{os.getpid()}-{random.randrange(1 << 30)}")
+    expected.ingest(sample, second)
+    expected.stream()
+    load = ("replay", "--from", "files", sample, second, *P21, *SMALL)
+    if point == "before-task-file":
+        # The Python worker dies, and Spark's task with it; the same command goes on.
+        flag = expected.settings.home / "killed"
+        wetstream(*load, code=None, WETSTREAM_CRASH_AT=point, WETSTREAM_CRASH_ONCE=str(flag))
+        assert flag.exists()
+    else:
+        killed(wetstream, point, *load)
+    wetstream(*load)
+    assert digest(wetstream) == expected.verified().digest
+
+
+@pytest.mark.parametrize(
+    "points",
+    [["before-removal-counts"], pytest.param(REMOVAL_POINTS, marks=slow)],
+    ids=["some", "all"],
+)
+def test_a_removal_killed(
+    points: list[str], wetstream: Command, make_pipeline: Make, sample: Path, second: Path
+) -> None:
+    pipeline = make_pipeline(redis__top_words=400)
+    pipeline.ingest(sample)
+    pipeline.stream()
+    without, top = pipeline.verified().digest, pipeline.live.top(400)["words"]
+    for number, point in enumerate(points):
+        pipeline.ingest(second)
+        pipeline.stream()
+        ranked = ("--set", "redis.top_words=400")
+        killed(wetstream, point, "remove", second, *SMALL, *ranked)
+        if number % 2:
+            pipeline.stream()  # a stream starts in between: it finishes what was decided
+            pipeline.verified()
+        outcomes = pipeline.ingest(second)
+        assert [outcome.state for outcome in outcomes] == ["removing"], f"after {point}"
+        wetstream("remove", second, *SMALL, *ranked)
+        assert digest(wetstream) == without, f"after {point}"
+        assert pipeline.live.top(400)["words"] == top, f"after {point}"
+
+
+@slow
+@pytest.mark.parametrize("point", ["after-removal-plan", "before-removal-counts", "redis-chunk:30"])
+def test_the_stream_killed_while_it_removes(
+    point: str, wetstream: Command, make_pipeline: Make, sample: Path, second: Path
+) -> None:
+    pipeline = make_pipeline()
+    pipeline.ingest(sample)
+    pipeline.stream()
+    without = pipeline.verified().digest
+    pipeline.ingest(second)
+    stream = wetstream.start("stream", *P21, *SMALL, WETSTREAM_CRASH_AT=point)
+    try:
+        removal = wetstream.start("remove", second)
+        assert stream.wait(120) == -signal.SIGKILL, f"{point} was not reached"
+        # The writer's lease is free again: the command does it itself.
+        assert removal.wait(120) == 0
+    finally:
+        for process in (stream, removal):
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+    assert digest(wetstream) == without

@@ -1,0 +1,132 @@
+"""Taking sources out, with or without a stream that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from redis import Redis
+
+from conf.errors import ExplainedError
+from conf.settings import Settings
+from producers.progress import REMOVED
+from producers.removal import NOT_IN_TOPIC, begin_removal, finish_removal
+from producers.source import crawl_and_segment, source_id
+from producers.topics import Topic, describe_topic
+from serving.queries import LiveStatistics
+from serving.reading import NoStatisticsError
+from sinks import removal
+from sinks.generations import Generations
+from sinks.keys import changes_key, lease_key
+from sinks.lease import Lease, LeaseError
+from sinks.requests import Request, send_request, wait_for_answer
+from streaming.replay import make_builds
+from wetstream.connect import find_redis, open_redis
+from wetstream.markers import read_markers
+from wetstream.servers import embedded
+from wetstream.writing import live_documents
+
+ASK_AGAIN_S = 20.0
+
+
+class UnknownSourceError(ExplainedError):
+    """There is no such source; the message says how to list them."""
+
+
+def find_sources(settings: Settings, names: Sequence[str], segments: Sequence[str], crawls: Sequence[str]) -> list[str]:
+    """The identities of the sources that a person named; raises UnknownSourceError when there are none of a name."""
+    known = _known(settings)
+    found: set[str] = set()
+    for name in names:
+        source = name if name in known else source_id(name)
+        if source not in known:
+            raise UnknownSourceError(
+                f"{name} is no source of pipeline {settings.pipeline}: `wetstream segments --json` lists them"
+            )
+        found.add(source)
+    for kind, wanted, at in (("crawl", crawls, 0), ("segment", segments, 1)):
+        for name in wanted:
+            of = {source for source in known if crawl_and_segment(source)[at] == name}
+            if not of:
+                raise UnknownSourceError(f"no source of pipeline {settings.pipeline} is of {kind} {name}")
+            found |= of
+    return sorted(found)
+
+
+def _known(settings: Settings) -> set[str]:
+    known = {source for source, marker in (read_markers(settings) or {}).items() if marker.state != REMOVED}
+    try:
+        statistics = LiveStatistics(open_redis(find_redis(settings)), settings.pipeline)
+        known |= {str(row["source"]) for row in statistics.sources()["sources"]}
+    except NoStatisticsError:
+        pass
+    return known
+
+
+def remove(settings: Settings, sources: Sequence[str], note: Callable[[str], None]) -> int:
+    """Take sources out of documents and statistics; returns how many records that were.
+
+    A running stream does it between two micro-batches; else it is done here. Safe to repeat after any interruption.
+    Raises LeaseError, RemovalError, DocumentsError.
+    """
+    redis = open_redis(find_redis(settings))
+    changes = Lease(redis, changes_key(settings.pipeline), lease_s=settings.stream.lease_s)
+    changes.acquire()
+    try:
+        bootstrap_servers, topics = _topics(settings)
+        if topics is None:
+            ends: Mapping[str, tuple[int, int]] = dict.fromkeys(sources, NOT_IN_TOPIC)
+        else:
+            ends = begin_removal(settings, bootstrap_servers, topics, sources)
+        records = _have_removed(settings, redis, ends, note)
+        if topics is not None:
+            finish_removal(settings, bootstrap_servers, topics, sources)
+        return records
+    finally:
+        changes.release()
+
+
+def _have_removed(
+    settings: Settings, redis: Redis, ends: Mapping[str, tuple[int, int]], note: Callable[[str], None]
+) -> int:
+    """By the stream that runs, or here when none does."""
+    lease = Lease(redis, lease_key(settings.pipeline), lease_s=settings.stream.lease_s)
+    while True:
+        try:
+            lease.acquire()
+        except LeaseError:
+            note("a stream runs: asked it to do this after its micro-batch")
+            request = Request(ends)
+            send_request(redis, settings.pipeline, request)
+            answer = wait_for_answer(redis, settings.pipeline, request, ASK_AGAIN_S)
+            if answer is not None:
+                return answer
+            continue
+        try:
+            return _remove_here(settings, redis, ends)
+        finally:
+            lease.release()
+
+
+def _remove_here(settings: Settings, redis: Redis, ends: Mapping[str, tuple[int, int]]) -> int:
+    level = settings.documents.compression_level
+    documents = live_documents(settings)
+    generation = Generations(settings.documents_path, settings.pipeline).live()
+    assert generation is not None
+    removal.finish_removal(documents, compression_level=level)
+    statistics = make_builds(settings, redis).bring_to(documents, generation, documents.position())
+    return removal.remove_sources(documents, statistics, ends, compression_level=level)
+
+
+def _topics(settings: Settings) -> tuple[str, tuple[Topic, Topic] | None]:
+    """Broker and topics; no topics where nothing was ever ingested through Kafka."""
+    bootstrap_servers = settings.kafka.bootstrap_servers or embedded.endpoints(settings.home).bootstrap_servers
+    if not bootstrap_servers:
+        if "topic_id" in live_documents(settings).properties:
+            raise ExplainedError(
+                "Kafka does not run, but the topic has to know what is removed: start it (`wetstream up`), or name "
+                "yours (kafka.bootstrap_servers)"
+            )
+        return "", None
+    records = describe_topic(settings, bootstrap_servers, settings.records_topic)
+    progress = describe_topic(settings, bootstrap_servers, settings.progress_topic)
+    return bootstrap_servers, None if records is None or progress is None else (records, progress)
