@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from conf.settings import Settings
-from wetstream import cli_batch, show
+from wetstream import cli_batch, cli_export, show
 from wetstream.options import (
     CommandError,
     command,
@@ -519,6 +519,7 @@ def _say(text: str) -> None:
 
 
 cli_batch.add_commands(main)
+cli_export.add_commands(main)
 
 if __name__ == "__main__":
     main()

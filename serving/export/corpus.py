@@ -1,0 +1,108 @@
+"""Documents as an export writes them: bags of word ids, in batches of a fixed size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from conf.errors import ExplainedError
+from serving.export.vocabulary import Vocabulary, encoded
+
+# One row a document. `ids` ascend; `counts` says how often each stands in the document.
+CORPUS = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("record_offset", pa.int64(), nullable=False),
+        pa.field("inner_offset", pa.int64(), nullable=False),
+        pa.field("url", pa.string()),
+        pa.field("ids", pa.list_(pa.int32()), nullable=False),
+        pa.field("counts", pa.list_(pa.int32()), nullable=False),
+    ]
+)
+COLUMNS = ["source", "record_offset", "inner_offset", "url", "language", "reason", "words", "counts"]
+READ_ROWS = 1 << 12
+BATCH_ROWS = 1 << 13
+
+
+class CorpusError(ExplainedError):
+    """Documents could not be read; the message names the place and what helps."""
+
+
+def read_rows(files: Iterable[str | Path]) -> Iterator[pa.RecordBatch]:
+    """The columns of documents rows that an export needs, file by file, `words` dictionary-encoded."""
+    for path in files:
+        yield from _read(path)
+
+
+def _read(path: str | Path) -> Iterator[pa.RecordBatch]:
+    # The error is made here and not around the `yield`: what the consumer raises is its own.
+    batches = None
+    while True:
+        try:
+            if batches is None:
+                file = pq.ParquetFile(path, read_dictionary=["words.list.element"])
+                batches = file.iter_batches(batch_size=READ_ROWS, columns=COLUMNS)
+            batch = next(batches, None)
+        except (OSError, pa.ArrowException) as error:
+            raise CorpusError(
+                f"{path} cannot be read ({error}): if the table was vacuumed meanwhile, run the command again; else "
+                "`wetstream verify` tells whether the table is whole"
+            ) from error
+        if batch is None:
+            file.close()
+            return
+        yield batch
+
+
+def numbered(batches: Iterable[pa.RecordBatch], vocabulary: Vocabulary) -> Iterator[pa.RecordBatch]:
+    """Documents rows (kept ones) as rows of CORPUS: words of the vocabulary only. What is empty then is dropped."""
+    dictionary: pa.Array | None = None
+    ids = np.zeros(0, np.int32)
+    for batch in batches:
+        words = encoded(batch)
+        # The batches of a row group share their dictionary; it is looked up once.
+        if dictionary is None or not words.dictionary.equals(dictionary):
+            dictionary = words.dictionary
+            ids = vocabulary.ids(dictionary)
+        found = _numbered(batch, ids[words.indices.to_numpy()])
+        if found.num_rows:
+            yield found
+
+
+def _numbered(batch: pa.RecordBatch, ids: np.ndarray) -> pa.RecordBatch:
+    counts = batch.column("counts").flatten().to_numpy()
+    lengths = batch.column("counts").value_lengths().fill_null(0).to_numpy()
+    row = np.repeat(np.arange(batch.num_rows, dtype=np.int64), lengths)
+    held = ids >= 0
+    row, ids, counts = row[held], ids[held], counts[held]
+    order = np.argsort((row << 32) | ids, kind="stable")
+    offsets = np.zeros(batch.num_rows + 1, np.int32)
+    np.cumsum(np.bincount(row, minlength=batch.num_rows), out=offsets[1:])
+    bounds = pa.array(offsets)
+    columns = [batch.column(name).cast(CORPUS.field(name).type) for name in CORPUS.names[:4]]
+    columns += [pa.ListArray.from_arrays(bounds, pa.array(values[order])) for values in (ids, counts)]
+    return pa.RecordBatch.from_arrays(columns, schema=CORPUS).filter(pa.array(np.diff(offsets) > 0))
+
+
+def even(batches: Iterable[pa.RecordBatch], rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of `rows`; the last may have fewer."""
+    waiting: list[pa.RecordBatch] = []
+    size = 0
+    for batch in batches:
+        waiting.append(batch)
+        size += batch.num_rows
+        while size >= rows:
+            joined = _joined(waiting)
+            yield joined.slice(0, rows)
+            size -= rows
+            waiting = [joined.slice(rows)]
+    if size:
+        yield _joined(waiting)
+
+
+def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return pa.concat_batches(batches) if len(batches) > 1 else batches[0]

@@ -1,0 +1,146 @@
+"""What is written of a corpus: its vocabulary, its documents, the corpus file, and what all of it adds up to."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from serving.export import text
+from serving.export.formats import FORMATS, Writer
+from serving.export.statistics import statistics_lines
+from serving.export.vocabulary import Vocabulary
+
+VOCAB, FREQUENCY, DOCUMENTS, META = "vocab.txt", "frequency", "documents.parquet", "meta.json"
+DICTIONARY, STATISTICS = "dictionary", "statistics"
+# Everything that any export writes: only a folder that holds nothing else is ever replaced.
+OWN = frozenset({VOCAB, FREQUENCY, DOCUMENTS, META, DICTIONARY, STATISTICS, *(name for name, *_ in FORMATS.values())})
+DOCUMENT_LIST = pa.schema(
+    [
+        pa.field("id", pa.int64(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("record_offset", pa.int64(), nullable=False),
+        pa.field("inner_offset", pa.int64(), nullable=False),
+        pa.field("url", pa.string()),
+        pa.field("tokens", pa.int64(), nullable=False),
+    ]
+)
+WORDS_AT_ONCE = 1 << 16
+
+
+@dataclass
+class Totals:
+    """What was written: documents by their length in tokens, and pairs of a document and a word in it."""
+
+    lengths: Counter[int] = field(default_factory=Counter)
+    entries: int = 0
+
+    @property
+    def documents(self) -> int:
+        """Documents with at least one word."""
+        return sum(self.lengths.values())
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in them."""
+        return sum(length * documents for length, documents in self.lengths.items())
+
+    def add(self, batch: pa.RecordBatch) -> np.ndarray:
+        """Add a batch of CORPUS rows; returns the lengths of its documents."""
+        counts = batch.column("counts")
+        values = counts.flatten().to_numpy().astype(np.int64)
+        lengths = np.add.reduceat(values, (counts.offsets.to_numpy() - counts.offsets[0].as_py())[:-1])
+        self.lengths.update(lengths.tolist())
+        self.entries += len(values)
+        return lengths
+
+
+class DocumentList:
+    """`documents.parquet`: what the document with an id (its place in the corpus, from 0) is."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = pq.ParquetWriter(path, DOCUMENT_LIST, compression="zstd", store_schema=False)
+        self._documents = 0
+
+    def write(self, batch: pa.RecordBatch, lengths: np.ndarray) -> None:
+        """Append the documents of a batch."""
+        n = batch.num_rows
+        ids = pa.array(np.arange(self._documents, self._documents + n))
+        columns = [ids, *batch.columns[:4], pa.array(lengths)]
+        self._file.write_batch(pa.RecordBatch.from_arrays(columns, schema=DOCUMENT_LIST), row_group_size=n)
+        self._documents += n
+
+    def close(self) -> None:
+        """Complete the file."""
+        self._file.close()
+
+
+def write_corpus(
+    folder: Path, form: str, vocabulary: Vocabulary, batches: Iterable[pa.RecordBatch], *, with_documents: bool = True
+) -> Totals:
+    """Write the corpus file of a format, and `documents.parquet`, in one pass over batches of CORPUS rows."""
+    name, _, make = FORMATS[form]
+    totals = Totals()
+    with ExitStack() as files:
+        writer: Writer = files.enter_context(make(folder / name, len(vocabulary)))
+        listed: DocumentList | None = None
+        if with_documents:
+            listed = DocumentList(folder / DOCUMENTS)
+            files.callback(listed.close)
+        for batch in batches:
+            writer.write(batch)
+            lengths = totals.add(batch)
+            if listed is not None:
+                listed.write(batch, lengths)
+    return totals
+
+
+def write_vocab(folder: Path, vocabulary: Vocabulary) -> None:
+    """`vocab.txt`: a word a line; the first one is word 0."""
+    _write_lines(folder / VOCAB, vocabulary, lambda words, first: words["word"].cast(pa.string()))
+
+
+def write_frequency(folder: Path, vocabulary: Vocabulary) -> None:
+    """`frequency`: word, term frequency and document frequency, with tabs between, in the order of the ids."""
+    _write_lines(folder / FREQUENCY, vocabulary, lambda words, first: _tabbed(words["word"], words["tf"], words["df"]))
+
+
+def write_dictionary(folder: Path, vocabulary: Vocabulary) -> None:
+    """`dictionary`: word and id, with a tab between."""
+
+    def line(words: pa.RecordBatch, first: int) -> pa.Array:
+        return _tabbed(words["word"], pa.array(np.arange(first, first + words.num_rows)))
+
+    _write_lines(folder / DICTIONARY, vocabulary, line)
+
+
+def write_statistics(folder: Path, vocabulary: Vocabulary, totals: Totals) -> None:
+    """`statistics`: the 12 lines of P2.1."""
+    lines = statistics_lines(len(vocabulary), totals.lengths)
+    (folder / STATISTICS).write_text("".join(f"{line}\n" for line in lines))
+
+
+def write_meta(folder: Path, meta: dict[str, Any]) -> None:
+    """`meta.json`: what this export is, of what, and by which options."""
+    (folder / META).write_text(json.dumps(meta, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _tabbed(*columns: pa.Array) -> pa.Array:
+    return pc.binary_join_element_wise(*(column.cast(pa.string()) for column in columns), "\t")
+
+
+def _write_lines(path: Path, vocabulary: Vocabulary, line: Any) -> None:
+    first = 0
+    with path.open("xb") as file:
+        for words in vocabulary.table.to_batches(max_chunksize=WORDS_AT_ONCE):
+            file.write(text.lines(line(words, first)))
+            first += words.num_rows

@@ -1,0 +1,75 @@
+"""The vocabulary of an export: the words of the chosen documents, counted, thresholds applied, numbered from 0."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from serving.view import View
+from sinks.sums import sum_words
+
+MERGE_TABLES = 32
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Words in bytewise order; the id of a word is its place.
+
+    `table`: word (binary), tf and df (int64). `documents`: how many documents were counted, also those without a word.
+    """
+
+    table: pa.Table
+    documents: int
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    def under(self, view: View, stop_words: Collection[bytes] = ()) -> Vocabulary:
+        """The words that are in the view, and no stop words. Document frequencies stay what they are."""
+        df = self.table["df"].to_numpy()
+        held = df >= view.min_df
+        if view.max_df is not None:
+            held &= df < view.max_df * self.documents
+        if stop_words:
+            stops = pc.is_in(self.table["word"], pa.array(sorted(stop_words), pa.binary()))
+            held &= ~stops.to_numpy()
+        return Vocabulary(self.table.filter(pa.array(held)).combine_chunks(), self.documents)
+
+    def ids(self, words: pa.Array) -> NDArray[np.int32]:
+        """The id of each of these words; -1: it is none of the vocabulary."""
+        place = pc.index_in(words.cast(pa.binary()), self.table["word"])
+        return pc.fill_null(place, -1).to_numpy(zero_copy_only=False)
+
+
+def count(batches: Iterable[pa.RecordBatch]) -> Vocabulary:
+    """Term and document frequencies over all these documents rows. Needs the space of the vocabulary and a batch."""
+    tables: list[pa.Table] = []
+    documents = 0
+    for batch in batches:
+        documents += batch.num_rows
+        tables.append(_words(batch))
+        if len(tables) >= MERGE_TABLES:
+            tables = [sum_words(tables)]
+    return Vocabulary(sum_words(tables), documents)
+
+
+def _words(batch: pa.RecordBatch) -> pa.Table:
+    """tf and df of the words of a batch: a word stands once in the bag of a document."""
+    words, counts = encoded(batch), batch.column("counts").flatten()
+    indices, size = words.indices.to_numpy(), len(words.dictionary)
+    df = np.bincount(indices, minlength=size)
+    tf = np.bincount(indices, weights=counts.to_numpy(), minlength=size).astype(np.int64)  # float64: exact up to 2^53
+    used = np.flatnonzero(df)
+    word = words.dictionary.take(pa.array(used)).cast(pa.binary())
+    return pa.table({"word": word, "tf": tf[used], "df": df[used].astype(np.int64)})
+
+
+def encoded(batch: pa.RecordBatch) -> pa.DictionaryArray:
+    """The words of a batch, one bag behind the other, dictionary-encoded."""
+    words = batch.column("words").flatten()
+    return words if pa.types.is_dictionary(words.type) else words.dictionary_encode()

@@ -1,0 +1,216 @@
+"""`wetstream p21` gives what the course's contract says, byte for byte, and says clearly what is wrong."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import p21_specification as spec
+import pytest
+from harness import Command
+from pyspark.sql import SparkSession
+
+from conf.errors import ExplainedError
+from conf.settings import Settings, load_settings
+from producers.listing import ListingError
+from producers.source import Source
+from serving.export.files import OWN
+from serving.export.folder import FolderError, new_folder
+from serving.export.statistics import statistics_lines
+from streaming.fused import Job
+from wetstream.p21 import Done, Order, P21Error, find_sources, make, p21_profile
+from wetstream.p21_progress import telling
+from wetstream.p21_tasks import ERROR, Reading, read_source
+from wetstream.stop_words import StopWordsError, read_stop_words
+
+MERGED = "wet/cc-2014-2024-merged.warc.wet.gz"
+WEB = "web/web-pages-1519.warc.wet.gz"
+CRAWL = "crawl-data/CC-MAIN-2016-50/segments/1480698540409.8/wet/{}.warc.wet.gz"
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings(flags={"home": str(tmp_path / "home"), "stream.arrow_batch_records": 16}, environ={})
+
+
+@pytest.fixture
+def run(spark: SparkSession, settings: Settings, tmp_path: Path) -> Run:
+    def run(data: Path, names: Path, threshold: int, stop_words: Path = spec.STOP_WORDS, **options: int) -> Done:
+        order = Order(str(data), names, stop_words, threshold, 2, tmp_path / "out")
+        sources, profile = find_sources(order, settings.producer), p21_profile(order.stop_words_file)
+        with new_folder(order.output, OWN | {".scratch"}) as folder:
+            return make(spark, settings, order, sources, profile, folder, **options)
+
+    return run
+
+
+def files_of(crawl: Path) -> list[Path]:
+    """By their names, whatever order the names file has."""
+    return sorted((crawl / "data").iterdir())
+
+
+def names_of(folder: Path, *names: str) -> Path:
+    path = folder / "names"
+    path.write_text("".join(f"{name}\n" for name in names))
+    return path
+
+
+@pytest.mark.parametrize("threshold", [0, 3, 30])
+def test_equals_the_specification(run: Run, crawl: Path, tmp_path: Path, threshold: int) -> None:
+    run(crawl / "data", crawl / "names", threshold, part_records=20)
+    expected = spec.p21(files_of(crawl), threshold)
+    assert expected["corpus"].count("\n") > 200
+    assert spec.read(tmp_path / "out") == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "documents", "tokens", "median", "p99"),
+    [(WEB, 9_720, 1_474, 1_004_937, 488, 4_046), (MERGED, 222, 87, 8_185, 63, 547)],
+)
+def test_reference_figures(
+    run: Run,
+    shared_data: Path,
+    tmp_path: Path,
+    name: str,
+    words: int,
+    documents: int,
+    tokens: int,
+    median: int,
+    p99: int,
+) -> None:
+    path = shared_data / name
+    done = run(path.parent, names_of(tmp_path, path.name), 10, part_records=400)
+    found = spec.read(tmp_path / "out")
+    assert (done.words, done.totals.documents, done.totals.tokens) == (words, documents, tokens)
+    assert f"50th percentile: {median}\n" in found["statistics"]
+    assert f"99th percentile: {p99}\n" in found["statistics"]
+    assert found == spec.p21([path], 10)
+
+
+def test_the_command_needs_no_servers(crawl: Path, tmp_path: Path) -> None:
+    command = Command({key: value for key, value in os.environ.items() if not key.startswith("WETSTREAM_")})
+    cut = tmp_path / "data" / "cut.warc.wet.gz"
+    cut.parent.mkdir()
+    whole = next((crawl / "data").iterdir()).read_bytes()
+    cut.write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "data" / "note.warc.wet.gz").symlink_to(sorted((crawl / "data").iterdir())[0])
+    names = names_of(tmp_path, "note.warc.wet.gz", "cut.warc.wet.gz")
+    home = tmp_path / "home"
+    arguments = [tmp_path / "data", names, spec.STOP_WORDS, 2, 2, tmp_path / "new" / "out"]
+    done = command("p21", *map(str, arguments), WETSTREAM_HOME=str(home), WETSTREAM_STREAM_DRIVER_MEMORY="1g")
+    found = spec.read(tmp_path / "new" / "out")
+    assert done.stdout == found["statistics"]
+    assert f"unreadable: 1 (truncated) in {cut.resolve().as_uri()}" in done.stderr
+    # The link is known by what it leads to: its crawl path, which comes before the other's URI.
+    assert found == spec.p21([tmp_path / "data" / "note.warc.wet.gz", cut], 2)
+    assert not home.exists()
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["out"]
+    assert {path.name for path in (tmp_path / "new" / "out").iterdir()} == found.keys()
+
+    again = command("p21", *map(str, arguments), code=1)
+    assert "--overwrite" in again.stderr
+
+
+def test_ctrl_c_leaves_nothing(crawl: Path, tmp_path: Path) -> None:
+    command = Command({key: value for key, value in os.environ.items() if not key.startswith("WETSTREAM_")})
+    arguments = [crawl / "data", crawl / "names", spec.STOP_WORDS, 2, 1, tmp_path / "out"]
+    process = command.start("p21", *map(str, arguments), WETSTREAM_STREAM_DRIVER_MEMORY="1g")
+    assert process.stdout is not None
+    said = process.stdout.readline()
+    assert "reading 2 WET files" in said
+    os.kill(process.pid, signal.SIGINT)
+    said += process.communicate(timeout=120)[0]
+    assert process.returncode == 1 and "Aborted!" in said
+    assert "Traceback" not in said and not list(tmp_path.iterdir())
+
+
+def test_rows_that_cannot_be_written(crawl: Path, settings: Settings, tmp_path: Path) -> None:
+    job = Job(p21_profile(spec.STOP_WORDS), tmp_path / "absent", 1)
+    (path, _) = files_of(crawl)
+    (found,) = read_source(Reading(job, [Source("a", str(path))], settings), 0)
+    assert found.to_pylist()[0]["kind"] == ERROR
+    assert "absent cannot be written" in found.to_pylist()[0]["text"]
+
+
+def test_progress_is_told(run: Run, spark: SparkSession, crawl: Path) -> None:
+    told: list[str] = []
+    with telling(spark, 2, told.append, every_s=0.01):
+        run(crawl / "data", crawl / "names", 1)
+    assert "0 of 2 files read" in told
+
+
+def test_a_file_that_is_no_wet_file(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "page.warc.wet.gz").write_bytes(gzip.compress(b"<html>no WET file</html>" * 100))
+    with pytest.raises(P21Error, match=r"page\.warc\.wet\.gz"):
+        run(tmp_path, names_of(tmp_path, "page.warc.wet.gz"), 1)
+    assert {path.name for path in tmp_path.iterdir()} <= {"page.warc.wet.gz", "names", "home"}
+
+
+def test_names_that_cannot_be(crawl: Path, settings: Settings, tmp_path: Path) -> None:
+    def sources(*lines: str, data: Path = crawl / "data") -> ExplainedError:
+        order = Order(str(data), names_of(tmp_path, *lines), spec.STOP_WORDS, 1, 1, tmp_path / "out")
+        with pytest.raises(ExplainedError) as raised:
+            find_sources(order, settings.producer)
+        return raised.value
+
+    there = CRAWL.format("b-00001")
+    assert "1 of 2 files" in str(sources(there, CRAWL.format("c-00009")))
+    assert "c-00009" in str(sources(there, CRAWL.format("c-00009")))
+    assert "twice" in str(sources(there, there))
+    assert "twice" in str(sources(there, there.replace("/", "_")))
+    assert "names no WET files" in str(sources("to be or not to be"))
+    assert "names no WET files" in str(sources())
+    assert isinstance(sources(there, there.replace("wet", "wat")), ListingError)
+    assert "no folder" in str(sources(there, data=tmp_path / "absent"))
+    absent = Order(str(crawl / "data"), tmp_path / "absent", spec.STOP_WORDS, 1, 1, tmp_path / "out")
+    with pytest.raises(P21Error, match="absent cannot be read"):
+        find_sources(absent, settings.producer)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"the\nand so on\n", "'and so on' is not one word"),
+        (b"the\n1480698540409\n", "'1480698540409' is not one word"),
+        (b"\xff\xfe\x00", "no text"),
+        (b"\x1f\x8b not gzip", "cannot be read"),
+        (b" \n\n", "holds no words"),
+        (None, "cannot be read"),
+    ],
+)
+def test_stop_words_that_are_none(tmp_path: Path, content: bytes | None, problem: str) -> None:
+    path = tmp_path / "stop_words"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(StopWordsError, match=problem):
+        read_stop_words(path)
+
+
+def test_the_given_stop_words_are_used(run: Run, crawl: Path, tmp_path: Path) -> None:
+    path = tmp_path / "stop_words"
+    path.write_text("The\ndon’t\n\nof\n")
+    assert p21_profile(path).stop_words == {b"the", b"don't", b"of"}
+    words = [line.split("\t")[0] for line in spec.p21(files_of(crawl), 0)["dictionary"].splitlines()]
+    path.write_text("".join(f"{word}\n" for word in words[::2]))
+    run(crawl / "data", crawl / "names", 0, stop_words=path)
+    found = spec.read(tmp_path / "out")
+    assert found == spec.p21(files_of(crawl), 0, stop_words=path)
+    assert len(words) > found["dictionary"].count("\n")
+
+
+def test_a_full_folder_is_refused(run: Run, crawl: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").touch()
+    with pytest.raises(FolderError, match=r"holds thesis\.txt already"):
+        run(crawl / "data", crawl / "names", 1)
+
+
+@pytest.mark.parametrize("lengths", [[], [3], [1, 2, 2, 9], list(range(1, 1_001))])
+def test_statistics(lengths: list[int]) -> None:
+    by_length = {length: lengths.count(length) for length in lengths}
+    assert "".join(f"{line}\n" for line in statistics_lines(5, by_length)) == spec.statistics(5, lengths)

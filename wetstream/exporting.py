@@ -1,0 +1,41 @@
+"""`wetstream export`: what a person names, as the exporter takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from conf.languages import three_letters
+from conf.settings import Settings
+from producers.source import is_url, source_id
+from serving.export.export import Choice, export
+from serving.view import View
+from wetstream.stop_words import read_stop_words
+from wetstream.writing import live_documents
+
+
+def export_live(
+    settings: Settings,
+    form: str,
+    target: Path,
+    view: View,
+    *,
+    stop_words: Path | None = None,
+    languages: Sequence[str] = (),
+    sources: Sequence[str] = (),
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Export the live documents; returns what `meta.json` holds. Needs neither Kafka nor Redis."""
+    choice = Choice(
+        view,
+        frozenset() if stop_words is None else read_stop_words(stop_words),
+        tuple(dict.fromkeys(three_letters(code) for code in languages)),
+        tuple(dict.fromkeys(_identity(source) for source in sources)),
+    )
+    return export(form, target, live_documents(settings), choice, overwrite=overwrite)
+
+
+def _identity(source: str) -> str:
+    """A file or URL by its identity, as it was ingested; anything else is an identity, or a part of one, already."""
+    return source_id(source) if is_url(source) or Path(source).exists() else source

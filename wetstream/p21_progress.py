@@ -1,0 +1,35 @@
+"""How far a Spark job is, told while it runs: how many of its files are read."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from pyspark.sql import SparkSession
+
+EVERY_S = 10.0
+
+
+@contextmanager
+def telling(
+    spark: SparkSession, files: int, note: Callable[[str], None], *, every_s: float = EVERY_S
+) -> Iterator[None]:
+    """While the block runs, tell every `every_s` seconds how many tasks of a stage of `files` tasks are done."""
+    ended = threading.Event()
+    tracker = spark.sparkContext.statusTracker()
+
+    def watch() -> None:
+        while not ended.wait(every_s):
+            stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
+            done = [stage.numCompletedTasks for stage in stages if stage is not None and stage.numTasks == files]
+            if done:
+                note(f"{done[0]:,} of {files:,} files read")
+
+    watcher = threading.Thread(target=watch, name="wetstream-p21-progress", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
