@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 	"$$p" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
 	&& { echo "$$p"; break; }; done)
 
-.PHONY: demo test test-all soak bench bench-kernel bench-stream bench-redis bench-producer check format lock setup \
+.PHONY: demo test test-all soak bench bench-kernel bench-stream bench-redis bench-producer bench-serving check format lock setup \
 	clean help
 
 help:               ## this list
@@ -18,7 +18,7 @@ demo: setup         ## make a segment of sample pages, ingest it, stream it, sho
 	@$(BIN)/wetstream demo
 
 test: setup         ## the tests: real broker, real Redis, real Spark; under 10 minutes on 2 cores
-	$(BIN)/python -m pytest -q -m "not slow and not browser"
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not browser"
 
 test-all: setup     ## every test there is; needs Debian's chromium for the dashboard (apt install chromium)
 	$(BIN)/python -m pytest -q
@@ -26,7 +26,7 @@ test-all: setup     ## every test there is; needs Debian's chromium for the dash
 soak: setup         ## the long kills
 	$(BIN)/python -m pytest -q -m slow tests/reliability
 
-bench: bench-kernel bench-stream bench-redis bench-producer ## the benchmarks, into bench/results/
+bench: bench-kernel bench-stream bench-redis bench-producer bench-serving ## the benchmarks, into bench/results/
 
 bench-stream: setup ## streaming a filled topic beside the P2.1 batch job written the usual way
 	$(BIN)/python -m bench.stream
@@ -36,6 +36,9 @@ bench-redis: setup  ## a commit of statistics beside a bare HINCRBY
 
 bench-producer: setup ## one producer beside a bare loop of warcio and kafka-python
 	$(BIN)/python -m bench.producer
+
+bench-serving: setup ## latency and freshness of the API
+	$(BIN)/python -m bench.serving
 
 bench-kernel: setup ## speed of the text kernel beside other ways to count words
 	$(BIN)/python -m pip install -q --require-hashes -r requirements-bench.lock

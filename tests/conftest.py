@@ -30,6 +30,15 @@ SHARED_DATA = Path(os.environ.get("WETSTREAM_SHARED_DATA") or ROOT.parent / "sha
 MakeSettings = Callable[..., Settings]
 
 
+LONG = ("reliability", "pipeline", "export")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first, and dealt out: two workers begin with a half of the list each."""
+    ordered = sorted(items, key=lambda item: not any(f"tests/{folder}/" in item.nodeid for folder in LONG))
+    items[:] = ordered[::2] + ordered[1::2]
+
+
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
     """An embedded broker and Redis; ended also when tests fail."""

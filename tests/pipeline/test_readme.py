@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import polars
+import click
 import pytest
 from harness import Pipeline
 
@@ -19,9 +20,12 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 def test_every_command_of_the_readme_exists() -> None:
     text = README.read_text()
     table = text[text.index("| command |") : text.index("Every setting")]
-    named = {name for cell in re.findall(r"^\| (.+?) \|", table, re.M) for name in re.findall(r"`([a-z]+)", cell)}
+    named = {
+        name for cell in re.findall(r"^\| (.+?) \|", table, re.M) for name in re.findall(r"`([a-z][a-z0-9]*)", cell)
+    }
     named |= set(re.findall(r"^wetstream ([a-z]+)", text, re.M))
-    known = set(main.commands) | set(main.commands["documents"].commands)  # type: ignore[attr-defined]
+    groups = [group.commands for group in main.commands.values() if isinstance(group, click.Group)]
+    known = set(main.commands).union(*groups)
     assert named and named - known == set()
 
 

@@ -20,7 +20,7 @@ P21 = ("--profile", "p21")
 SMALL = ("--set", "stream.max_records=40", "--set", "redis.chunk_words=500", "--set", "documents.compact_every=2")
 
 # One kind each in every run of the tests; all of them in the soak.
-SOME_POINTS = ["after-delta-commit", "redis-chunk:2"]
+SOME_POINTS = ["redis-chunk:2"]
 ALL_POINTS = [
     "after-all-tasks",
     "before-delta-commit",

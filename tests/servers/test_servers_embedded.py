@@ -56,7 +56,7 @@ def send(here: Endpoints, topic: str, value: bytes) -> None:
 
 
 def receive(here: Endpoints, topic: str) -> bytes:
-    options = {"auto_offset_reset": "earliest", "isolation_level": "read_committed", "consumer_timeout_ms": 20_000}
+    options = {"auto_offset_reset": "earliest", "isolation_level": "read_committed", "consumer_timeout_ms": 60_000}
     with closing(KafkaConsumer(topic, bootstrap_servers=here.bootstrap_servers, **options)) as consumer:
         return next(consumer).value
 
