@@ -85,6 +85,8 @@ def log_to_terminal() -> None:
     logger.setLevel(logging.INFO)
     # Its retries are ours to report, in one line instead of one each.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    # A call to Java that Ctrl-C cuts off would print its whole stack.
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
 
 
 def _assignment(text: str) -> tuple[str, str]:
@@ -94,7 +96,17 @@ def _assignment(text: str) -> tuple[str, str]:
     return key.strip(), value
 
 
-__all__ = ["CommandError", "Settings", "command", "err", "json_option", "log_to_terminal", "out", "profile_option"]
+__all__ = [
+    "CommandError",
+    "Settings",
+    "command",
+    "err",
+    "json_option",
+    "log_to_terminal",
+    "out",
+    "print_json",
+    "profile_option",
+]
 
 
 def print_json(value: Any) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import corpora
 import p21_specification as spec
+import pytest
 from harness import Pipeline
 
 from serving.export.export import Choice, export
@@ -14,6 +15,7 @@ from serving.view import View
 from sinks.compaction import compact
 
 
+@pytest.mark.slow
 def test_streamed_compacted_and_batch_are_the_same(
     make_pipeline: Callable[..., Pipeline], crawl: Path, tmp_path: Path
 ) -> None:

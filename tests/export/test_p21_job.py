@@ -116,6 +116,7 @@ def test_the_command_needs_no_servers(crawl: Path, tmp_path: Path) -> None:
     assert "--overwrite" in again.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_nothing(crawl: Path, tmp_path: Path) -> None:
     command = Command({key: value for key, value in os.environ.items() if not key.startswith("WETSTREAM_")})
     arguments = [crawl / "data", crawl / "names", spec.STOP_WORDS, 2, 1, tmp_path / "out"]

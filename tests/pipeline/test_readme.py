@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import polars
 import click
+import polars
 import pytest
 from harness import Pipeline
 

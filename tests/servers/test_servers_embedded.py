@@ -143,6 +143,7 @@ def test_after_kill_9_both_start_again_on_their_data_and_ports(home: Path) -> No
     assert states(home) == {"kafka": "stopped", "redis": "stopped"}
 
 
+@pytest.mark.slow
 def test_kafka_moves_to_other_ports_with_its_data(home: Path) -> None:
     first = up(home, redis=False, log=quiet)
     make_topic(first, "kept")

@@ -55,6 +55,7 @@ def package(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_zip_and_processes_at_once(package: Path, tmp_path: Path) -> None:
     cache = str(tmp_path / "cache")
     found = [result(process) for process in [start(package, cache) for _ in range(3)]]
