@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F  # noqa: N812
 
 from conf.settings import ProducerSettings
 from producers.message import clipped, message_key, message_value
@@ -19,18 +18,16 @@ from producers.records import NotWetError, WetReader
 from producers.source import Source
 from streaming.fused import Job, Pass, TaskWork
 from streaming.partials import SPARK_SCHEMA, unreadable_row
+from streaming.query import combined
 
 BATCH_BYTES = 32 << 20
 BATCH_RECORDS = 2000
 
 
 def summed_files(spark: SparkSession, sources: Sequence[Source], job: Job, settings: ProducerSettings) -> DataFrame:
-    """The partial rows of all sources, added up by kind and key; a task a source."""
+    """The partial rows of all sources; a task a source."""
     numbers = spark.range(0, len(sources), 1, len(sources))
-    partials = numbers.mapInArrow(files_pass(list(sources), job, settings), SPARK_SCHEMA)
-    return partials.groupBy("kind", "key").agg(
-        F.sum("a").alias("a"), F.sum("b").alias("b"), F.sum("c").alias("c"), F.max("text").alias("text")
-    )
+    return combined(numbers.mapInArrow(files_pass(list(sources), job, settings), SPARK_SCHEMA), len(sources))
 
 
 def files_pass(sources: Sequence[Source], job: Job, settings: ProducerSettings) -> Pass:

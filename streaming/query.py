@@ -22,6 +22,8 @@ from streaming.fused import Job, fused_pass
 from streaming.partials import SPARK_SCHEMA
 from streaming.session import shuffle_partitions
 
+DIRECT_TASKS = 16
+
 
 def read_topic(
     spark: SparkSession, settings: Settings, bootstrap_servers: str, topic: Topic
@@ -48,9 +50,19 @@ def read_topic(
     return frame
 
 
-def summed(records: DataFrame, job: Job) -> DataFrame:
-    """The partial rows of all tasks, added up by kind and key (one shuffle of small rows)."""
-    partials = records.mapInArrow(fused_pass(job), SPARK_SCHEMA)
+def summed(records: DataFrame, job: Job, tasks: int) -> DataFrame:
+    """The partial rows of all tasks, for the driver to add up."""
+    return combined(records.mapInArrow(fused_pass(job), SPARK_SCHEMA), tasks)
+
+
+def combined(partials: DataFrame, tasks: int) -> DataFrame:
+    """Partial rows of so many tasks as the driver gets them: of few tasks as they are, of many added up by Spark first.
+
+    The driver adds up with Arrow, many times as fast as Spark's shuffle; but what it gets must not grow with the
+    cluster.
+    """
+    if tasks <= DIRECT_TASKS:
+        return partials
     return partials.groupBy("kind", "key").agg(
         F.sum("a").alias("a"), F.sum("b").alias("b"), F.sum("c").alias("c"), F.max("text").alias("text")
     )
@@ -110,6 +122,7 @@ class Query:
         checkpoints: Path,
         on_batch: Callable[[pa.Table], None],
         *,
+        tasks: int,
         once: bool,
     ) -> None:
         self._checkpoint = checkpoints / uuid.uuid4().hex
@@ -122,7 +135,7 @@ class Query:
                 if self._ending:
                     return
                 try:
-                    on_batch(summed(frame, job).toArrow())
+                    on_batch(summed(frame, job, tasks).toArrow())
                 except Exception as error:
                     # What Spark makes of it is a text in a text; whoever starts again needs the error itself.
                     self._error = error

@@ -39,6 +39,7 @@ from streaming.fused import Job
 from streaming.offsets import first_offsets
 from streaming.partials import InconsistentPartialsError, MicroBatch, read_partials
 from streaming.query import Progress, Query, drop_old_checkpoints, read_progress, read_topic
+from streaming.session import shuffle_partitions
 
 log = logging.getLogger("wetstream")
 
@@ -153,7 +154,9 @@ class Stream:
         starting = {number: position.get(partition_key(topic.id, number), 0) for number in range(topic.partitions)}
         self._check_retained(topic, starting)
         frame = read_topic(self._connections.spark, self._settings, self._connections.bootstrap_servers, topic)
-        query = Query(frame(starting), job, self._settings, self._checkpoints, writer.process, once=once)
+        # Spark reads a partition by one task, or cuts it where there are fewer than it may use.
+        tasks = max(topic.partitions, shuffle_partitions(self._settings))
+        query = Query(frame(starting), job, self._settings, self._checkpoints, writer.process, tasks=tasks, once=once)
         request = None
         try:
             request = self._watch(query, topic, starting, lease)

@@ -14,6 +14,7 @@ from harness import Pipeline
 from producers.sample.writer import write_sample
 from sinks.documents import DocumentsError
 from sinks.lease import LeaseError
+from streaming.query import DIRECT_TASKS
 
 Make = Callable[..., Pipeline]
 
@@ -33,6 +34,16 @@ def test_many_small_micro_batches_give_the_digest_of_one(make_pipeline: Make, sa
     cut.stream(lambda progress: batches.append(progress.rows))
     assert len([rows for rows in batches if rows]) >= 4
     assert cut.verified().digest == whole.verified().digest
+
+
+def test_many_tasks_are_added_up_by_spark(make_pipeline: Make, sample: Path) -> None:
+    few = make_pipeline()
+    few.ingest(sample)
+    few.stream()
+    many = make_pipeline(pipeline=few.settings.pipeline + "-many", stream__min_partitions=DIRECT_TASKS + 1)
+    many.ingest(sample)
+    many.stream()
+    assert many.verified().digest == few.verified().digest
 
 
 def test_segments_are_added_and_checkpoints_and_redis_can_be_lost(
