@@ -21,7 +21,7 @@ test: setup         ## the tests: real broker, real Redis, real Spark; under 10 
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not browser"
 
 test-all: setup     ## every test there is; needs Debian's chromium for the dashboard (apt install chromium)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --hypothesis-profile=default
 
 soak: setup         ## the long kills
 	$(BIN)/python -m pytest -q -m slow tests/reliability

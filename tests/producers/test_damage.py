@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import zlib
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from producers.items import Record, Stub
 from producers.members import BEGINNING
 from producers.recognise import NotWetError
 
-MANY = settings(max_examples=40, deadline=5_000)
+MANY = settings(max_examples=40, deadline=60_000)  # a hang, on any machine
 REASONS = {"damaged", "truncated", "oversize"}
 
 
@@ -178,8 +179,8 @@ def assert_blocks_of(file: WetFile, items: list[Record | Stub]) -> None:
 
 
 def block(record: bytes) -> bytes:
-    newline = b"\r\n" if b"\r\n\r\n" in record else b"\n"
-    return record.partition(2 * newline)[2]
+    # A header may end with a damaged line end, and still be read.
+    return re.split(rb"\r?\n\r?\n", record, maxsplit=1)[1]
 
 
 def test_a_member_behind_a_text_without_line_end_is_found() -> None:

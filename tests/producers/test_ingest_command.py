@@ -80,7 +80,7 @@ def test_ctrl_c_ends_at_a_transaction_and_the_next_run_goes_on(make_settings: Ma
     while not any(marker.records > 500 for marker in markers(settings).values()) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=100)
     assert process.returncode == 1, out + err
     assert "stopped; the next run goes on here" in out
     assert "Traceback" not in out + err

@@ -51,7 +51,7 @@ def send(here: Endpoints, topic: str, value: bytes) -> None:
     ) as producer:
         producer.init_transactions()
         producer.begin_transaction()
-        producer.send(topic, value).get(timeout=20)
+        producer.send(topic, value).get(timeout=60)
         producer.commit_transaction()
 
 
@@ -302,7 +302,7 @@ def test_of_several_ups_at_once_one_starts(home: Path) -> None:
         f"from pathlib import Path; from wetstream.servers.embedded import up; up(Path({str(home)!r}), kafka=False)"
     )
     ups = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    said = [one.communicate(timeout=30)[0] for one in ups]
+    said = [one.communicate(timeout=100)[0] for one in ups]
     assert [one.returncode for one in ups] == [0] * 4
     assert sum("running on" in text for text in said) == 1
     assert states(home)["redis"] == "running"
