@@ -93,7 +93,7 @@ class Bench:
         job = Job(PROFILE, folder, settings.documents.compression_level)
         frame = read_topic(self.connections.spark, settings, self.connections.bootstrap_servers, topic)
         records = frame(dict.fromkeys(range(topic.partitions), 0))
-        query = Query(records, job, settings, folder / "checkpoint", lambda sums: None, tasks=CORES, once=True)
+        query = Query(records, job, settings, folder / "checkpoint", lambda sums, number: None, tasks=CORES, once=True)
         while query.active:
             time.sleep(0.02)
         error = query.failure()

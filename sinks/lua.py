@@ -64,20 +64,35 @@ local function move(df, words_by, tokens_by)
   df_words[df] = (df_words[df] or 0) + words_by
   df_tokens[df] = (df_tokens[df] or 0) + tokens_by
 end
+-- Redis formats a number as a double, which takes longer than storing it; most counts are small.
+local texts = {}
+for n = 1, 1000 do texts[n] = tostring(n) end
+-- Words of the first micro-batch of a build are all new: nothing has to be read.
+local is_first = position == ''
 for first = 1, #words, BLOCK do
   local last = math.min(first + BLOCK - 1, #words)
-  local old_tfs = redis.call('HMGET', key_tf, unpack(words, first, last))
-  local old_dfs = redis.call('HMGET', key_df, unpack(words, first, last))
+  local old_tfs, old_dfs
+  if not is_first then
+    old_tfs = redis.call('HMGET', key_tf, unpack(words, first, last))
+    old_dfs = redis.call('HMGET', key_df, unpack(words, first, last))
+  end
   local set_tf, set_df, set_top, fallen, gone = {}, {}, {}, {}, {}
+  local set = 0
   for i = first, last do
-    local word = words[i]
-    local old_tf, old_df = tonumber(old_tfs[i - first + 1]) or 0, tonumber(old_dfs[i - first + 1]) or 0
-    local tf, df = old_tf + tfs[i], old_df + dfs[i]
-    if old_df > 0 then move(old_df, -1, -old_tf) else new_words = new_words + 1 end
+    local word, tf, df = words[i], tfs[i], dfs[i]
+    local old_df = not is_first and tonumber(old_dfs[i - first + 1]) or 0
+    if old_df > 0 then
+      local old_tf = tonumber(old_tfs[i - first + 1]) or 0
+      tf, df = tf + old_tf, df + old_df
+      move(old_df, -1, -old_tf)
+    else
+      new_words = new_words + 1
+    end
     if df > 0 then
       move(df, 1, tf)
-      set_tf[#set_tf + 1] = word set_tf[#set_tf + 1] = tf
-      set_df[#set_df + 1] = word set_df[#set_df + 1] = df
+      set_tf[set + 1], set_df[set + 1] = word, word
+      set_tf[set + 2], set_df[set + 2] = texts[tf] or tf, texts[df] or df
+      set = set + 2
       if tf >= floor then set_top[#set_top + 1] = -tf set_top[#set_top + 1] = word
       elseif tfs[i] < 0 then fallen[#fallen + 1] = word end
     else
@@ -85,7 +100,7 @@ for first = 1, #words, BLOCK do
       gone[#gone + 1] = word
     end
   end
-  if #set_tf > 0 then
+  if set > 0 then
     redis.call('HSET', key_tf, unpack(set_tf))
     redis.call('HSET', key_df, unpack(set_df))
   end

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, cast
@@ -50,7 +49,9 @@ class Observer:
     def __init__(self, client: Redis, pipeline: str) -> None:
         self._client = client
         self._pipeline = pipeline
-        self._commits: deque[Commit] = deque(maxlen=BATCHES_KEPT)
+        # By number of the micro-batch: what the writer and what Spark said of it, until both have.
+        self._commits: dict[int, Commit] = {}
+        self._reports: dict[int, dict[str, Any]] = {}
         self._said = 0.0
         self._keys: Keys | None = None
         self._last_tokens = 0
@@ -60,23 +61,26 @@ class Observer:
         """A query starts; `keys` are those of the statistics that it writes."""
         self._keys = keys
         self._commits.clear()
+        self._reports.clear()
         self._said = 0.0
         try:
             self._begin_growth(generation)
         except RedisError:
             return
 
-    def committed(self, commit: Commit) -> None:
-        """A micro-batch is in the documents table and in Redis."""
-        self._commits.append(commit)
+    def committed(self, number: int, commit: Commit) -> None:
+        """The micro-batch of that number (Spark's) is in the documents table and in Redis."""
+        self._commits[number] = commit
 
     def alive(self) -> None:
         """The stream runs, also when nothing comes in; called often, said every ALIVE_EVERY_S."""
+        self._pair()
         if time.monotonic() - self._said >= ALIVE_EVERY_S:
             self._say({})
 
     def progress(
         self,
+        number: int,
         *,
         rows: int,
         rows_per_s: float,
@@ -84,31 +88,17 @@ class Observer:
         lag_by_partition: Mapping[int, int],
         seconds: Mapping[str, float],
     ) -> None:
-        """Spark has reported a micro-batch (`rows` 0: there was nothing to do)."""
+        """Spark has reported the micro-batch of that number (`rows` 0: there was nothing to do)."""
         self._say({"lag": lag, "records_per_s": round(rows_per_s, 1), "partitions": json.dumps(dict(lag_by_partition))})
-        if not rows:
-            return
-        entry: dict[str, Any] = {
-            "at": round(time.time(), 3),
-            "rows": rows,
-            "rows_per_s": round(rows_per_s, 1),
-            "lag": lag,
-        }
-        phases = {name: round(s, 3) for name, s in seconds.items()}
-        commit = self._matching(rows)
-        if commit is not None:
-            known = asdict(commit)
-            phases |= {phase: round(known.pop(f"{phase}_s"), 3) for phase in ("table", "redis", "compact")}
-            entry |= known
-        entry["seconds"] = phases
-        try:
-            self._publish(entry)
-            self._observe_growth()
-        except RedisError:
-            return
+        if rows:
+            phases = {name: round(s, 3) for name, s in seconds.items()}
+            entry = {"at": round(time.time(), 3), "rows": rows, "rows_per_s": round(rows_per_s, 1), "lag": lag}
+            self._reports[number] = {**entry, "seconds": phases}
+        self._pair()
 
     def gone(self) -> None:
         """The stream has ended in order."""
+        self._pair()
         try:
             self._client.hset(status_key(self._pipeline), "at", "0")
         except RedisError:
@@ -125,13 +115,21 @@ class Observer:
         except RedisError:
             return  # only news; the commits find out about Redis by themselves
 
-    def _matching(self, rows: int) -> Commit | None:
-        """Spark reports micro-batches in their order; one whose report was lost is passed over."""
-        while self._commits:
-            commit = self._commits.popleft()
-            if commit.rows == rows:
-                return commit
-        return None
+    def _pair(self) -> None:
+        """Publish the reports whose commit is through: Redis may still be at it when Spark has reported."""
+        for number in sorted(set(list(self._commits)) & self._reports.keys()):
+            commit, entry = self._commits.pop(number), self._reports.pop(number)
+            for half in (self._commits, self._reports):
+                for lost in [other for other in list(half) if other < number]:
+                    del half[lost]
+            known = asdict(commit)
+            for phase in ("table", "redis", "compact"):
+                entry["seconds"][phase] = round(known.pop(f"{phase}_s"), 3)
+            try:
+                self._publish({**entry, **known})
+                self._observe_growth()
+            except RedisError:
+                return
 
     def _publish(self, entry: Mapping[str, Any]) -> None:
         pipe = self._client.pipeline()

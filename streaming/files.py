@@ -1,4 +1,4 @@
-"""WET files as a batch, without Kafka: each file is a task, and goes the way of the messages that it would have become.
+"""WET files as a batch, without Kafka: a task reads some files, and they go the way of the messages they would become.
 
 The producer's reader gives the records, `producers.message` their keys and values; so the documents are the same as
 through the topic, but for the position in it, which is null.
@@ -7,6 +7,7 @@ through the topic, but for the position in it, which is null.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -15,45 +16,89 @@ from conf.settings import ProducerSettings
 from producers.message import clipped, message_key, message_value
 from producers.opening import open_location
 from producers.records import NotWetError, WetReader
-from producers.source import Source
+from producers.source import Source, is_url
 from streaming.fused import Job, Pass, TaskWork
 from streaming.partials import SPARK_SCHEMA, unreadable_row
 from streaming.query import combined
 
 BATCH_BYTES = 32 << 20
 BATCH_RECORDS = 2000
+# What a task reads at most, as the files are on disk (or one file, however large). Its bags stay in memory till its
+# end: of gzip, that is about half a gigabyte. A file of a crawl is larger than this.
+TASK_BYTES = 80 << 20
+REMOTE_BYTES = 150 << 20  # of a file whose size would have to be asked for: as a crawl's WET files are
 
 
-def summed_files(spark: SparkSession, sources: Sequence[Source], job: Job, settings: ProducerSettings) -> DataFrame:
-    """The partial rows of all sources; a task a source."""
-    numbers = spark.range(0, len(sources), 1, len(sources))
-    return combined(numbers.mapInArrow(files_pass(list(sources), job, settings), SPARK_SCHEMA), len(sources))
+def parts_of(sources: Sequence[Source], tasks: int) -> Iterator[list[list[Source]]]:
+    """The sources in parts of at most so many tasks of about equal size, in their order."""
+    begin = 0
+    while begin < len(sources):
+        end, size = begin, 0
+        while end < len(sources) and (end == begin or size + size_of(sources[end]) <= tasks * TASK_BYTES):
+            size += size_of(sources[end])
+            end += 1
+        groups: list[list[Source]] = [[] for _ in range(min(tasks, end - begin))]
+        sizes = [0] * len(groups)
+        for source in sorted(sources[begin:end], key=size_of, reverse=True):
+            least = sizes.index(min(sizes))
+            groups[least].append(source)
+            sizes[least] += size_of(source)
+        yield groups
+        begin = end
 
 
-def files_pass(sources: Sequence[Source], job: Job, settings: ProducerSettings) -> Pass:
-    """The function for `mapInArrow` over a column of indices into `sources`."""
+def size_of(source: Source) -> int:
+    """Bytes on disk; a guess for what is not on this machine."""
+    if is_url(source.location):
+        return REMOTE_BYTES
+    try:
+        return Path(source.location).stat().st_size
+    except OSError:
+        return 0  # whoever reads it says why it cannot be
+
+
+def summed_files(
+    spark: SparkSession, groups: Sequence[Sequence[Source]], job: Job, settings: ProducerSettings
+) -> DataFrame:
+    """The partial rows of all sources; a task a group."""
+    numbers = spark.range(0, len(groups), 1, len(groups))
+    return combined(numbers.mapInArrow(files_pass(groups, job, settings), SPARK_SCHEMA), len(groups))
+
+
+def files_pass(groups: Sequence[Sequence[Source]], job: Job, settings: ProducerSettings) -> Pass:
+    """The function for `mapInArrow` over a column of indices into `groups`."""
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for number in batch.column(0).to_pylist():
-                yield from run_file(sources[number], job, settings)
+                yield from run_files(groups[number], job, settings)
 
     return run
 
 
-def run_file(source: Source, job: Job, settings: ProducerSettings) -> Iterator[pa.RecordBatch]:
-    """One file: all of it, or one row that says why it cannot be read."""
-    work = TaskWork(job)
-    try:
-        for keys, values in _messages(source, settings):
-            nothing = pa.nulls(len(keys), pa.int32()), pa.nulls(len(keys), pa.int64())
-            work.add(pa.array(keys, pa.binary()), pa.array(values, pa.binary()), *nothing)
-    except NotWetError as error:
-        yield unreadable_row(source.id, str(error))
-    except OSError as error:
-        yield unreadable_row(source.id, f"{source.name} cannot be read: {error.strerror or error}")
-    else:
-        yield from work.finish(source.id, [])
+def run_files(sources: Sequence[Source], job: Job, settings: ProducerSettings) -> Iterator[pa.RecordBatch]:
+    """Some files: all of each, or a row that says why it cannot be read; then nothing of it is counted."""
+    left = list(sources)
+    while left:
+        work = TaskWork(job)
+        for source in left:
+            try:
+                for keys, values in _messages(source, settings):
+                    nothing = pa.nulls(len(keys), pa.int32()), pa.nulls(len(keys), pa.int64())
+                    work.add(pa.array(keys, pa.binary()), pa.array(values, pa.binary()), *nothing)
+            except NotWetError as error:
+                why = str(error)
+            except OSError as error:
+                why = f"{source.name} cannot be read: {error.strerror or error}"
+            else:
+                continue
+            # Part of it may be counted already: the others are read again, without it.
+            yield unreadable_row(source.id, why)
+            left.remove(source)
+            break
+        else:
+            yield from work.finish(left[0].id, [])
+            return
 
 
 def _messages(source: Source, settings: ProducerSettings) -> Iterator[tuple[list[bytes], list[bytes]]]:

@@ -120,7 +120,7 @@ class Query:
         job: Job,
         settings: Settings,
         checkpoints: Path,
-        on_batch: Callable[[pa.Table], None],
+        on_batch: Callable[[pa.Table, int], None],
         *,
         tasks: int,
         once: bool,
@@ -135,7 +135,7 @@ class Query:
                 if self._ending:
                     return
                 try:
-                    on_batch(summed(frame, job, tasks).toArrow())
+                    on_batch(summed(frame, job, tasks).toArrow(), batch_id)
                 except Exception as error:
                     # What Spark makes of it is a text in a text; whoever starts again needs the error itself.
                     self._error = error

@@ -23,6 +23,7 @@ from conf.profiles import Profile
 from conf.settings import Settings
 from producers.source import Source
 from producers.topics import Topic, describe_topic
+from sinks.behind import Behind
 from sinks.documents import Documents, partition_key
 from sinks.exclusions import INHERITED
 from sinks.generations import ORIGIN, Generations, Rules
@@ -32,7 +33,7 @@ from sinks.lease import Lease
 from sinks.removal import finish_removal, remove_sources
 from sinks.statistics import Statistics
 from streaming.errors import StreamError
-from streaming.files import summed_files
+from streaming.files import parts_of, summed_files
 from streaming.fused import Job
 from streaming.offsets import end_offsets
 from streaming.partials import InconsistentPartialsError, MicroBatch, read_partials
@@ -46,7 +47,6 @@ FINISHED = "finished"
 # While records keep coming in, the last of them are left to whoever writes after the switch.
 CATCH_UPS = 5
 SMALL_LAG = 1000
-FILES_PER_CORE = 4
 ATTEMPTS = 3
 
 
@@ -159,42 +159,49 @@ class Replay:
     def _read_files(self, name: str, documents: Documents, result: Result) -> None:
         lease = Lease(self._connections.redis, replay_lease_key(self._settings.pipeline), lease_s=self._lease_s)
         lease.acquire()
+        behind = Behind()
         try:
             finish_removal(documents, compression_level=self._settings.documents.compression_level)
             statistics = self._builds.bring_to(documents, name, documents.position(), live=False)
             documents.expect_files([source.id for source in self._files])
             left = [source for source in self._files if not documents.is_from_file(source.id)]
-            size = shuffle_partitions(self._settings) * FILES_PER_CORE
             done, records = len(self._files) - len(left), 0
-            for first in range(0, len(left), size):
-                chunk = left[first : first + size]
-                records += self._read_chunk(chunk, documents, statistics, result)
-                done += len(chunk)
+            for groups in parts_of(left, shuffle_partitions(self._settings)):
+                records += self._read_part(groups, documents, statistics, behind, result)
+                done += sum(map(len, groups))
                 self._on_files(FilesProgress(done, len(self._files), records))
                 lease.check()
                 if self._stop.is_set():
-                    return
+                    break
+            behind.join()
         finally:
+            behind.close()
             lease.release()
 
-    def _read_chunk(
-        self, sources: Sequence[Source], documents: Documents, statistics: Statistics, result: Result
+    def _read_part(
+        self,
+        groups: Sequence[Sequence[Source]],
+        documents: Documents,
+        statistics: Statistics,
+        behind: Behind,
+        result: Result,
     ) -> int:
-        batch = self._sum(sources, documents)
+        batch = self._sum(groups, documents)
         result.unreadable |= batch.unreadable
-        read = [source.id for source in sources if source.id not in batch.unreadable]
+        read = [source.id for group in groups for source in group if source.id not in batch.unreadable]
         if not read:
             return 0
         start = documents.position()
         documents.commit_files(batch.files, read)
-        statistics.commit(batch.sums, start, documents.position())
+        finish = documents.position()
+        behind.put(lambda: statistics.commit(batch.sums, start, finish))
         return batch.sums.totals()["records"]
 
-    def _sum(self, sources: Sequence[Source], documents: Documents) -> MicroBatch:
+    def _sum(self, groups: Sequence[Sequence[Source]], documents: Documents) -> MicroBatch:
         """One Spark action over whole files; done again when a worker dies: what it wrote, nobody has named."""
         job = Job(self._profile, documents.path, self._settings.documents.compression_level)
         for attempt in range(ATTEMPTS):
-            frame = summed_files(self._connections.spark, sources, job, self._settings.producer)
+            frame = summed_files(self._connections.spark, groups, job, self._settings.producer)
             try:
                 batch = read_partials(frame.toArrow())
                 rows, counted = sum(file.rows for file in batch.files), batch.sums.totals()["records"]

@@ -1,8 +1,9 @@
 """The writer of a pipeline: documents table first, then statistics, each record once, whatever is killed.
 
 Start, and start again after any error: take the lease, open the documents table, bring Redis to the table's positions,
-and read the topic from exactly there. A micro-batch is one Spark action, one commit to the table, one commit to Redis.
-If the process dies between the two commits, the next start finds Redis behind the table and heals it.
+and read the topic from exactly there. A micro-batch is one Spark action, one commit to the table, one commit to Redis;
+the latter goes on while Spark reads the next one. If the process dies between the two commits, the next start finds
+Redis behind the table and heals it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from conf.crash_points import crash_point
 from conf.profiles import Profile, load_profile
 from conf.settings import Settings
 from producers.topics import Topic, TopicError, describe_topic
+from sinks.behind import Behind
 from sinks.compaction import compact
 from sinks.documents import Documents, DocumentsError, FencedError, partition_key
 from sinks.generations import Generations, Rules
@@ -159,10 +161,13 @@ class Stream:
         query = Query(frame(starting), job, self._settings, self._checkpoints, writer.process, tasks=tasks, once=once)
         request = None
         try:
-            request = self._watch(query, topic, starting, lease)
+            request = self._watch(query, writer, topic, starting, lease)
         finally:
             query.stop()
-        self._error = query.failure()
+            error = writer.finish()
+            if self._observer is not None:
+                self._observer.alive()
+        self._error = query.failure() or error
         if request is not None and self._error is None:
             try:
                 writer.answer(request)
@@ -208,7 +213,9 @@ class Stream:
                     "topic's retention.ms and retention.bytes to -1, and ingest their sources into a new --pipeline"
                 )
 
-    def _watch(self, query: Query, topic: Topic, starting: Mapping[int, int], lease: Lease) -> Request | None:
+    def _watch(
+        self, query: Query, writer: _Writer, topic: Topic, starting: Mapping[int, int], lease: Lease
+    ) -> Request | None:
         """Until the query ends, or has to; returns what the writer is asked to do before it goes on."""
         # Spark also reports a batch that waits for data, under the number that it will have: told apart by the time.
         seen = (-1, "")
@@ -229,6 +236,7 @@ class Stream:
                     progress = read_progress(event, topic)
                     if self._observer is not None:
                         self._observer.progress(
+                            progress.batch_id,
                             rows=progress.rows,
                             rows_per_s=progress.rows_per_s,
                             lag=progress.lag,
@@ -238,7 +246,7 @@ class Stream:
                     self._on_progress(progress)
                     if self._until is not None and _reached(progress.end, self._until):
                         return None
-            if not active or self._stop.is_set():
+            if not active or self._stop.is_set() or writer.failed:
                 return None
             if self._until is not None and _reached(starting, self._until):
                 return None
@@ -291,10 +299,11 @@ class _Writer:
         self._documents = documents
         self._statistics = statistics
         self._position = dict(position)
+        self._behind = Behind()
         self.commits = 0
 
-    def process(self, summed: pa.Table) -> None:
-        """Called by Spark for each micro-batch, with the sums of its one action."""
+    def process(self, summed: pa.Table, number: int) -> None:
+        """Called by Spark for each micro-batch, with the sums of its one action and its number."""
         batch = read_partials(summed)
         if not batch.ranges:
             return  # only transaction markers
@@ -313,15 +322,33 @@ class _Writer:
         self._documents.commit(batch.files, moved)
         in_table = time.monotonic()
         start, self._position = self._position, finish
-        self._stream._retrying(lambda: self._statistics.commit(batch.sums, start, finish))
-        in_redis = time.monotonic()
         self.commits += 1
+        compact_s = 0.0
         if self.commits % self._stream._settings.documents.compact_every == 0:
             self._compact()
-        self._observe(batch, in_table - began, in_redis - in_table, time.monotonic() - in_redis)
+            compact_s = time.monotonic() - in_table
+        self._behind.put(
+            lambda: self._stream._retrying(lambda: self._statistics.commit(batch.sums, start, finish)),
+            lambda redis_s: self._observe(number, batch, in_table - began, redis_s, compact_s),
+        )
+
+    @property
+    def failed(self) -> bool:
+        """Whether the commit to Redis of the last micro-batch has failed."""
+        return self._behind.failed
+
+    def finish(self) -> Exception | None:
+        """Wait until Redis has everything; returns what stood in the way. Called when the query has ended."""
+        try:
+            self._behind.join()
+        except Exception as error:
+            return error
+        finally:
+            self._behind.close()
+        return None
 
     def answer(self, request: Request) -> None:
-        """Do what was asked between two micro-batches."""
+        """Do what was asked, after the query has ended."""
         records = remove_sources(
             self._documents,
             self._statistics,
@@ -332,11 +359,12 @@ class _Writer:
         answer_request(self._stream._connections.redis, self._stream._settings.pipeline, request, records)
         log.info("removed %s: %d records", ", ".join(request.ends), records)
 
-    def _observe(self, batch: MicroBatch, table_s: float, redis_s: float, compact_s: float) -> None:
+    def _observe(self, number: int, batch: MicroBatch, table_s: float, redis_s: float, compact_s: float) -> None:
         if self._stream._observer is None:
             return
         totals = batch.sums.totals()
         self._stream._observer.committed(
+            number,
             Commit(
                 rows=sum(part.rows for part in batch.ranges),
                 documents=totals["documents"],
@@ -347,7 +375,7 @@ class _Writer:
                 table_s=table_s,
                 redis_s=redis_s,
                 compact_s=compact_s,
-            )
+            ),
         )
 
     def _compact(self) -> None:
