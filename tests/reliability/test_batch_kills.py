@@ -63,7 +63,7 @@ def test_a_replay_from_the_topic_killed(
     pipeline.ingest(sample)
     pipeline.stream()
     right = pipeline.verified().digest
-    for point in REPLAY_POINTS:
+    for point in points:
         killed(wetstream, point, "replay", "--from", "topic", *P21, *SMALL)
         assert pipeline.verified().digest == right, f"after {point}, what is live is not right"
     wetstream("replay", "--from", "topic", *P21, *SMALL)
