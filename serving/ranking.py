@@ -14,25 +14,20 @@ from redis import Redis
 from serving.as_of import AsOf
 from serving.instant import ask_at_once
 from serving.view import EVERYTHING, View
-from sinks.keys import Keys
+from sinks.keys import Keys, read_counts
 
 By = Literal["tf", "df"]
 
-# KEYS: top, df. Gives msgpack {words, scores, dfs}. A script, since the words have to be known to ask for their df, and
-# both have to be of one instant; packed, since that is read several times as fast as a reply of thousands of strings.
+# KEYS: top, words. Gives msgpack {words, entries}. A script, since the words have to be known to ask for their counts,
+# and both have to be of one instant; packed, since that is read several times as fast as a reply of so many strings.
 RANKED = """
-local ranked = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
-local words, scores, dfs = {}, {}, {}
-for i = 1, #ranked, 2 do
-  words[#words + 1] = ranked[i]
-  scores[#scores + 1] = tonumber(ranked[i + 1])
-end
+local words, entries = redis.call('ZRANGE', KEYS[1], 0, -1), {}
 for first = 1, #words, 2000 do
-  for _, df in ipairs(redis.call('HMGET', KEYS[2], unpack(words, first, math.min(first + 1999, #words)))) do
-    dfs[#dfs + 1] = tonumber(df) or 0
+  for _, entry in ipairs(redis.call('HMGET', KEYS[2], unpack(words, first, math.min(first + 1999, #words)))) do
+    entries[#entries + 1] = entry or '0 0'
   end
 end
-return cmsgpack.pack({words, scores, dfs})
+return cmsgpack.pack({words, entries})
 """
 
 
@@ -79,9 +74,10 @@ def read_ranking(client: Redis, pipeline: str, keys: Keys | None = None) -> Rank
 
     def ask(pipe: Any, keys: Keys) -> None:
         pipe.hmget(keys.totals, ["documents", "words"])
-        pipe.eval(RANKED, 2, keys.top, keys.df)
+        pipe.eval(RANKED, 2, keys.top, keys.words)
 
     _, as_of, ((documents, all_words), packed) = ask_at_once(client, pipeline, ask, keys)
-    words, scores, dfs = msgpack.unpackb(packed, raw=True)
-    tf, df = np.array(scores or [], np.int64), np.array(dfs or [], np.int64)
-    return Ranking(words or [], -tf, df, int(documents or 0), int(all_words or 0), as_of)
+    # An empty table of Lua is packed as a map.
+    words, entries = (list(column) for column in msgpack.unpackb(packed, raw=True))
+    counts = read_counts(entries)
+    return Ranking(words, counts[:, 0], counts[:, 1], int(documents or 0), int(all_words or 0), as_of)

@@ -22,30 +22,21 @@ from serving.as_of import AsOf
 from serving.instant import ask_at_once
 from serving.view import EVERYTHING, View
 from serving.words import inverse_document_frequency
+from sinks.keys import read_counts
 
 SCAN_WORDS = 5_000
 CURVE_POINTS = 120
-NAMES, KINDS = ("word", "tf", "df"), (pa.binary(), pa.int64(), pa.int64())
+NAMES = ("word", "tf", "df")
 
-# KEYS: tf, df; ARGV: cursor, words. Gives msgpack {next cursor, words, tfs, dfs}. A script, so that tf and df of a word
-# are of one instant; packed, since a million words are read several times as fast than as single strings.
-# A word of which the last document was just removed has no df any more.
+# KEYS: words; ARGV: cursor, words. Gives msgpack {next cursor, words, entries}: packed, since a million words are read
+# several times as fast as single strings.
 PIECE = """
 local found = redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
-local scanned, words, tfs, dfs = {}, {}, {}, {}
-for i = 1, #found[2], 2 do scanned[#scanned + 1] = found[2][i] end
-for first = 1, #scanned, 2000 do
-  local last = math.min(first + 1999, #scanned)
-  local held = redis.call('HMGET', KEYS[2], unpack(scanned, first, last))
-  for i = first, last do
-    if held[i - first + 1] then
-      words[#words + 1] = scanned[i]
-      tfs[#tfs + 1] = tonumber(found[2][2 * i])
-      dfs[#dfs + 1] = tonumber(held[i - first + 1])
-    end
-  end
+local words, entries = {}, {}
+for i = 1, #found[2], 2 do
+  words[#words + 1], entries[#entries + 1] = found[2][i], found[2][i + 1]
 end
-return cmsgpack.pack({found[1], words, tfs, dfs})
+return cmsgpack.pack({found[1], words, entries})
 """
 
 
@@ -161,17 +152,16 @@ def read_snapshot(client: Redis, pipeline: str) -> Snapshot:
     pieces: list[pa.Table] = []
     cursor = b"0"
     while not pieces or cursor != b"0":
-        packed = cast("bytes", client.eval(PIECE, 2, keys.tf, keys.df, cursor, SCAN_WORDS))
-        cursor, *columns = msgpack.unpackb(packed, raw=True)
-        pieces.append(
-            pa.table([pa.array(column or [], kind) for column, kind in zip(columns, KINDS, strict=True)], NAMES)
-        )
+        packed = cast("bytes", client.eval(PIECE, 1, keys.words, cursor, SCAN_WORDS))
+        cursor, words, entries = msgpack.unpackb(packed, raw=True)
+        counts = read_counts(list(entries))
+        pieces.append(pa.table([pa.array(list(words), pa.binary()), counts[:, 0], counts[:, 1]], NAMES))
     now, after, (documents,) = ask_at_once(client, pipeline, lambda pipe, keys: pipe.hget(keys.totals, "documents"))
-    words, tf, df = _columns(pa.concat_tables(pieces))
+    held, tf, df = _columns(pa.concat_tables(pieces))
     still = (now, before.answer["positions"], False, False)
     settled = still == (keys, after.answer["positions"], before.answer["applying"], after.answer["applying"])
     spent, seconds = time.thread_time() - worked, time.monotonic() - began
-    return Snapshot(words, tf, df, int(documents or 0), after, settled, time.time(), seconds, spent)
+    return Snapshot(held, tf, df, int(documents or 0), after, settled, time.time(), seconds, spent)
 
 
 def _columns(table: pa.Table) -> tuple[pa.Array, NDArray[np.int64], NDArray[np.int64]]:

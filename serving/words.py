@@ -9,7 +9,7 @@ from typing import Any
 from redis import Redis
 
 from serving.instant import ask_at_once
-from sinks.keys import Keys
+from sinks.keys import Keys, read_counts
 
 
 def look_up(client: Redis, pipeline: str, words: Sequence[str], keys: Keys | None = None) -> dict[str, Any]:
@@ -22,22 +22,22 @@ def look_up(client: Redis, pipeline: str, words: Sequence[str], keys: Keys | Non
 
     def ask(pipe: Any, keys: Keys) -> None:
         pipe.hget(keys.totals, "documents")
-        pipe.hmget(keys.tf, stored)
-        pipe.hmget(keys.df, stored)
+        pipe.hmget(keys.words, stored)
         for word in stored:
             pipe.zrank(keys.top, word)
 
-    _, as_of, (held, tfs, dfs, *ranks) = ask_at_once(client, pipeline, ask, keys)
+    _, as_of, (held, entries, *ranks) = ask_at_once(client, pipeline, ask, keys)
     documents = int(held or 0)
+    counts = read_counts([entry or b"0 0" for entry in entries])
     rows = [
         {
             "word": word,
-            "tf": int(tf or 0),
-            "df": int(df or 0),
-            "idf": inverse_document_frequency(int(df or 0), documents),
+            "tf": int(tf),
+            "df": int(df),
+            "idf": inverse_document_frequency(int(df), documents),
             "rank": None if rank is None else rank + 1,
         }
-        for word, tf, df, rank in zip(stored, tfs, dfs, ranks, strict=True)
+        for word, (tf, df), rank in zip(stored, counts, ranks, strict=True)
     ]
     return {"words": rows, "documents": documents, "as_of": as_of.answer}
 

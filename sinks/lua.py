@@ -17,11 +17,11 @@ from __future__ import annotations
 # Returns {"applied"}, {"done"} (was applied before), or what stands in the way:
 #   {"elsewhere", position}, {"half", finish, last}, {"type", key}
 COMMIT = """
-local names = {tf=1, df=2, top=3, df_words=4, df_tokens=5, totals=6, position=13, commit=14, as_of=15}
+local names = {words=1, top=2, df_words=3, df_tokens=4, totals=5, position=12, commit=13, as_of=14}
 local head = cmsgpack.unpack(ARGV[1])
 for i, key in ipairs(KEYS) do
   local kind = redis.call('TYPE', key).ok
-  local wanted = i == 3 and 'zset' or i == 13 and 'string' or 'hash'
+  local wanted = i == names.top and 'zset' or i == names.position and 'string' or 'hash'
   if kind ~= 'none' and kind ~= wanted then return {'type', key, kind, wanted} end
 end
 local position = redis.call('GET', KEYS[names.position]) or ''
@@ -52,7 +52,7 @@ local function add(key, fields, amounts)
 end
 
 local words, tfs, dfs = cmsgpack.unpack(ARGV[2]), cmsgpack.unpack(ARGV[3]), cmsgpack.unpack(ARGV[4])
-local key_tf, key_df, key_top = KEYS[names.tf], KEYS[names.df], KEYS[names.top]
+local key_words, key_top = KEYS[names.words], KEYS[names.top]
 
 -- A word below the last ranked one cannot be among the most frequent: spared a ZADD.
 local floor = 0
@@ -64,25 +64,32 @@ local function move(df, words_by, tokens_by)
   df_words[df] = (df_words[df] or 0) + words_by
   df_tokens[df] = (df_tokens[df] or 0) + tokens_by
 end
--- Redis formats a number as a double, which takes longer than storing it; most counts are small.
-local texts = {}
+-- What stands in the hash is read once and written once a word: tf and df together, as text. Most counts are small;
+-- to look a text up takes less time than to make it.
+local texts, known = {}, {}
 for n = 1, 1000 do texts[n] = tostring(n) end
+local function text(n) return texts[n] or string.format('%.0f', n) end
+local function counts(entry)
+  local pair = known[entry]
+  if not pair then
+    local space = string.find(entry, ' ', 1, true)
+    pair = {tonumber(string.sub(entry, 1, space - 1)), tonumber(string.sub(entry, space + 1))}
+    known[entry] = pair
+  end
+  return pair[1], pair[2]
+end
 -- Words of the first micro-batch of a build are all new: nothing has to be read.
 local is_first = position == ''
 for first = 1, #words, BLOCK do
   local last = math.min(first + BLOCK - 1, #words)
-  local old_tfs, old_dfs
-  if not is_first then
-    old_tfs = redis.call('HMGET', key_tf, unpack(words, first, last))
-    old_dfs = redis.call('HMGET', key_df, unpack(words, first, last))
-  end
-  local set_tf, set_df, set_top, fallen, gone = {}, {}, {}, {}, {}
-  local set = 0
+  local old = not is_first and redis.call('HMGET', key_words, unpack(words, first, last))
+  local set, set_top, fallen, gone = {}, {}, {}, {}
+  local n = 0
   for i = first, last do
     local word, tf, df = words[i], tfs[i], dfs[i]
-    local old_df = not is_first and tonumber(old_dfs[i - first + 1]) or 0
-    if old_df > 0 then
-      local old_tf = tonumber(old_tfs[i - first + 1]) or 0
+    local entry = old and old[i - first + 1]
+    if entry then
+      local old_tf, old_df = counts(entry)
       tf, df = tf + old_tf, df + old_df
       move(old_df, -1, -old_tf)
     else
@@ -90,9 +97,8 @@ for first = 1, #words, BLOCK do
     end
     if df > 0 then
       move(df, 1, tf)
-      set_tf[set + 1], set_df[set + 1] = word, word
-      set_tf[set + 2], set_df[set + 2] = texts[tf] or tf, texts[df] or df
-      set = set + 2
+      set[n + 1], set[n + 2] = word, text(tf) .. ' ' .. text(df)
+      n = n + 2
       if tf >= floor then set_top[#set_top + 1] = -tf set_top[#set_top + 1] = word
       elseif tfs[i] < 0 then fallen[#fallen + 1] = word end
     else
@@ -100,15 +106,11 @@ for first = 1, #words, BLOCK do
       gone[#gone + 1] = word
     end
   end
-  if set > 0 then
-    redis.call('HSET', key_tf, unpack(set_tf))
-    redis.call('HSET', key_df, unpack(set_df))
-  end
+  if n > 0 then redis.call('HSET', key_words, unpack(set)) end
   if #set_top > 0 then redis.call('ZADD', key_top, unpack(set_top)) end
   if #fallen > 0 then redis.call('ZREM', key_top, unpack(fallen)) end
   if #gone > 0 then
-    redis.call('HDEL', key_tf, unpack(gone))
-    redis.call('HDEL', key_df, unpack(gone))
+    redis.call('HDEL', key_words, unpack(gone))
     redis.call('ZREM', key_top, unpack(gone))
   end
 end

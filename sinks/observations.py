@@ -117,7 +117,7 @@ class Observer:
 
     def _pair(self) -> None:
         """Publish the reports whose commit is through: Redis may still be at it when Spark has reported."""
-        for number in sorted(set(list(self._commits)) & self._reports.keys()):
+        for number in sorted(set(self._commits) & self._reports.keys()):
             commit, entry = self._commits.pop(number), self._reports.pop(number)
             for half in (self._commits, self._reports):
                 for lost in [other for other in list(half) if other < number]:

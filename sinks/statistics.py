@@ -107,8 +107,8 @@ class Statistics:
         if self._client.hget(self.keys.as_of, "ranks") is None:
             return
         ranked: list[tuple[int, bytes]] = []
-        for word, tf in self._client.hscan_iter(self.keys.tf, count=10_000):
-            ranked.append((-int(tf), word))
+        for word, entry in self._client.hscan_iter(self.keys.words, count=10_000):
+            ranked.append((-int(entry.split()[0]), word))
             if len(ranked) > 4 * self._top_words + 100_000:
                 ranked = heapq.nsmallest(self._top_words, set(ranked))
         # HSCAN may tell a word twice.

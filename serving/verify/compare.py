@@ -8,7 +8,7 @@ from typing import cast
 from redis import Redis
 
 from serving.verify.recount import Recount
-from sinks.keys import Keys
+from sinks.keys import Keys, read_counts
 
 SCAN_COUNT = 10_000
 MAX_DIFFERENCES = 50
@@ -31,8 +31,10 @@ def _all(client: Redis, keys: Keys, counted: Recount) -> Iterator[str]:
         yield from _fields(name, _hash(client, getattr(keys, name)), counted.counts[name])
     tf = dict(zip(counted.words["word"].to_pylist(), counted.words["tf"].to_pylist(), strict=True))
     df = dict(zip(counted.words["word"].to_pylist(), counted.words["df"].to_pylist(), strict=True))
-    yield from _fields("tf", _hash(client, keys.tf), tf)
-    yield from _fields("df", _hash(client, keys.df), df)
+    entries = {word.decode(): entry for word, entry in client.hscan_iter(keys.words, count=SCAN_COUNT)}
+    held = read_counts(list(entries.values()))
+    for number, (name, right) in enumerate((("tf", tf), ("df", df))):
+        yield from _fields(name, dict(zip(entries, held[:, number].tolist(), strict=True)), right)
     ranked = cast("list[tuple[bytes, float]]", client.zrange(keys.top, 0, -1, withscores=True))
     wanted = sorted(tf.items(), key=lambda item: (-item[1], item[0].encode()))[: len(ranked)]
     for (word, score), (right_word, right_tf) in zip(ranked, wanted, strict=True):

@@ -102,9 +102,9 @@ def test_a_rebuild_that_switches_meanwhile_is_noticed(made: Made) -> None:
     made.add({"alpha": 1})
     before = made.keys
     after = Keys(build_prefix(made.pipeline, "g", 2))
-    for name in ("tf", "df", "totals", "as_of", "position"):
+    for name in ("words", "totals", "as_of", "position"):
         made.client.copy(getattr(before, name), getattr(after, name))
-    made.client.hset(after.tf, "alpha", 9)
+    made.client.hset(after.words, "alpha", "9 1")
     made.client.set(live_key(made.pipeline), after.prefix)
     made.client.delete(*before.all())
     # Asked with the keys of a moment ago, as the server does.

@@ -129,5 +129,5 @@ def test_a_rebuild_switches_readers_at_its_end_and_drops_the_old(
     new = builds.rebuild(documents, "g1", documents.position())
     assert redis_client.get(live_key(builds._pipeline)) == new.keys.prefix.encode() != old.keys.prefix.encode()
     assert held(redis_client, new.keys) == before
-    assert 0 < redis_client.ttl(old.keys.tf) <= 60
-    assert redis_client.ttl(new.keys.tf) == -1
+    assert 0 < redis_client.ttl(old.keys.words) <= 60
+    assert redis_client.ttl(new.keys.words) == -1

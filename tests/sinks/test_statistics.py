@@ -47,8 +47,8 @@ def test_what_is_held_equals_a_plain_count(
     statistics.commit(sums_of(rows), NOWHERE, {"t/0": 99})
     tf, df = expected_words(rows)
     kept = [r for r in rows if r["reason"] is None]
-    assert counts(redis_client, statistics, "tf") == dict(tf)
-    assert counts(redis_client, statistics, "df") == dict(df)
+    entries = redis_client.hgetall(statistics.keys.words)
+    assert {word.decode(): entry.decode() for word, entry in entries.items()} == {w: f"{tf[w]} {df[w]}" for w in tf}
     totals = counts(redis_client, statistics, "totals")
     assert totals.get("records", 0) == len(rows)
     assert totals.get("documents", 0) == len(kept)
@@ -132,5 +132,5 @@ def test_a_key_of_another_type_is_named_and_nothing_is_written(make_statistics: 
     redis_client.set(statistics.keys.lengths, "mine")
     with pytest.raises(StatisticsError, match=r"lengths is a string, not a hash.*database of its own"):
         statistics.commit(sums_of([row(0, {"alpha": 2})]), NOWHERE, {"t/0": 1})
-    assert not redis_client.exists(statistics.keys.tf)
+    assert not redis_client.exists(statistics.keys.words)
     redis_client.delete(statistics.keys.lengths)
