@@ -93,7 +93,15 @@ class Members:
 
     def begins_after(self, position: int) -> list[int]:
         """Positions from `position` on at which a member begins, of what is decoded, in order."""
-        return [] if self.codec is None else [at for at, _, inner in self._begins if at >= position and not inner]
+        if self.codec is None:
+            return []
+        found: list[int] = []
+        for at, _, inner in reversed(self._begins):
+            if at < position:
+                break
+            if not inner:
+                found.append(at)
+        return found[::-1]
 
     def fill(self) -> bytes:
         """The next decoded bytes; empty at the end of the file, or at a failure."""

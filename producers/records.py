@@ -10,12 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from producers.codec import GZIP
 from producers.items import Record, Stub
 from producers.members import BEGINNING, Members, Place, Readable
 from producers.recognise import NotWetError, recognise
+from producers.short_way import ShortWay
 from producers.splitter import Splitter
 
 __all__ = ["NotWetError", "Record", "Stub", "WetReader", "read_records"]
+
+# Where the short way leads nowhere so many times, with fewer records each time, the file is not made for it.
+TRIES = 4
+WORTH_RECORDS = 8
 
 
 class WetReader:
@@ -39,17 +45,42 @@ class WetReader:
         max_record_bytes: int = 1 << 24,
         verify_digests: bool = False,
     ) -> None:
-        codec = recognise(file, name)
-        self._members = Members(file, codec, start)
-        self._splitter = Splitter(self._members, file, max_record_bytes, verify_digests=verify_digests)
+        self._file = file
+        self._codec = recognise(file, name)
+        self._start = start
+        self._max_record_bytes = max_record_bytes
+        self._verify_digests = verify_digests
+        self._reading: ShortWay | Members | None = None
 
     def __iter__(self) -> Iterator[Record | Stub]:
-        return self._splitter.items()
+        place, tries = self._start, TRIES if self._codec is GZIP else 0
+        while True:
+            if tries and not place.inner:
+                self._reading = short = ShortWay(
+                    self._file, self._max_record_bytes, verify_digests=self._verify_digests
+                )
+                records = 0
+                for record in short.items(place.member):
+                    records += 1
+                    yield record
+                if short.ended:
+                    return
+                place = short.place
+                tries = TRIES if records >= WORTH_RECORDS else tries - 1
+            self._reading = members = Members(self._file, self._codec, place)
+            splitter = Splitter(members, self._file, self._max_record_bytes, verify_digests=self._verify_digests)
+            for item in splitter.items():
+                yield item
+                place = item.next
+                if tries and not place.inner and place != item.place:
+                    break
+            else:
+                return
 
     @property
     def consumed(self) -> int:
         """Offset in the file up to which it was read; somewhat ahead of the items handed out."""
-        return self._members.consumed
+        return self._start.member if self._reading is None else self._reading.consumed
 
 
 def read_records(
