@@ -90,10 +90,10 @@ class Bench:
         assert topic is not None
         folder = settings.home / "bare" / uuid.uuid4().hex
         folder.mkdir(parents=True)
-        job = Job(PROFILE, folder, settings.documents.compression_level)
+        job = Job(PROFILE, folder, settings.documents.compression_level, direct=True)
         frame = read_topic(self.connections.spark, settings, self.connections.bootstrap_servers, topic)
         records = frame(dict.fromkeys(range(topic.partitions), 0))
-        query = Query(records, job, settings, folder / "checkpoint", lambda sums, number: None, tasks=CORES, once=True)
+        query = Query(records, job, settings, folder / "checkpoint", lambda sums, number: None, once=True)
         while query.active:
             time.sleep(0.02)
         error = query.failure()

@@ -2,33 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sinks.schema import PAGE_REASONS
-from sinks.sums import KEPT, SourceCount, Sums, add_seen, sum_words
+from sinks.sums import KEPT, SourceCount, Sums, add, add_seen, sum_words
 
 # Last label of the host of a URL (RFC 3986, 3.2.2), without user, port and the dot of a fully qualified name.
 TLD = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?:[^/?#:]*\.)?(?P<tld>[^./?#:\[\]]+)\.?(?:[:/?#]|$)"
 UNKNOWN = "unknown"
 ADDRESS = "address"  # the host is an IP address
 MERGE_TABLES = 32
+THREADS = min(4, os.cpu_count() or 1)
 
 
 def derive(batches: Iterable[pa.RecordBatch]) -> Sums:
     """Sums over documents rows (schema `sinks.schema.DOCUMENTS`; `words` may be dictionary-encoded)."""
     sums = Sums()
     words: list[pa.Table] = []
-    for batch in batches:
-        derive_counts(pa.Table.from_batches([batch]), sums)
-        words.append(_words_of(batch))
-        if len(words) >= MERGE_TABLES:
-            words = [sum_words(words)]
+    with ThreadPoolExecutor(THREADS) as threads:
+        for counts, counted in _in_order(threads, batches):
+            sums = add(sums, counts)
+            words.append(counted)
+            if len(words) >= MERGE_TABLES:
+                words = [sum_words(words)]
     sums.words = sum_words(words)
     return sums
+
+
+def _in_order(threads: ThreadPoolExecutor, batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[Sums, pa.Table]]:
+    """The sums of each batch, some batches worked on at a time: Arrow and numpy let other threads go on meanwhile."""
+    waiting: deque[Future[tuple[Sums, pa.Table]]] = deque()
+    for batch in batches:
+        waiting.append(threads.submit(_derive_one, batch))
+        if len(waiting) > THREADS:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _derive_one(batch: pa.RecordBatch) -> tuple[Sums, pa.Table]:
+    counts = Sums()
+    derive_counts(pa.Table.from_batches([batch]), counts)
+    return counts, _words_of(batch)
 
 
 def derive_counts(rows: pa.Table, into: Sums) -> None:

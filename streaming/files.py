@@ -62,7 +62,7 @@ def summed_files(
 ) -> DataFrame:
     """The partial rows of all sources; a task a group."""
     numbers = spark.range(0, len(groups), 1, len(groups))
-    return combined(numbers.mapInArrow(files_pass(groups, job, settings), SPARK_SCHEMA), len(groups))
+    return combined(numbers.mapInArrow(files_pass(groups, job, settings), SPARK_SCHEMA), job)
 
 
 def files_pass(groups: Sequence[Sequence[Source]], job: Job, settings: ProducerSettings) -> Pass:

@@ -36,12 +36,16 @@ _baggers: dict[str, Bagger] = {}
 
 @dataclass(frozen=True)
 class Job:
-    """What a task needs: the rules, where the documents go, and what does not count. Sent to the executors."""
+    """What a task needs: the rules, where the documents go, and what does not count. Sent to the executors.
+
+    `direct`: there are so few tasks that their words go straight to the driver, packed.
+    """
 
     profile: Profile
     table: Path
     compression_level: int
     exclusions: tuple[Exclusion, ...] = ()
+    direct: bool = False
     rules_hash: str = field(init=False)  # taken once, on the driver: it reads every word of the profile
 
     def __post_init__(self) -> None:
@@ -99,7 +103,7 @@ class TaskWork:
     def finish(self, name: str, ranges: list[OffsetRange]) -> Iterator[pa.RecordBatch]:
         """Write the file and yield the partial rows; `name` is the same in every attempt of the task."""
         if not len(self._rows):
-            yield from partial_rows(pa.array([], pa.binary()), *_NOTHING, Sums(), ranges, None, name)
+            yield from partial_rows(pa.array([], pa.binary()), *_NOTHING, Sums(), ranges, None, name, packed=False)
             return
         table = self._rows.table(self._bagger)
         crash_point("before-task-file")
@@ -108,7 +112,7 @@ class TaskWork:
         counts = Sums()
         derive_counts(table, counts)
         ids, tf, df = self._bagger.take_counts()
-        yield from partial_rows(self._bagger.words(ids), tf, df, counts, ranges, file, name)
+        yield from partial_rows(self._bagger.words(ids), tf, df, counts, ranges, file, name, packed=self._job.direct)
 
 
 def warm_up(profile: Profile) -> None:

@@ -3,13 +3,17 @@
 One schema for all: `kind` says what is counted, `key` what it is counted for; `a`, `b`, `c` are added, of `text` the
 greatest stays. A key is the same for every attempt of a task, so that a map stage that ran twice is counted once: all
 its rows of one key go to one reducer, which reads one attempt only.
+
+Words that go straight to the driver are packed, many in the key of one row: Spark then moves a few large values, and
+not a row a word through the JVM.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -17,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sinks.document_files import DocumentFile
-from sinks.sums import SourceCount, Sums, add_seen, sum_words
+from sinks.sums import SourceCount, Sums, add, add_seen, sum_words
 
 SCHEMA = pa.schema(
     [
@@ -31,8 +35,9 @@ SCHEMA = pa.schema(
 )
 SPARK_SCHEMA = "kind string, key binary, a long, b long, c long, text string"
 
-WORD, LENGTH, SOURCE, LANGUAGE, TLD, DAY, FILE, RANGE, UNREADABLE = [
+WORD, WORDS, LENGTH, SOURCE, LANGUAGE, TLD, DAY, FILE, RANGE, UNREADABLE = [
     "word",
+    "words",
     "length",
     "source",
     "language",
@@ -64,12 +69,26 @@ class OffsetRange:
 
 @dataclass
 class MicroBatch:
-    """What came out of all tasks of one micro-batch."""
+    """What came out of all tasks of one micro-batch. `counts`: everything but the words, which `word_tables` hold."""
 
-    sums: Sums = field(default_factory=Sums)
+    counts: Sums = field(default_factory=Sums)
+    word_tables: list[pa.Table] = field(default_factory=list)
     files: list[DocumentFile] = field(default_factory=list)
     ranges: list[OffsetRange] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)  # by source that was read from its file: why it was not
+
+    def join(self, other: MicroBatch) -> None:
+        """Take in what came out of another one, as if both were one."""
+        self.counts = add(self.counts, other.counts)
+        self.word_tables += other.word_tables
+        self.files += other.files
+        self.ranges += other.ranges
+        self.unreadable |= other.unreadable
+
+    @cached_property
+    def sums(self) -> Sums:
+        """All that is counted. Adding up the words takes the longest by far; it is done when they are asked for."""
+        return replace(self.counts, words=sum_words(self.word_tables))
 
 
 def unreadable_row(source: str, why: str) -> pa.RecordBatch:
@@ -86,15 +105,13 @@ def partial_rows(
     ranges: list[OffsetRange],
     file: DocumentFile | None,
     task: str,
+    *,
+    packed: bool,
 ) -> Iterator[pa.RecordBatch]:
     """The partial rows of a task: its words with tf and df, its other counts, its offsets, and the file it wrote."""
-    zeros = np.zeros(len(words), np.int64)
     for begin in range(0, len(words), WORDS_PER_BATCH):
         part = slice(begin, begin + WORDS_PER_BATCH)
-        size = len(zeros[part])
-        kind, text = pa.repeat(WORD, size), pa.nulls(size, pa.string())
-        columns = [kind, words[part].cast(pa.binary()), tf[part], df[part], zeros[part], text]
-        yield pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=SCHEMA)
+        yield (_packed if packed else _row_a_word)(words[part].cast(pa.binary()), tf[part], df[part])
     rows: list[tuple[str, str, int, int, int, str | None]] = []
     rows += [(LENGTH, str(length), documents, 0, 0, None) for length, documents in counts.lengths.items()]
     rows += [(SOURCE, json.dumps(key), *count, None) for key, count in counts.sources.items()]
@@ -108,21 +125,39 @@ def partial_rows(
     )
 
 
+def _row_a_word(words: pa.Array, tf: NDArray[np.int64], df: NDArray[np.int64]) -> pa.RecordBatch:
+    size = len(words)
+    columns = [pa.repeat(WORD, size), words, tf, df, np.zeros(size, np.int64), pa.nulls(size, pa.string())]
+    return pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=SCHEMA)
+
+
+def _packed(words: pa.Array, tf: NDArray[np.int64], df: NDArray[np.int64]) -> pa.RecordBatch:
+    """One row, whose key is these words as an Arrow stream."""
+    table = pa.table({"word": words, "tf": tf, "df": df})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    row = (WORDS, sink.getvalue().to_pybytes(), 0, 0, 0, None)
+    return pa.RecordBatch.from_pylist([dict(zip(SCHEMA.names, row, strict=True))], schema=SCHEMA)
+
+
 def read_partials(summed: pa.Table) -> MicroBatch:
     """The added-up rows of all tasks. Raises InconsistentPartialsError if rows were lost or doubled on the way."""
     result = MicroBatch()
     is_word = pa.compute.equal(summed["kind"], WORD)
     words = summed.filter(is_word).select(["key", "a", "b"]).rename_columns(["word", "tf", "df"])
-    result.sums.words = sum_words([words])
-    for row in summed.filter(pa.compute.invert(is_word)).to_pylist():
+    result.word_tables.append(words)
+    is_packed = pa.compute.equal(summed["kind"], WORDS)
+    result.word_tables += [pa.ipc.open_stream(key.as_buffer()).read_all() for key in summed.filter(is_packed)["key"]]
+    for row in summed.filter(pa.compute.invert(pa.compute.or_(is_word, is_packed))).to_pylist():
         kind, key, a, b, c = row["kind"], row["key"].decode(), row["a"], row["b"], row["c"]
         if kind == LENGTH:
-            result.sums.lengths[int(key)] += a
+            result.counts.lengths[int(key)] += a
         elif kind == SOURCE:
             source, reason = json.loads(key)
-            result.sums.add_source(source, reason, SourceCount(a, b, c))
+            result.counts.add_source(source, reason, SourceCount(a, b, c))
         elif kind in (LANGUAGE, TLD, DAY):
-            into = {LANGUAGE: result.sums.languages, TLD: result.sums.tlds, DAY: result.sums.days}[kind]
+            into = {LANGUAGE: result.counts.languages, TLD: result.counts.tlds, DAY: result.counts.days}[kind]
             add_seen(into, key, a, b)
         elif kind == RANGE:
             result.ranges.append(OffsetRange(int(key.partition(":")[0]), a, b, c))

@@ -50,18 +50,23 @@ def read_topic(
     return frame
 
 
-def summed(records: DataFrame, job: Job, tasks: int) -> DataFrame:
-    """The partial rows of all tasks, for the driver to add up."""
-    return combined(records.mapInArrow(fused_pass(job), SPARK_SCHEMA), tasks)
-
-
-def combined(partials: DataFrame, tasks: int) -> DataFrame:
-    """Partial rows of so many tasks as the driver gets them: of few tasks as they are, of many added up by Spark first.
+def goes_direct(tasks: int) -> bool:
+    """Whether the partial rows of so many tasks go to the driver as they are; of more, Spark adds them up first.
 
     The driver adds up with Arrow, many times as fast as Spark's shuffle; but what it gets must not grow with the
     cluster.
     """
-    if tasks <= DIRECT_TASKS:
+    return tasks <= DIRECT_TASKS
+
+
+def summed(records: DataFrame, job: Job) -> DataFrame:
+    """The partial rows of all tasks, for the driver to add up."""
+    return combined(records.mapInArrow(fused_pass(job), SPARK_SCHEMA), job)
+
+
+def combined(partials: DataFrame, job: Job) -> DataFrame:
+    """Partial rows as the driver gets them."""
+    if job.direct:
         return partials
     return partials.groupBy("kind", "key").agg(
         F.sum("a").alias("a"), F.sum("b").alias("b"), F.sum("c").alias("c"), F.max("text").alias("text")
@@ -122,7 +127,6 @@ class Query:
         checkpoints: Path,
         on_batch: Callable[[pa.Table, int], None],
         *,
-        tasks: int,
         once: bool,
     ) -> None:
         self._checkpoint = checkpoints / uuid.uuid4().hex
@@ -135,7 +139,7 @@ class Query:
                 if self._ending:
                     return
                 try:
-                    on_batch(summed(frame, job, tasks).toArrow(), batch_id)
+                    on_batch(summed(frame, job).toArrow(), batch_id)
                 except Exception as error:
                     # What Spark makes of it is a text in a text; whoever starts again needs the error itself.
                     self._error = error

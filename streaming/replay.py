@@ -31,13 +31,13 @@ from sinks.heal import Builds
 from sinks.keys import changes_key, replay_lease_key
 from sinks.lease import Lease
 from sinks.removal import finish_removal, remove_sources
-from sinks.statistics import Statistics
+from sinks.statistics import Position, Statistics
 from streaming.errors import StreamError
 from streaming.files import parts_of, summed_files
 from streaming.fused import Job
 from streaming.offsets import end_offsets
 from streaming.partials import InconsistentPartialsError, MicroBatch, read_partials
-from streaming.query import Progress
+from streaming.query import Progress, goes_direct
 from streaming.session import shuffle_partitions
 from streaming.stream import Connections, Stream, explain
 
@@ -48,6 +48,9 @@ FINISHED = "finished"
 CATCH_UPS = 5
 SMALL_LAG = 1000
 ATTEMPTS = 3
+# Redis is told of so many parts at once: a word that is in all of them is then one update, and a whole load of a few
+# gigabytes is the first commit to an empty build, which takes half the time of one that has to read before it writes.
+PARTS_A_COMMIT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,45 +169,51 @@ class Replay:
             documents.expect_files([source.id for source in self._files])
             left = [source for source in self._files if not documents.is_from_file(source.id)]
             done, records = len(self._files) - len(left), 0
-            for groups in parts_of(left, shuffle_partitions(self._settings)):
-                records += self._read_part(groups, documents, statistics, behind, result)
+            waiting = MicroBatch()
+            start: Position = documents.position()
+            for number, groups in enumerate(parts_of(left, shuffle_partitions(self._settings)), 1):
+                part = self._read_part(groups, documents, result)
+                waiting.join(part)
+                records += part.counts.totals()["records"]
                 done += sum(map(len, groups))
                 self._on_files(FilesProgress(done, len(self._files), records))
                 lease.check()
+                if self._stop.is_set() or number % PARTS_A_COMMIT == 0:
+                    start = self._count(waiting, statistics, behind, start, documents.position())
+                    waiting = MicroBatch()
                 if self._stop.is_set():
                     break
+            self._count(waiting, statistics, behind, start, documents.position())
             behind.join()
         finally:
             behind.close()
             lease.release()
 
-    def _read_part(
-        self,
-        groups: Sequence[Sequence[Source]],
-        documents: Documents,
-        statistics: Statistics,
-        behind: Behind,
-        result: Result,
-    ) -> int:
+    def _read_part(self, groups: Sequence[Sequence[Source]], documents: Documents, result: Result) -> MicroBatch:
+        """One part of the files, into the documents table."""
         batch = self._sum(groups, documents)
         result.unreadable |= batch.unreadable
         read = [source.id for group in groups for source in group if source.id not in batch.unreadable]
-        if not read:
-            return 0
-        start = documents.position()
-        documents.commit_files(batch.files, read)
-        finish = documents.position()
-        behind.put(lambda: statistics.commit(batch.sums, start, finish))
-        return batch.sums.totals()["records"]
+        if read:
+            documents.commit_files(batch.files, read)
+        return batch
+
+    def _count(
+        self, batch: MicroBatch, statistics: Statistics, behind: Behind, start: Position, finish: Position
+    ) -> Position:
+        if finish != start:
+            behind.put(lambda: statistics.commit(batch.sums, start, finish))
+        return finish
 
     def _sum(self, groups: Sequence[Sequence[Source]], documents: Documents) -> MicroBatch:
         """One Spark action over whole files; done again when a worker dies: what it wrote, nobody has named."""
-        job = Job(self._profile, documents.path, self._settings.documents.compression_level)
+        compression_level = self._settings.documents.compression_level
+        job = Job(self._profile, documents.path, compression_level, direct=goes_direct(len(groups)))
         for attempt in range(ATTEMPTS):
             frame = summed_files(self._connections.spark, groups, job, self._settings.producer)
             try:
                 batch = read_partials(frame.toArrow())
-                rows, counted = sum(file.rows for file in batch.files), batch.sums.totals()["records"]
+                rows, counted = sum(file.rows for file in batch.files), batch.counts.totals()["records"]
                 if rows != counted:
                     raise InconsistentPartialsError(f"{rows:,} documents rows were written, {counted:,} counted")
                 return batch

@@ -40,7 +40,7 @@ from streaming.errors import StreamError
 from streaming.fused import Job
 from streaming.offsets import first_offsets
 from streaming.partials import InconsistentPartialsError, MicroBatch, read_partials
-from streaming.query import Progress, Query, drop_old_checkpoints, read_progress, read_topic
+from streaming.query import Progress, Query, drop_old_checkpoints, goes_direct, read_progress, read_topic
 from streaming.session import shuffle_partitions
 
 log = logging.getLogger("wetstream")
@@ -152,13 +152,13 @@ class Stream:
             self._observer.begin(statistics.keys, generation)
         writer = _Writer(self, lease, topic, documents, statistics, position)
         compression_level = self._settings.documents.compression_level
-        job = Job(self._profile, documents.path, compression_level, tuple(documents.exclusions()))
+        # Spark reads a partition by one task, or cuts it where there are fewer than it may use.
+        direct = goes_direct(max(topic.partitions, shuffle_partitions(self._settings)))
+        job = Job(self._profile, documents.path, compression_level, tuple(documents.exclusions()), direct)
         starting = {number: position.get(partition_key(topic.id, number), 0) for number in range(topic.partitions)}
         self._check_retained(topic, starting)
         frame = read_topic(self._connections.spark, self._settings, self._connections.bootstrap_servers, topic)
-        # Spark reads a partition by one task, or cuts it where there are fewer than it may use.
-        tasks = max(topic.partitions, shuffle_partitions(self._settings))
-        query = Query(frame(starting), job, self._settings, self._checkpoints, writer.process, tasks=tasks, once=once)
+        query = Query(frame(starting), job, self._settings, self._checkpoints, writer.process, once=once)
         request = None
         try:
             request = self._watch(query, writer, topic, starting, lease)
@@ -362,7 +362,7 @@ class _Writer:
     def _observe(self, number: int, batch: MicroBatch, table_s: float, redis_s: float, compact_s: float) -> None:
         if self._stream._observer is None:
             return
-        totals = batch.sums.totals()
+        totals = batch.counts.totals()
         self._stream._observer.committed(
             number,
             Commit(

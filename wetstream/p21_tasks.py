@@ -88,7 +88,9 @@ def read_source(reading: Reading, number: int) -> Iterator[pa.RecordBatch]:
                 ids, tf, df = bagger.take_counts()
                 ranges = [OffsetRange(number, begin, begin + len(rows), len(rows))]
                 begin += len(rows)
-                yield from partial_rows(bagger.words(ids), tf, df, counts, ranges, written, str(part_key(number, part)))
+                yield from partial_rows(
+                    bagger.words(ids), tf, df, counts, ranges, written, str(part_key(number, part)), packed=False
+                )
     except NotWetError as error:
         yield _failure(number, str(error))
     except OSError as error:
