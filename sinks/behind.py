@@ -41,6 +41,11 @@ class Behind:
             last.result()
 
     @property
+    def busy(self) -> bool:
+        """Whether what was put last is not done yet."""
+        return self._last is not None and not self._last.done()
+
+    @property
     def failed(self) -> bool:
         """Whether what was put last has ended in an error, which nobody was told yet."""
         last = self._last

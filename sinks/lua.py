@@ -55,9 +55,17 @@ local words, tfs, dfs = cmsgpack.unpack(ARGV[2]), cmsgpack.unpack(ARGV[3]), cmsg
 local key_words, key_top = KEYS[names.words], KEYS[names.top]
 
 -- A word below the last ranked one cannot be among the most frequent: spared a ZADD.
-local floor = 0
+local floor, last_ranked = 0, ''
 local ranked = redis.call('ZRANGE', key_top, head.top - 1, head.top - 1, 'WITHSCORES')
-if ranked[2] then floor = -tonumber(ranked[2]) end
+if ranked[2] then floor, last_ranked = -tonumber(ranked[2]), ranked[1] end
+-- Lua's own comparison goes by the locale of the server; Redis ranks by bytes.
+local function is_before(left, right)
+  for i = 1, math.min(#left, #right) do
+    local a, b = string.byte(left, i), string.byte(right, i)
+    if a ~= b then return a < b end
+  end
+  return #left <= #right
+end
 
 local new_words, df_words, df_tokens = 0, {}, {}
 local function move(df, words_by, tokens_by)
@@ -99,7 +107,9 @@ for first = 1, #words, BLOCK do
       move(df, 1, tf)
       set[n + 1], set[n + 2] = word, text(tf) .. ' ' .. text(df)
       n = n + 2
-      if tf >= floor then set_top[#set_top + 1] = -tf set_top[#set_top + 1] = word
+      if tf > floor or tf == floor and is_before(word, last_ranked) then
+        set_top[#set_top + 1] = -tf
+        set_top[#set_top + 1] = word
       elseif tfs[i] < 0 then fallen[#fallen + 1] = word end
     else
       new_words = new_words - 1

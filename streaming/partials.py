@@ -11,7 +11,7 @@ not a row a word through the JVM.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -77,18 +77,22 @@ class MicroBatch:
     ranges: list[OffsetRange] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)  # by source that was read from its file: why it was not
 
-    def join(self, other: MicroBatch) -> None:
-        """Take in what came out of another one, as if both were one."""
-        self.counts = add(self.counts, other.counts)
-        self.word_tables += other.word_tables
-        self.files += other.files
-        self.ranges += other.ranges
-        self.unreadable |= other.unreadable
-
     @cached_property
     def sums(self) -> Sums:
         """All that is counted. Adding up the words takes the longest by far; it is done when they are asked for."""
         return replace(self.counts, words=sum_words(self.word_tables))
+
+
+def joined(batches: Sequence[MicroBatch]) -> MicroBatch:
+    """What came out of several, as if they were one."""
+    whole = MicroBatch()
+    for batch in batches:
+        whole.counts = add(whole.counts, batch.counts)
+        whole.word_tables += batch.word_tables
+        whole.files += batch.files
+        whole.ranges += batch.ranges
+        whole.unreadable |= batch.unreadable
+    return whole
 
 
 def unreadable_row(source: str, why: str) -> pa.RecordBatch:

@@ -36,7 +36,7 @@ from streaming.errors import StreamError
 from streaming.files import parts_of, summed_files
 from streaming.fused import Job
 from streaming.offsets import end_offsets
-from streaming.partials import InconsistentPartialsError, MicroBatch, read_partials
+from streaming.partials import InconsistentPartialsError, MicroBatch, joined, read_partials
 from streaming.query import Progress, goes_direct
 from streaming.session import shuffle_partitions
 from streaming.stream import Connections, Stream, explain
@@ -48,9 +48,8 @@ FINISHED = "finished"
 CATCH_UPS = 5
 SMALL_LAG = 1000
 ATTEMPTS = 3
-# Redis is told of so many parts at once: a word that is in all of them is then one update, and a whole load of a few
-# gigabytes is the first commit to an empty build, which takes half the time of one that has to read before it writes.
-PARTS_A_COMMIT = 8
+# While Redis is at it, so many parts wait at most, and are then one commit: words that are in several are one update.
+WAITING_PARTS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,21 +168,21 @@ class Replay:
             documents.expect_files([source.id for source in self._files])
             left = [source for source in self._files if not documents.is_from_file(source.id)]
             done, records = len(self._files) - len(left), 0
-            waiting = MicroBatch()
-            start: Position = documents.position()
-            for number, groups in enumerate(parts_of(left, shuffle_partitions(self._settings)), 1):
+            waiting: list[MicroBatch] = []
+            counted: Position = documents.position()
+            for groups in parts_of(left, shuffle_partitions(self._settings)):
                 part = self._read_part(groups, documents, result)
-                waiting.join(part)
+                waiting.append(part)
                 records += part.counts.totals()["records"]
                 done += sum(map(len, groups))
                 self._on_files(FilesProgress(done, len(self._files), records))
                 lease.check()
-                if self._stop.is_set() or number % PARTS_A_COMMIT == 0:
-                    start = self._count(waiting, statistics, behind, start, documents.position())
-                    waiting = MicroBatch()
+                if not behind.busy or len(waiting) >= WAITING_PARTS:
+                    counted = self._count(waiting, statistics, behind, counted, documents.position())
+                    waiting = []
                 if self._stop.is_set():
                     break
-            self._count(waiting, statistics, behind, start, documents.position())
+            self._count(waiting, statistics, behind, counted, documents.position())
             behind.join()
         finally:
             behind.close()
@@ -199,10 +198,15 @@ class Replay:
         return batch
 
     def _count(
-        self, batch: MicroBatch, statistics: Statistics, behind: Behind, start: Position, finish: Position
+        self,
+        batches: Sequence[MicroBatch],
+        statistics: Statistics,
+        behind: Behind,
+        start: Position,
+        finish: Position,
     ) -> Position:
         if finish != start:
-            behind.put(lambda: statistics.commit(batch.sums, start, finish))
+            behind.put(lambda: statistics.commit(joined(batches).sums, start, finish))
         return finish
 
     def _sum(self, groups: Sequence[Sequence[Source]], documents: Documents) -> MicroBatch:
