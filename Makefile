@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 	"$$p" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
 	&& { echo "$$p"; break; }; done)
 
-.PHONY: demo test test-all soak bench bench-kernel bench-stream bench-redis bench-producer bench-serving check format lock setup \
+.PHONY: demo test test-all soak bench bench-kernel bench-stream bench-segments bench-redis bench-producer bench-serving check format lock setup \
 	clean help
 
 help:               ## this list
@@ -26,10 +26,13 @@ test-all: setup     ## every test there is; needs Debian's chromium for the dash
 soak: setup         ## the long kills
 	$(BIN)/python -m pytest -q -m slow tests/reliability
 
-bench: bench-kernel bench-stream bench-redis bench-producer bench-serving ## the benchmarks, into bench/results/
+bench: bench-kernel bench-stream bench-segments bench-redis bench-producer bench-serving ## the benchmarks, into bench/results/
 
 bench-stream: setup ## streaming a filled topic beside the P2.1 batch job written the usual way
 	$(BIN)/python -m bench.stream
+
+bench-segments: setup ## one segment more or less beside a full recount
+	$(BIN)/python -m bench.segments
 
 bench-redis: setup  ## a commit of statistics beside a bare HINCRBY
 	$(BIN)/python -m bench.redis_commit
