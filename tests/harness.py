@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
-from redis import Redis
+from redis import Redis, RedisError
 
 from conf.profiles import load_profile
 from conf.settings import Settings
@@ -21,6 +21,7 @@ from producers.source import source_id
 from producers.topics import ensure_topics
 from producers.workers import ingest_all
 from serving.queries import LiveStatistics
+from serving.reading import NoStatisticsError
 from serving.verify.verify import Verification, verify
 from sinks.documents import Documents
 from sinks.generations import Generations
@@ -29,6 +30,7 @@ from streaming.query import Progress
 from streaming.replay import Replay, Result, switch
 from streaming.stream import Connections, Stream
 from wetstream.removing import remove
+from wetstream.servers.embedded import endpoints
 
 
 @dataclass
@@ -114,6 +116,17 @@ class Command:
         if code is not None:
             assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
+
+    def counted(self) -> int:
+        """Records in the live statistics; 0 also while Redis is away. Asked here, so that waiting costs nothing."""
+        url = (
+            self.environment.get("WETSTREAM_REDIS_URL") or endpoints(Path(self.environment["WETSTREAM_HOME"])).redis_url
+        )
+        try:
+            with Redis.from_url(str(url)) as client:
+                return int(LiveStatistics(client, self.environment["WETSTREAM_PIPELINE"]).stats()["records"])
+        except (RedisError, NoStatisticsError):
+            return 0
 
     def start(self, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
         """The command in the background, as the leader of a process group of its own."""

@@ -124,7 +124,7 @@ def test_a_stalled_driver_is_fenced_by_its_successor(wetstream: Command, sample:
         before = digest(wetstream)
         os.kill(stalled.pid, signal.SIGCONT)
         # Its commit is refused; it goes on from the stored positions, where nothing is left to do.
-        time.sleep(8)
+        time.sleep(5)
         os.kill(stalled.pid, signal.SIGTERM)
         output, _ = stalled.communicate(timeout=120)
         assert stalled.returncode == 0, output
@@ -136,6 +136,7 @@ def test_a_stalled_driver_is_fenced_by_its_successor(wetstream: Command, sample:
     assert digest(wetstream) == before == right
 
 
+@pytest.mark.slow
 def test_ingest_and_stream_killed_at_random_times(wetstream: Command, make_pipeline: Make, tmp_path: Path) -> None:
     check_random_kills(wetstream, make_pipeline, tmp_path, kills=1, records=600)
 

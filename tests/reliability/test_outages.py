@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -63,11 +62,6 @@ def wait_for(condition: Callable[[], Any], running: subprocess.Popen[str], what:
         time.sleep(0.2)
 
 
-def records(own: Command) -> int:
-    done = own("stats", "--json", code=None)
-    return 0 if done.returncode else int(json.loads(done.stdout)["records"])
-
-
 def position(client: Redis, pipeline: str) -> Any:
     """How far Redis has counted."""
     prefix: Any = client.get(f"ws:{{{pipeline}}}:live")
@@ -92,12 +86,12 @@ def test_a_server_killed_under_a_running_stream(name: str, own: Command, home: P
     own("ingest", first)
     running = own.start("stream", *P21, "--set", "stream.max_records=50")
     try:
-        wait_for(lambda: records(own) >= 50, running, "the first micro-batch")
+        wait_for(lambda: own.counted() >= 50, running, "the first micro-batch")
         os.kill(pid_of(home, name), signal.SIGKILL)
         time.sleep(3)
         embedded.up(home, log=lambda line: None, heap_mb=256)
         own("ingest", second)
-        wait_for(lambda: records(own) == 302, running, "all records")
+        wait_for(lambda: own.counted() == 302, running, "all records")
     except BaseException:
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()
@@ -124,7 +118,7 @@ def test_redis_that_refuses_writes_is_waited_for(own: Command, home: Path, tmp_p
             assert running.poll() is None, "it waits"
             assert position(client, pipeline) == before, "nothing was written in part"
             client.config_set("maxmemory", "0")
-            wait_for(lambda: records(own) == 202, running, "all records")
+            wait_for(lambda: own.counted() == 202, running, "all records")
         except BaseException:
             os.killpg(running.pid, signal.SIGKILL)
             running.wait()
