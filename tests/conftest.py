@@ -38,9 +38,13 @@ LONG = ("reliability", "pipeline", "export")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long ones first, and dealt out: two workers begin with a half of the list each."""
-    ordered = sorted(items, key=lambda item: not any(f"tests/{folder}/" in item.nodeid for folder in LONG))
-    items[:] = ordered[::2] + ordered[1::2]
+    """The long ones first, and dealt out: two workers begin with a half of the list each. The others stay together by
+    module, so that what a module makes once is not made by both."""
+    long = [item for item in items if any(f"tests/{folder}/" in item.nodeid for folder in LONG)]
+    chosen, halves = set(long), (long[::2], long[1::2])
+    for _, module in itertools.groupby((item for item in items if item not in chosen), lambda item: item.path):
+        min(halves, key=len).extend(module)
+    items[:] = halves[0] + halves[1]
 
 
 @pytest.fixture(scope="session")

@@ -51,7 +51,9 @@ def test_the_command(command: Command, tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"home", "stop", "out", "few"}
 
 
-@pytest.mark.parametrize("point", ["before-export-rename", "between-export-renames"])
+@pytest.mark.parametrize(
+    "point", ["between-export-renames", pytest.param("before-export-rename", marks=pytest.mark.slow)]
+)
 def test_a_killed_export_leaves_no_half_one(command: Command, tmp_path: Path, point: str) -> None:
     work = tmp_path / "work"
     out = work / "out"

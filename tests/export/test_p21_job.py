@@ -60,7 +60,7 @@ def names_of(folder: Path, *names: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("threshold", [0, 3, 30])
+@pytest.mark.parametrize("threshold", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in (0, 30))])
 def test_equals_the_specification(run: Run, crawl: Path, tmp_path: Path, threshold: int) -> None:
     run(crawl / "data", crawl / "names", threshold, part_records=20)
     expected = spec.p21(files_of(crawl), threshold)
