@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyspark import Broadcast
 
 from conf.crash_points import crash_point
 from conf.profiles import Profile
@@ -52,14 +53,17 @@ class Job:
         object.__setattr__(self, "rules_hash", self.profile.rules_hash)
 
 
-def fused_pass(job: Job) -> Pass:
-    """The function for `mapInArrow` over columns key, value (binary), partition (int) and offset (long)."""
+def fused_pass(job: Broadcast[Job]) -> Pass:
+    """The function for `mapInArrow` over columns key, value (binary), partition (int) and offset (long).
+
+    The job is broadcast: a Python worker then reads its profile (half a megabyte of words) once, not in every task.
+    """
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from pyspark import TaskContext
 
         context = TaskContext.get()
-        return run_task(job, batches, context.partitionId() if context is not None else 0)
+        return run_task(job.value, batches, context.partitionId() if context is not None else 0)
 
     return run
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from pyspark import Broadcast
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.streaming.query import StreamingQuery
@@ -59,9 +60,9 @@ def goes_direct(tasks: int) -> bool:
     return tasks <= DIRECT_TASKS
 
 
-def summed(records: DataFrame, job: Job) -> DataFrame:
+def summed(records: DataFrame, job: Broadcast[Job]) -> DataFrame:
     """The partial rows of all tasks, for the driver to add up."""
-    return combined(records.mapInArrow(fused_pass(job), SPARK_SCHEMA), job)
+    return combined(records.mapInArrow(fused_pass(job), SPARK_SCHEMA), job.value)
 
 
 def combined(partials: DataFrame, job: Job) -> DataFrame:
@@ -129,6 +130,7 @@ class Query:
         *,
         once: bool,
     ) -> None:
+        self._job = records.sparkSession.sparkContext.broadcast(job)
         self._checkpoint = checkpoints / uuid.uuid4().hex
         self._working = threading.Lock()
         self._ending = False
@@ -139,7 +141,7 @@ class Query:
                 if self._ending:
                     return
                 try:
-                    on_batch(summed(frame, job).toArrow(), batch_id)
+                    on_batch(summed(frame, self._job).toArrow(), batch_id)
                 except Exception as error:
                     # What Spark makes of it is a text in a text; whoever starts again needs the error itself.
                     self._error = error
@@ -172,6 +174,7 @@ class Query:
         with self._working:
             pass  # the current micro-batch is through; later ones return at once
         self._query.stop()
+        self._job.unpersist()
         shutil.rmtree(self._checkpoint, ignore_errors=True)
 
 

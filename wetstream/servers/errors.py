@@ -11,7 +11,7 @@ class ServerError(ExplainedError):
     """
 
     def __init__(self, problem: str, remedy: str, details: str = "") -> None:
-        super().__init__(f"{problem}. {remedy}" + (f"\n{details}" if details else ""))
+        super().__init__(f"{problem.rstrip('.')}. {remedy}" + (f"\n{details}" if details else ""))
         self.problem = problem
         self.remedy = remedy
         self.details = details
