@@ -227,8 +227,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a short check of the benchmark itself")
     parser.add_argument("--no-freshness", action="store_true")
     parser.add_argument("--chunk-words", type=int, help="words in one call to Redis (default: the setting's)")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of each measurement")
     options = parser.parse_args()
-    vocabulary, seconds = (50_000, 3.0) if options.quick else (1_000_000, 60.0)
+    vocabulary, seconds = (50_000, 3.0) if options.quick else (1_000_000, options.seconds)
     result: dict[str, Any] = {"vocabulary": vocabulary}
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)

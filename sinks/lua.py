@@ -75,8 +75,14 @@ end
 -- What stands in the hash is read once and written once a word: tf and df together, as text. Most counts are small;
 -- to look a text up takes less time than to make it.
 local texts, known = {}, {}
-for n = 1, 1000 do texts[n] = tostring(n) end
-local function text(n) return texts[n] or string.format('%.0f', n) end
+local function text(n)
+  local made = texts[n]
+  if not made then
+    made = string.format('%.0f', n)
+    texts[n] = made
+  end
+  return made
+end
 local function counts(entry)
   local pair = known[entry]
   if not pair then
