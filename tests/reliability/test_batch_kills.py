@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -129,13 +130,18 @@ def test_the_stream_killed_while_it_removes(
     without = pipeline.verified().digest
     pipeline.ingest(second)
     stream = wetstream.start("stream", *P21, *SMALL, WETSTREAM_CRASH_AT=point)
+    removal = None
     try:
+        # Before it is the writer, the command would not ask it.
+        deadline = time.monotonic() + 120
+        while wetstream.counted() != 301 + 121 and stream.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.2)
         removal = wetstream.start("remove", second)
         assert stream.wait(120) == -signal.SIGKILL, f"{point} was not reached"
         # The writer's lease is free again: the command does it itself.
         assert removal.wait(120) == 0
     finally:
-        for process in (stream, removal):
+        for process in filter(None, (stream, removal)):
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
