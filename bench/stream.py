@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from bench import report
 from bench.corpus import HOME, page_copies, raw_bytes, sample_files
 from conf.profiles import load_profile
@@ -26,9 +28,16 @@ from conf.settings import Settings, load_settings
 from producers.discover import discover
 from producers.topics import describe_topic, ensure_topics
 from producers.workers import ingest_all
+from sinks.chunk import Chunk, Ranked
 from sinks.documents import Documents
 from sinks.generations import Generations, Rules
+from sinks.keys import Keys
+from sinks.statistics import Position
+from sinks.sums import Sums
+from sinks.transaction import packed_column, packed_rows, transactions
+from streaming.behind import Behind
 from streaming.fused import Job
+from streaming.partials import read_partials
 from streaming.query import Query, read_topic
 from streaming.replay import Replay, make_builds
 from streaming.session import start_session
@@ -84,8 +93,11 @@ class Bench:
         Stream(settings, PROFILE, self.connections, on_progress=add).run(once=True)
         print({phase: round(seconds, 1) for phase, seconds in phases.items()}, flush=True)
 
-    def bare(self, settings: Settings) -> None:
-        """The same pass and the same files, but nothing is committed, counted or checked by the driver."""
+    def bare(self, settings: Settings, *, words: bool) -> None:
+        """The same pass and the same files, but nothing is committed, checked, or known by source, reason or position.
+
+        `words`: tf and df go to Redis all the same, as they do else, in no transaction.
+        """
         topic = describe_topic(settings, self.connections.bootstrap_servers, settings.records_topic)
         assert topic is not None
         folder = settings.home / "bare" / uuid.uuid4().hex
@@ -93,11 +105,33 @@ class Bench:
         job = Job(PROFILE, folder, settings.documents.compression_level, direct=True)
         frame = read_topic(self.connections.spark, settings, self.connections.bootstrap_servers, topic)
         records = frame(dict.fromkeys(range(topic.partitions), 0))
-        query = Query(records, job, settings, folder / "checkpoint", lambda sums, number: None, once=True)
-        while query.active:
-            time.sleep(0.02)
-        error = query.failure()
-        query.stop()
+        keys = Keys(f"ws:{{bare}}:{uuid.uuid4().hex}:")
+
+        def add_words(sums: Sums, start: Position, finish: Position) -> None:
+            word, packed_word = sums.words["word"].combine_chunks(), packed_column(sums.words["word"].combine_chunks())
+            tf, df = sums.words["tf"].to_numpy(), sums.words["df"].to_numpy()
+            with transactions(self.connections.redis) as redis:
+                for begin in range(0, len(word), settings.redis.chunk_words):
+                    part = slice(begin, begin + settings.redis.chunk_words)
+                    chunk = Chunk(word[part], packed_word[part], tf[part], df[part])
+                    (entries,) = redis.read(packed_rows(["HMGET", keys.words], chunk.packed, 1))
+                    redis.read(*chunk.commands(entries, Ranked(b"", 1 << 62), keys, 1)[0])
+
+        with Behind(add_words, {}) as behind:
+            number = 0
+
+            def take(summed: pa.Table, batch_id: int) -> None:
+                nonlocal number
+                if words:
+                    number += 1
+                    behind.put(read_partials(summed), {"bare": number})
+
+            query = Query(records, job, settings, folder / "checkpoint", take, once=True)
+            while query.active:
+                time.sleep(0.02)
+            error = query.failure()
+            query.stop()
+            behind.join()
         if error is not None:
             raise error
 
@@ -159,7 +193,9 @@ def main() -> None:
             for _ in range(arguments.repeat):
                 fresh(bench, settings)
                 taken.setdefault("stream", []).append(timed(lambda s=settings: bench.stream(s)))  # type: ignore[misc]
-                taken.setdefault("fused pass alone", []).append(timed(lambda s=settings: bench.bare(s)))  # type: ignore[misc]
+                for what, words in (("without protocol", True), ("fused pass alone", False)):
+                    run = timed(lambda s=settings, w=words: bench.bare(s, words=w))  # type: ignore[misc]
+                    taken.setdefault(what, []).append(run)
             taken["rebuild Redis from the documents"] = [timed(lambda s=settings: bench.rebuild(s))]  # type: ignore[misc]
             loaded = bench.settings(f"files{number}")
             no_topic = loaded.model_copy(update={"pipeline": loaded.pipeline})
@@ -168,7 +204,8 @@ def main() -> None:
             for what, s in seconds.items():
                 rows.append({"what": what, "corpus": name, "MB": mb, "seconds": s, "MB/s": mb / s})
             ratios[f"rebuild / stream ({name})"] = seconds["stream"] / seconds["rebuild Redis from the documents"]
-            ratios[f"protocol, part of the time ({name})"] = 1 - seconds["fused pass alone"] / seconds["stream"]
+            for what, against in (("protocol", "without protocol"), ("statistics and protocol", "fused pass alone")):
+                ratios[f"{what}, part of the time ({name})"] = 1 - seconds[against] / seconds["stream"]
             print(json.dumps(rows[-len(seconds) :], indent=1), flush=True)
         bench.close()
     finally:

@@ -14,7 +14,8 @@ from redis import Redis
 from serving.as_of import AsOf
 from serving.instant import ask_at_once
 from serving.view import EVERYTHING, View
-from sinks.keys import Keys, read_counts
+from sinks.keys import Keys
+from sinks.word_counts import read_counts
 
 By = Literal["tf", "df"]
 

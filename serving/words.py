@@ -9,7 +9,8 @@ from typing import Any
 from redis import Redis
 
 from serving.instant import ask_at_once
-from sinks.keys import Keys, read_counts
+from sinks.keys import Keys
+from sinks.word_counts import read_counts
 
 
 def look_up(client: Redis, pipeline: str, words: Sequence[str], keys: Keys | None = None) -> dict[str, Any]:

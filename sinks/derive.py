@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sinks.schema import PAGE_REASONS
-from sinks.sums import KEPT, SourceCount, Sums, add, add_seen, sum_words
+from sinks.sums import KEPT, SourceCount, Sums, add_seen, sum_words
 
 # Last label of the host of a URL (RFC 3986, 3.2.2), without user, port and the dot of a fully qualified name.
 TLD = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?:[^/?#:]*\.)?(?P<tld>[^./?#:\[\]]+)\.?(?:[:/?#]|$)"
@@ -28,7 +28,7 @@ def derive(batches: Iterable[pa.RecordBatch]) -> Sums:
     words: list[pa.Table] = []
     with ThreadPoolExecutor(THREADS) as threads:
         for counts, counted in _in_order(threads, batches):
-            sums = add(sums, counts)
+            sums.add_counts(counts)
             words.append(counted)
             if len(words) >= MERGE_TABLES:
                 words = [sum_words(words)]

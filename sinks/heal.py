@@ -112,11 +112,11 @@ def _heal(statistics: Statistics, documents: Documents, position: Position) -> s
     half = statistics.half_applied()
     if half is not None:
         # First to its end with the words as they were cut then; the rest would not fit on a half-applied micro-batch.
-        if not _is_behind(half.finish, position) or not _is_behind(here, half.finish):
+        if not _is_behind(half, position) or not _is_behind(here, half):
             return "Redis holds half of a micro-batch that is not in the documents table"
         log.warning("finishing a micro-batch that was half counted")
-        _add(statistics, documents, here, half.finish, after=half.last_word)
-        here = half.finish
+        _add(statistics, documents, here, half)
+        here = half
     if here == dict(position):
         return ""
     if not here:
@@ -131,14 +131,14 @@ def _heal(statistics: Statistics, documents: Documents, position: Position) -> s
     return ""
 
 
-def _add(statistics: Statistics, documents: Documents, start: Position, finish: Position, after: bytes = b"") -> None:
+def _add(statistics: Statistics, documents: Documents, start: Position, finish: Position) -> None:
     ranges = [
         Range(int(name.rpartition("/")[2]), start.get(name, 0), end)
         for name, end in finish.items()
         if name not in NOT_OFFSETS and end > start.get(name, 0)
     ]
     crash_point("during-heal")
-    statistics.commit(derive(documents.scan(ranges)), start, finish, after=after)
+    statistics.commit(derive(documents.scan(ranges)), start, finish)
 
 
 def _is_behind(here: Mapping[str, int], there: Mapping[str, int]) -> bool:

@@ -7,11 +7,7 @@ fills the keys of a new build and switches `live` at its end; readers never see 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 STATISTICS = (
     "words",  # HASH   word -> `<tf> <df>`: together, they take half the memory and time of a hash each
@@ -26,7 +22,7 @@ STATISTICS = (
     "tlds",  # HASH   the same by top-level domain
     "days",  # HASH   the same by day of crawling (UTC)
     "position",  # STRING JSON: how far the documents table is counted here
-    "commit",  # HASH   the micro-batch that is half applied: finish (its position), last (word)
+    "commit",  # HASH   the micro-batch that is half applied: finish (its position), last (word), moves (by df)
     "as_of",  # HASH   time (Unix seconds) of the last commit, profile; ranks: `stale` until `top` is ranked anew
 )
 
@@ -105,8 +101,3 @@ def growth_key(pipeline: str) -> str:
 def counters_key(pipeline: str) -> str:
     """Key of the HASH of sums over all micro-batches that were observed: batches, rows, seconds by phase."""
     return f"ws:{{{pipeline}}}:counters"
-
-
-def read_counts(entries: Sequence[bytes]) -> NDArray[np.int64]:
-    """tf and df, [n, 2], of n entries of the HASH `words`."""
-    return np.fromstring(b" ".join(entries), np.int64, sep=" ").reshape(-1, 2)

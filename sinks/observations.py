@@ -28,8 +28,8 @@ GROWTH_KEPT = 5_000
 class Commit:
     """What the writer knows of a micro-batch that it has committed.
 
-    `words`: distinct words in it. `file_bytes`: size of the `files` written to the documents table. `table_s`,
-    `redis_s`: seconds for the two commits; `compact_s`: for joining small files, where that followed.
+    `words`: distinct words in its commit to Redis. `file_bytes`: size of the `files` written to the documents table.
+    `table_s`, `redis_s`: seconds for the two commits; of one to Redis that held several micro-batches, its share.
     """
 
     rows: int
@@ -40,7 +40,6 @@ class Commit:
     file_bytes: int
     table_s: float
     redis_s: float
-    compact_s: float
 
 
 class Observer:
@@ -52,6 +51,7 @@ class Observer:
         # By number of the micro-batch: what the writer and what Spark said of it, until both have.
         self._commits: dict[int, Commit] = {}
         self._reports: dict[int, dict[str, Any]] = {}
+        self._compactions: dict[int, float] = {}
         self._said = 0.0
         self._keys: Keys | None = None
         self._last_tokens = 0
@@ -62,6 +62,7 @@ class Observer:
         self._keys = keys
         self._commits.clear()
         self._reports.clear()
+        self._compactions.clear()
         self._said = 0.0
         try:
             self._begin_growth(generation)
@@ -71,6 +72,10 @@ class Observer:
     def committed(self, number: int, commit: Commit) -> None:
         """The micro-batch of that number (Spark's) is in the documents table and in Redis."""
         self._commits[number] = commit
+
+    def compacted(self, number: int, seconds: float) -> None:
+        """After this micro-batch, small files of the documents table were joined. (Said before Spark reports it.)"""
+        self._compactions[number] = seconds
 
     def alive(self) -> None:
         """The stream runs, also when nothing comes in; called often, said every ALIVE_EVERY_S."""
@@ -119,10 +124,11 @@ class Observer:
         """Publish the reports whose commit is through: Redis may still be at it when Spark has reported."""
         for number in sorted(set(self._commits) & self._reports.keys()):
             commit, entry = self._commits.pop(number), self._reports.pop(number)
-            for half in (self._commits, self._reports):
+            compact_s = self._compactions.pop(number, 0.0)
+            for half in (self._commits, self._reports, self._compactions):
                 for lost in [other for other in list(half) if other < number]:
                     del half[lost]
-            known = asdict(commit)
+            known = {**asdict(commit), "compact_s": compact_s}
             for phase in ("table", "redis", "compact"):
                 entry["seconds"][phase] = round(known.pop(f"{phase}_s"), 3)
             try:

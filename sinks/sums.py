@@ -57,6 +57,19 @@ class Sums:
         old = self.sources.get((source, reason), SourceCount(0, 0, 0))
         self.sources[source, reason] = SourceCount(*(a + b for a, b in zip(old, count, strict=True)))
 
+    def add_counts(self, other: Sums) -> None:
+        """Add everything but the words of another set."""
+        self.lengths.update(other.lengths)
+        for (source, reason), count in other.sources.items():
+            self.add_source(source, reason, count)
+        for mine, theirs in (
+            (self.languages, other.languages),
+            (self.tlds, other.tlds),
+            (self.days, other.days),
+        ):
+            for key, seen in theirs.items():
+                add_seen(mine, key, seen.pages, seen.documents)
+
     def totals(self) -> dict[str, int]:
         """records, documents (kept), tokens and payload bytes."""
         counts = self.sources.items()
@@ -108,11 +121,5 @@ def add(left: Sums, right: Sums) -> Sums:
     """The sums over both sets."""
     total = Sums(words=sum_words([left.words, right.words]))
     for part in (left, right):
-        for length, documents in part.lengths.items():
-            total.lengths[length] += documents
-        for (source, reason), count in part.sources.items():
-            total.add_source(source, reason, count)
-        for name in ("languages", "tlds", "days"):
-            for key, seen in getattr(part, name).items():
-                add_seen(getattr(total, name), key, seen.pages, seen.documents)
+        total.add_counts(part)
     return total

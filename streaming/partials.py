@@ -21,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sinks.document_files import DocumentFile
-from sinks.sums import SourceCount, Sums, add, add_seen, sum_words
+from sinks.sums import SourceCount, Sums, add_seen, sum_words
 
 SCHEMA = pa.schema(
     [
@@ -77,6 +77,11 @@ class MicroBatch:
     ranges: list[OffsetRange] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)  # by source that was read from its file: why it was not
 
+    @property
+    def word_rows(self) -> int:
+        """Rows of `word_tables`: a word counts once for each table that it is in."""
+        return sum(table.num_rows for table in self.word_tables)
+
     @cached_property
     def sums(self) -> Sums:
         """All that is counted. Adding up the words takes the longest by far; it is done when they are asked for."""
@@ -87,7 +92,7 @@ def joined(batches: Sequence[MicroBatch]) -> MicroBatch:
     """What came out of several, as if they were one."""
     whole = MicroBatch()
     for batch in batches:
-        whole.counts = add(whole.counts, batch.counts)
+        whole.counts.add_counts(batch.counts)
         whole.word_tables += batch.word_tables
         whole.files += batch.files
         whole.ranges += batch.ranges

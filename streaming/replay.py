@@ -11,7 +11,9 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,7 +25,6 @@ from conf.profiles import Profile
 from conf.settings import Settings
 from producers.source import Source
 from producers.topics import Topic, describe_topic
-from sinks.behind import Behind
 from sinks.documents import Documents, partition_key
 from sinks.exclusions import INHERITED
 from sinks.generations import ORIGIN, Generations, Rules
@@ -31,12 +32,12 @@ from sinks.heal import Builds
 from sinks.keys import changes_key, replay_lease_key
 from sinks.lease import Lease
 from sinks.removal import finish_removal, remove_sources
-from sinks.statistics import Position, Statistics
+from streaming.behind import Behind
 from streaming.errors import StreamError
 from streaming.files import parts_of, summed_files
 from streaming.fused import Job
 from streaming.offsets import end_offsets
-from streaming.partials import InconsistentPartialsError, MicroBatch, joined, read_partials
+from streaming.partials import InconsistentPartialsError, MicroBatch, read_partials
 from streaming.query import Progress, goes_direct
 from streaming.session import shuffle_partitions
 from streaming.stream import Connections, Stream, explain
@@ -48,8 +49,8 @@ FINISHED = "finished"
 CATCH_UPS = 5
 SMALL_LAG = 1000
 ATTEMPTS = 3
-# While Redis is at it, so many parts wait at most, and are then one commit: words that are in several are one update.
-WAITING_PARTS = 8
+# Of the second one, Spark begins the tasks as soon as the first one leaves a core free.
+PARTS_AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,53 +162,46 @@ class Replay:
     def _read_files(self, name: str, documents: Documents, result: Result) -> None:
         lease = Lease(self._connections.redis, replay_lease_key(self._settings.pipeline), lease_s=self._lease_s)
         lease.acquire()
-        behind = Behind()
         try:
             finish_removal(documents, compression_level=self._settings.documents.compression_level)
             statistics = self._builds.bring_to(documents, name, documents.position(), live=False)
             documents.expect_files([source.id for source in self._files])
             left = [source for source in self._files if not documents.is_from_file(source.id)]
             done, records = len(self._files) - len(left), 0
-            waiting: list[MicroBatch] = []
-            counted: Position = documents.position()
-            for groups in parts_of(left, shuffle_partitions(self._settings)):
-                part = self._read_part(groups, documents, result)
-                waiting.append(part)
-                records += part.counts.totals()["records"]
-                done += sum(map(len, groups))
-                self._on_files(FilesProgress(done, len(self._files), records))
-                lease.check()
-                if not behind.busy or len(waiting) >= WAITING_PARTS:
-                    counted = self._count(waiting, statistics, behind, counted, documents.position())
-                    waiting = []
-                if self._stop.is_set():
-                    break
-            self._count(waiting, statistics, behind, counted, documents.position())
-            behind.join()
+            with Behind(statistics.commit, documents.position(), at_leisure=True) as behind:
+                for sources, part in self._parts(left, documents):
+                    result.unreadable |= part.unreadable
+                    read = [source.id for source in sources if source.id not in part.unreadable]
+                    if read:
+                        documents.commit_files(part.files, read)
+                        behind.put(part, documents.position())
+                    records += part.counts.totals()["records"]
+                    done += len(sources)
+                    self._on_files(FilesProgress(done, len(self._files), records))
+                    lease.check()
+                    if self._stop.is_set():
+                        break
+                behind.join()
         finally:
-            behind.close()
             lease.release()
 
-    def _read_part(self, groups: Sequence[Sequence[Source]], documents: Documents, result: Result) -> MicroBatch:
-        """One part of the files, into the documents table."""
-        batch = self._sum(groups, documents)
-        result.unreadable |= batch.unreadable
-        read = [source.id for group in groups for source in group if source.id not in batch.unreadable]
-        if read:
-            documents.commit_files(batch.files, read)
-        return batch
-
-    def _count(
-        self,
-        batches: Sequence[MicroBatch],
-        statistics: Statistics,
-        behind: Behind,
-        start: Position,
-        finish: Position,
-    ) -> Position:
-        if finish != start:
-            behind.put(lambda: statistics.commit(joined(batches).sums, start, finish))
-        return finish
+    def _parts(self, sources: Sequence[Source], documents: Documents) -> Iterator[tuple[list[Source], MicroBatch]]:
+        """The sources in parts, each with what it holds. The next part is read while the caller commits one."""
+        waiting: deque[tuple[list[Source], Future[MicroBatch]]] = deque()
+        with ThreadPoolExecutor(PARTS_AT_ONCE) as threads:
+            try:
+                for groups in parts_of(sources, shuffle_partitions(self._settings)):
+                    part = [source for group in groups for source in group]
+                    waiting.append((part, threads.submit(self._sum, groups, documents)))
+                    if len(waiting) == PARTS_AT_ONCE:
+                        part, read = waiting.popleft()
+                        yield part, read.result()
+                while waiting:
+                    part, read = waiting.popleft()
+                    yield part, read.result()
+            finally:
+                for _, read in waiting:
+                    read.cancel()
 
     def _sum(self, groups: Sequence[Sequence[Source]], documents: Documents) -> MicroBatch:
         """One Spark action over whole files; done again when a worker dies: what it wrote, nobody has named."""

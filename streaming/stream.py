@@ -16,32 +16,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from pyspark.sql import SparkSession
 from redis import Redis, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from conf.crash_points import crash_point
 from conf.profiles import Profile, load_profile
 from conf.settings import Settings
 from producers.topics import Topic, TopicError, describe_topic
-from sinks.behind import Behind
-from sinks.compaction import compact
 from sinks.documents import Documents, DocumentsError, FencedError, partition_key
 from sinks.generations import Generations, Rules
 from sinks.heal import Builds
 from sinks.keys import lease_key, replay_lease_key
 from sinks.lease import Lease, LeaseError
-from sinks.observations import Commit, Observer
+from sinks.observations import Observer
 from sinks.removal import finish_removal, remove_sources
 from sinks.requests import Request, answer_request, take_request
-from sinks.statistics import NotInStepError, Statistics, StatisticsError
+from sinks.statistics import NotInStepError, Position, Statistics, StatisticsError
+from sinks.sums import Sums
+from streaming.behind import Behind
 from streaming.errors import StreamError
 from streaming.fused import Job
 from streaming.offsets import first_offsets
-from streaming.partials import InconsistentPartialsError, MicroBatch, read_partials
 from streaming.query import Progress, Query, drop_old_checkpoints, goes_direct, read_progress, read_topic
 from streaming.session import shuffle_partitions
+from streaming.writer import Writer
 
 log = logging.getLogger("wetstream")
 
@@ -150,7 +148,17 @@ class Stream:
         statistics = self._retrying(lambda: builds.bring_to(documents, generation, position, live=live))
         if self._observer is not None:
             self._observer.begin(statistics.keys, generation)
-        writer = _Writer(self, lease, topic, documents, statistics, position)
+
+        def commit(sums: Sums, start: Position, finish: Position) -> None:
+            self._retrying(lambda: statistics.commit(sums, start, finish))
+
+        def check() -> None:
+            lease.check()
+            if self._is_switched():
+                raise SwitchedError("another generation is the live one now")
+
+        behind = Behind(commit, position, at_leisure=not live)
+        writer = Writer(self._settings.documents, topic, documents, position, behind, check, self._observer)
         compression_level = self._settings.documents.compression_level
         # Spark reads a partition by one task, or cuts it where there are fewer than it may use.
         direct = goes_direct(max(topic.partitions, shuffle_partitions(self._settings)))
@@ -170,7 +178,7 @@ class Stream:
         self._error = query.failure() or error
         if request is not None and self._error is None:
             try:
-                writer.answer(request)
+                self._answer(request, documents, statistics)
             except (RedisError, *AGAIN) as error:
                 self._error = error  # it is decided in the table's log: starting again finishes it
         if isinstance(self._error, FINAL) and not isinstance(self._error, AGAIN):
@@ -214,7 +222,7 @@ class Stream:
                 )
 
     def _watch(
-        self, query: Query, writer: _Writer, topic: Topic, starting: Mapping[int, int], lease: Lease
+        self, query: Query, writer: Writer, topic: Topic, starting: Mapping[int, int], lease: Lease
     ) -> Request | None:
         """Until the query ends, or has to; returns what the writer is asked to do before it goes on."""
         # Spark also reports a batch that waits for data, under the number that it will have: told apart by the time.
@@ -252,6 +260,13 @@ class Stream:
                 return None
             time.sleep(POLL_S)
 
+    def _answer(self, request: Request, documents: Documents, statistics: Statistics) -> None:
+        """Do what was asked, between two queries."""
+        compression_level = self._settings.documents.compression_level
+        records = remove_sources(documents, statistics, request.ends, compression_level=compression_level)
+        answer_request(self._connections.redis, self._settings.pipeline, request, records)
+        log.info("removed %s: %d records", ", ".join(request.ends), records)
+
     def _topic(self) -> Topic:
         def describe() -> Topic:
             topic = describe_topic(self._settings, self._connections.bootstrap_servers, self._settings.records_topic)
@@ -279,114 +294,6 @@ class Stream:
                 log.warning("waiting: %s", explain(error))
                 self._stop.wait(wait_s)
                 wait_s = min(wait_s * 2, 10.0)
-
-
-class _Writer:
-    """Commits micro-batches of one query, one after the other."""
-
-    def __init__(
-        self,
-        stream: Stream,
-        lease: Lease,
-        topic: Topic,
-        documents: Documents,
-        statistics: Statistics,
-        position: Mapping[str, int],
-    ) -> None:
-        self._stream = stream
-        self._lease = lease
-        self._topic = topic
-        self._documents = documents
-        self._statistics = statistics
-        self._position = dict(position)
-        self._behind = Behind()
-        self.commits = 0
-
-    def process(self, summed: pa.Table, number: int) -> None:
-        """Called by Spark for each micro-batch, with the sums of its one action and its number."""
-        batch = read_partials(summed)
-        if not batch.ranges:
-            return  # only transaction markers
-        finish = dict(self._position)
-        for part in sorted(batch.ranges, key=lambda part: (part.partition, part.first)):
-            name = partition_key(self._topic.id, part.partition)
-            if part.first < finish.get(name, 0):
-                raise InconsistentPartialsError(f"offset {part.first} of partition {part.partition} is counted already")
-            finish[name] = part.end
-        crash_point("after-all-tasks")
-        self._lease.check()
-        if self._stream._is_switched():
-            raise SwitchedError("another generation is the live one now")
-        moved = {name: end for name, end in finish.items() if end != self._position.get(name, 0)}
-        began = time.monotonic()
-        self._documents.commit(batch.files, moved)
-        in_table = time.monotonic()
-        start, self._position = self._position, finish
-        self.commits += 1
-        compact_s = 0.0
-        if self.commits % self._stream._settings.documents.compact_every == 0:
-            self._compact()
-            compact_s = time.monotonic() - in_table
-        self._behind.put(
-            lambda: self._stream._retrying(lambda: self._statistics.commit(batch.sums, start, finish)),
-            lambda redis_s: self._observe(number, batch, in_table - began, redis_s, compact_s),
-        )
-
-    @property
-    def failed(self) -> bool:
-        """Whether the commit to Redis of the last micro-batch has failed."""
-        return self._behind.failed
-
-    def finish(self) -> Exception | None:
-        """Wait until Redis has everything; returns what stood in the way. Called when the query has ended."""
-        try:
-            self._behind.join()
-        except Exception as error:
-            return error
-        finally:
-            self._behind.close()
-        return None
-
-    def answer(self, request: Request) -> None:
-        """Do what was asked, after the query has ended."""
-        records = remove_sources(
-            self._documents,
-            self._statistics,
-            request.ends,
-            compression_level=self._stream._settings.documents.compression_level,
-        )
-        self._position = self._documents.position()
-        answer_request(self._stream._connections.redis, self._stream._settings.pipeline, request, records)
-        log.info("removed %s: %d records", ", ".join(request.ends), records)
-
-    def _observe(self, number: int, batch: MicroBatch, table_s: float, redis_s: float, compact_s: float) -> None:
-        if self._stream._observer is None:
-            return
-        totals = batch.counts.totals()
-        self._stream._observer.committed(
-            number,
-            Commit(
-                rows=sum(part.rows for part in batch.ranges),
-                documents=totals["documents"],
-                payload_bytes=totals["payload_bytes"],
-                words=batch.sums.words.num_rows,
-                files=len(batch.files),
-                file_bytes=sum(file.size for file in batch.files),
-                table_s=table_s,
-                redis_s=redis_s,
-                compact_s=compact_s,
-            ),
-        )
-
-    def _compact(self) -> None:
-        documents = self._stream._settings.documents
-        done = compact(
-            self._documents,
-            target_bytes=documents.target_file_mb << 20,
-            compression_level=documents.compression_level,
-        )
-        if done.files_before:
-            log.info("joined %d small files of the documents table into %d", done.files_before, done.files_after)
 
 
 def _reached(end: Mapping[int, int], wanted: Mapping[int, int]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Final, Literal
 
@@ -33,6 +34,7 @@ def language_of(header: str | None, payload: bytes, profile: Profile) -> tuple[s
     return None, None
 
 
+@functools.lru_cache(1 << 12)  # a crawl has some hundred different ones
 def from_header(header: str | None) -> str | None:
     """The first code in a language header; None if it names none."""
     first = (header or "").partition(",")[0].strip().lower()

@@ -8,9 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made import WORDS, documents, expected_words, held, row, sums_of
-from redis import Redis
+from redis import ConnectionPool, Redis
+from redis.exceptions import ConnectionError
 
 from sinks.statistics import NOWHERE, NotInStepError, Statistics, StatisticsError
+from sinks.sums import Sums
+from sinks.transaction import Transaction
 
 Make = Callable[..., Statistics]
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -97,25 +100,101 @@ def test_a_half_applied_commit_is_finished_from_its_last_word(
         cut.commit(sums, NOWHERE, {"t/0": 2})
     monkeypatch.undo()
     half = cut.half_applied()
-    assert half is not None and half.finish == {"t/0": 2}
+    assert half == {"t/0": 2}
     assert cut.position() == {}
     # Cut differently the second time: what counts is the word, not the number of the chunk.
     again = make_statistics(chunk_words=2, fresh=False)
-    again.commit(sums, NOWHERE, {"t/0": 2}, after=half.last_word)
+    again.commit(sums, NOWHERE, {"t/0": 2})
     assert held(redis_client, again.keys) == right
     assert again.half_applied() is None
 
 
-def test_a_lost_answer_in_the_middle_is_found_out(make_statistics: Make, redis_client: Redis) -> None:
+def test_a_lost_answer_in_the_middle_is_found_out(
+    make_statistics: Make, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sums = sums_of([row(0, dict.fromkeys(WORDS, 2))])
-    whole = make_statistics(chunk_words=50)
-    whole.commit(sums, NOWHERE, {"t/0": 1})
-    right = held(redis_client, whole.keys)
+    right = counted_once(make_statistics, redis_client, sums)
     statistics = make_statistics()
-    first = next(statistics._chunks(sums, b""))
-    assert statistics._call(first, sums, NOWHERE, {"t/0": 1})[0] == b"applied"
+    write = Transaction.write
+
+    def lose(transaction: Transaction, *commands: bytes) -> bool:
+        assert write(transaction, *commands)
+        raise ConnectionError("lost")
+
+    monkeypatch.setattr(Transaction, "write", lose)
+    with pytest.raises(ConnectionError):
+        statistics.commit(sums, NOWHERE, {"t/0": 1})
+    monkeypatch.undo()
+    assert statistics.half_applied() == {"t/0": 1}
     statistics.commit(sums, NOWHERE, {"t/0": 1})
     assert held(redis_client, statistics.keys) == right
+
+
+@pytest.mark.parametrize("chunks_of_the_rival", ["one", "some"])
+def test_a_rival_that_writes_between_our_reading_and_writing_is_noticed(
+    chunks_of_the_rival: str, make_statistics: Make, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sums = sums_of([row(0, dict.fromkeys(WORDS, 2))])
+    right = counted_once(make_statistics, redis_client, sums)
+    statistics = make_statistics()
+    rival = make_statistics(chunk_words=50 if chunks_of_the_rival == "one" else 2, fresh=False)
+    between(monkeypatch, lambda: rival.commit(sums, NOWHERE, {"t/0": 1}))
+    statistics.commit(sums, NOWHERE, {"t/0": 1})
+    assert held(redis_client, statistics.keys) == right
+
+
+def test_a_rival_that_counts_something_else_is_not_joined(
+    make_statistics: Make, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = sums_of([row(1, {"beta": 3})])
+    right = counted_once(make_statistics, redis_client, theirs)
+    statistics, rival = make_statistics(), make_statistics(fresh=False)
+    between(monkeypatch, lambda: rival.commit(theirs, NOWHERE, {"t/0": 1}))
+    with pytest.raises(NotInStepError, match=r"Redis stands at .*t/0"):
+        statistics.commit(sums_of([row(0, {"alpha": 2}), row(1, {"beta": 3})]), NOWHERE, {"t/0": 2})
+    assert held(redis_client, statistics.keys) == right
+
+
+def test_what_was_watched_on_a_connection_that_is_lost_is_not_written_on_another(
+    make_statistics: Make, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sums = sums_of([row(0, dict.fromkeys(WORDS, 2))])
+    right = counted_once(make_statistics, redis_client, sums)
+    rival = make_statistics()
+    settings = {**redis_client.connection_pool.connection_kwargs, "client_name": "ours"}
+    with Redis(connection_pool=ConnectionPool(**settings)) as ours:
+
+        def lose() -> None:
+            for client in redis_client.client_list():
+                if client["name"] == "ours":
+                    redis_client.client_kill_filter(_id=client["id"])
+            rival.commit(sums, NOWHERE, {"t/0": 1})
+
+        between(monkeypatch, lose)
+        statistics = Statistics(ours, rival.keys, chunk_words=3, top_words=5)
+        with pytest.raises(ConnectionError):
+            statistics.commit(sums, NOWHERE, {"t/0": 1})
+        assert held(redis_client, rival.keys) == right
+        statistics.commit(sums, NOWHERE, {"t/0": 1})
+    assert held(redis_client, rival.keys) == right
+
+
+def counted_once(make_statistics: Make, client: Redis, sums: Sums) -> dict[str, object]:
+    """What is held when these sums are all that was ever committed, to `t/0` = 1."""
+    statistics = make_statistics(chunk_words=50)
+    statistics.commit(sums, NOWHERE, {"t/0": 1})
+    return held(client, statistics.keys)
+
+
+def between(monkeypatch: pytest.MonkeyPatch, work: Callable[[], None]) -> None:
+    """Have `work` done once, between what the next transaction reads and what it writes."""
+
+    def at(point: str) -> None:
+        if point == "redis-chunk-read":
+            monkeypatch.undo()
+            work()
+
+    monkeypatch.setattr("sinks.statistics.crash_point", at)
 
 
 def test_a_commit_from_elsewhere_is_refused_and_changes_nothing(make_statistics: Make, redis_client: Redis) -> None:

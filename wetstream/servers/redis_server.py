@@ -44,6 +44,8 @@ logfile ""
 appendonly yes
 appendfsync {appendfsync}
 save ""
+# To write it anew takes a core for seconds; below this size, starting from it as it is takes no longer.
+auto-aof-rewrite-min-size 256mb
 
 # Counts must never be thrown out to make room.
 maxmemory-policy noeviction
