@@ -32,7 +32,7 @@ from sinks.chunk import Chunk, Ranked
 from sinks.documents import Documents
 from sinks.generations import Generations, Rules
 from sinks.keys import Keys
-from sinks.statistics import Position
+from sinks.position import Position
 from sinks.sums import Sums
 from sinks.transaction import packed_column, packed_rows, transactions
 from streaming.behind import Behind

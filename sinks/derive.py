@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,14 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sinks.schema import PAGE_REASONS
-from sinks.sums import KEPT, SourceCount, Sums, add_seen, sum_words
+from sinks.sums import KEPT, THREADS, SourceCount, Sums, add_seen, sum_words
 
 # Last label of the host of a URL (RFC 3986, 3.2.2), without user, port and the dot of a fully qualified name.
 TLD = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?:[^/?#:]*\.)?(?P<tld>[^./?#:\[\]]+)\.?(?:[:/?#]|$)"
 UNKNOWN = "unknown"
 ADDRESS = "address"  # the host is an IP address
 MERGE_TABLES = 32
-THREADS = min(4, os.cpu_count() or 1)
 
 
 def derive(batches: Iterable[pa.RecordBatch]) -> Sums:

@@ -17,7 +17,8 @@ from conf.crash_points import crash_point
 from sinks.derive import derive
 from sinks.documents import FILE_COMMITS, REMOVALS, Documents, Range
 from sinks.keys import Keys, build_prefix, builds_key, generations_key, live_key
-from sinks.statistics import NOWHERE, Position, Statistics
+from sinks.position import NOWHERE, Position
+from sinks.statistics import Statistics
 
 log = logging.getLogger("wetstream")
 

@@ -6,14 +6,19 @@ The same type comes out of a micro-batch (summed by Spark from the tasks' partia
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+MANY_ROWS = 500_000
+THREADS = min(4, os.cpu_count() or 1)
 KEPT = ""  # the reason of a document that was kept, where a reason is part of a key
 
 
@@ -98,6 +103,25 @@ def add_seen(into: dict[str, Seen], key: str, pages: int, documents: int) -> Non
 def sum_words(tables: Iterable[pa.Table]) -> pa.Table:
     """Words of several sets as one: equal words added up, in bytewise order."""
     merged = pa.concat_tables([empty_words(), *tables])
+    if merged.num_rows < MANY_ROWS:
+        return _sum_words(merged)
+    # Arrow adds up and sorts on one core: each thread takes the words between two others.
+    sample = merged["word"].take(pa.array(range(0, merged.num_rows, max(1, merged.num_rows // 1_000)))).combine_chunks()
+    ordered = sample.take(pc.sort_indices(sample))
+    bounds = [ordered[len(ordered) * part // THREADS] for part in range(1, THREADS)]
+    with ThreadPoolExecutor(THREADS) as threads:
+        parts = threads.map(lambda ends: _sum_words(_between(merged, *ends)), pairwise([None, *bounds, None]))
+    return pa.concat_tables(parts).combine_chunks()
+
+
+def _between(words: pa.Table, first: pa.Scalar | None, end: pa.Scalar | None) -> pa.Table:
+    """The rows of words from `first` on and before `end`."""
+    if end is not None:
+        words = words.filter(pc.less(words["word"], end))
+    return words if first is None else words.filter(pc.greater_equal(words["word"], first))
+
+
+def _sum_words(merged: pa.Table) -> pa.Table:
     grouped = merged.group_by("word", use_threads=False).aggregate([("tf", "sum"), ("df", "sum")])
     named = pa.table({"word": grouped["word"], "tf": grouped["tf_sum"], "df": grouped["df_sum"]})
     named = named.filter(pc.or_(pc.not_equal(named["tf"], 0), pc.not_equal(named["df"], 0)))

@@ -20,42 +20,55 @@ from redis.exceptions import ResponseError
 
 
 class Transaction:
-    """`watch`, perhaps `read`, then `write`; as often as wanted. For one thread."""
+    """One after the other: what is asked is sent at once, and answered in this order. For one thread.
+
+    To ask for the next thing before the last answer is fetched keeps Redis at work meanwhile.
+    """
 
     def __init__(self, connection: AbstractConnection) -> None:
         self._connection = connection
 
-    def watch(self, keys: Sequence[str], *reads: bytes) -> list[Any]:
-        """From here on, a change of these keys by others makes `write` do nothing. Returns the answers to `reads`."""
-        return self.read(packed("UNWATCH"), packed("WATCH", *keys), *reads)[2:]
+    def ask_watch(self, keys: Sequence[str], *reads: bytes) -> None:
+        """From here on, a change of these keys by others makes the next write do nothing; and do these commands."""
+        self._send(packed("UNWATCH"), packed("WATCH", *keys), *reads)
 
-    def read(self, *commands: bytes) -> list[Any]:
-        """The answers to these commands. Raises RedisError if one is an error, or Redis is away."""
-        answers = self._ask(commands)
-        _raise_first(answers)
-        return answers
+    def watched(self, reads: int) -> list[Any]:
+        """The answers to so many reads of an `ask_watch`. Raises RedisError when one is refused, or Redis is away."""
+        return self._checked(2 + reads)[2:]
 
-    def write(self, *commands: bytes) -> bool:
-        """Do all of these commands, or nothing and return False where a watched key was changed.
+    def ask_write(self, *commands: bytes) -> int:
+        """Do all of these commands, or nothing where a watched key was changed. Returns how many they are."""
+        self._send(packed("MULTI"), *commands, packed("EXEC"))
+        return len(commands)
+
+    def written(self, commands: int) -> bool:
+        """Whether an `ask_write` of so many commands was done.
 
         Raises RedisError when Redis refuses one of them (then it has done none), or is away (then nobody knows).
         """
-        answers = self._ask([packed("MULTI"), *commands, packed("EXEC")])
-        _raise_first(answers[:-1])  # it says why; EXEC then only says that there was something
-        if answers[-1] is None:
+        self._checked(1 + commands)  # it says why one is refused; EXEC would only say that there was something
+        (done,) = self._checked(1)
+        if done is None:
             return False
-        _raise_first([answers[-1]])
-        _raise_first(answers[-1])
+        _raise_first(done)
         return True
 
-    def _ask(self, commands: Sequence[bytes]) -> list[Any]:
+    def read(self, *commands: bytes) -> list[Any]:
+        """The answers to these commands; nothing else may be waiting for an answer. Raises RedisError."""
+        self._send(*commands)
+        return self._checked(len(commands))
+
+    def _send(self, *commands: bytes) -> None:
         self._connection.send_packed_command([b"".join(commands)], check_health=False)  # type: ignore[no-untyped-call]
+
+    def _checked(self, count: int) -> list[Any]:
         answers: list[Any] = []
-        for _ in commands:
+        for _ in range(count):
             try:
                 answers.append(self._connection.read_response())
             except ResponseError as error:
                 answers.append(error)  # the answers behind it have to be read all the same
+        _raise_first(answers)
         return answers
 
 

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
 
-from sinks.statistics import Position
+from sinks.position import Position
 from sinks.sums import Sums
 from streaming.partials import MicroBatch, joined
 

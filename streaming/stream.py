@@ -23,15 +23,17 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from conf.profiles import Profile, load_profile
 from conf.settings import Settings
 from producers.topics import Topic, TopicError, describe_topic
+from sinks.commit import NotInStepError, StatisticsError
 from sinks.documents import Documents, DocumentsError, FencedError, partition_key
 from sinks.generations import Generations, Rules
 from sinks.heal import Builds
 from sinks.keys import lease_key, replay_lease_key
 from sinks.lease import Lease, LeaseError
 from sinks.observations import Observer
+from sinks.position import Position
 from sinks.removal import finish_removal, remove_sources
 from sinks.requests import Request, answer_request, take_request
-from sinks.statistics import NotInStepError, Position, Statistics, StatisticsError
+from sinks.statistics import Statistics
 from sinks.sums import Sums
 from streaming.behind import Behind
 from streaming.errors import StreamError

@@ -11,7 +11,7 @@ from serving.verify.compare import differences
 from serving.verify.recount import recount
 from sinks.documents import Documents
 from sinks.keys import Keys, live_key
-from sinks.statistics import canonical
+from sinks.position import canonical
 
 
 @dataclass(frozen=True)

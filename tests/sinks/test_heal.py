@@ -102,7 +102,7 @@ def test_a_half_counted_micro_batch_is_finished(
         if calls.count("redis-chunk") == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("sinks.statistics.crash_point", crash)
+    monkeypatch.setattr("sinks.commit.crash_point", crash)
     with pytest.raises(KeyboardInterrupt):
         heal_behind(builds, documents)
     monkeypatch.undo()

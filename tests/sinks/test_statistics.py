@@ -11,7 +11,9 @@ from made import WORDS, documents, expected_words, held, row, sums_of
 from redis import ConnectionPool, Redis
 from redis.exceptions import ConnectionError
 
-from sinks.statistics import NOWHERE, NotInStepError, Statistics, StatisticsError
+from sinks.commit import NotInStepError, StatisticsError
+from sinks.position import NOWHERE
+from sinks.statistics import Statistics
 from sinks.sums import Sums
 from sinks.transaction import Transaction
 
@@ -95,7 +97,7 @@ def test_a_half_applied_commit_is_finished_from_its_last_word(
             raise KeyboardInterrupt
 
     cut = make_statistics(chunk_words=3)
-    monkeypatch.setattr("sinks.statistics.crash_point", crash)
+    monkeypatch.setattr("sinks.commit.crash_point", crash)
     with pytest.raises(KeyboardInterrupt):
         cut.commit(sums, NOWHERE, {"t/0": 2})
     monkeypatch.undo()
@@ -115,13 +117,13 @@ def test_a_lost_answer_in_the_middle_is_found_out(
     sums = sums_of([row(0, dict.fromkeys(WORDS, 2))])
     right = counted_once(make_statistics, redis_client, sums)
     statistics = make_statistics()
-    write = Transaction.write
+    written = Transaction.written
 
-    def lose(transaction: Transaction, *commands: bytes) -> bool:
-        assert write(transaction, *commands)
+    def lose(transaction: Transaction, commands: int) -> bool:
+        assert written(transaction, commands)
         raise ConnectionError("lost")
 
-    monkeypatch.setattr(Transaction, "write", lose)
+    monkeypatch.setattr(Transaction, "written", lose)
     with pytest.raises(ConnectionError):
         statistics.commit(sums, NOWHERE, {"t/0": 1})
     monkeypatch.undo()
@@ -194,7 +196,7 @@ def between(monkeypatch: pytest.MonkeyPatch, work: Callable[[], None]) -> None:
             monkeypatch.undo()
             work()
 
-    monkeypatch.setattr("sinks.statistics.crash_point", at)
+    monkeypatch.setattr("sinks.commit.crash_point", at)
 
 
 def test_a_commit_from_elsewhere_is_refused_and_changes_nothing(make_statistics: Make, redis_client: Redis) -> None:

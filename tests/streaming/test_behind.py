@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import streaming.behind
-from sinks.statistics import Position
+from sinks.position import Position
 from sinks.sums import Sums
 from streaming.behind import Behind, Counted
 from streaming.partials import MicroBatch
