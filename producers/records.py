@@ -57,10 +57,10 @@ class WetReader:
         while True:
             if tries and not place.inner:
                 self._reading = short = ShortWay(
-                    self._file, self._max_record_bytes, verify_digests=self._verify_digests
+                    self._file, place.member, self._max_record_bytes, verify_digests=self._verify_digests
                 )
                 records = 0
-                for record in short.items(place.member):
+                for record in short.records():
                     records += 1
                     yield record
                 if short.ended:

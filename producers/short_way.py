@@ -22,29 +22,26 @@ LARGE_BYTES = 1 << 20
 
 
 class ShortWay:
-    """Hands out records as long as the file is as it should be.
+    """Hands out records from the member at `start` (an offset of the file) on, as long as all is as it should be.
 
     Afterwards `place` is where the splitter has to go on, and `ended` whether nothing is left.
     """
 
-    def __init__(self, file: Readable, max_record_bytes: int, *, verify_digests: bool) -> None:
+    def __init__(self, file: Readable, start: int, max_record_bytes: int, *, verify_digests: bool) -> None:
         self._file = file
         self._max_record_bytes = max_record_bytes
         self._verify_digests = verify_digests
-        self._input, self._input_at, self._input_offset = b"", 0, 0
-        self.place = Place(0, 0)
-        self.ended = False
+        file.seek(start)
+        self._input, self._input_at, self._input_offset = b"", 0, start
+        self.place, self.ended = Place(start, 0), False
 
     @property
     def consumed(self) -> int:
         """Offset in the file up to which its bytes were decoded."""
         return self._input_offset + self._input_at
 
-    def items(self, start: int) -> Iterator[Record]:
-        """Records from the member at this offset of the file on."""
-        self._file.seek(start)
-        self._input, self._input_at, self._input_offset = b"", 0, start
-        self.place, self.ended = Place(start, 0), False
+    def records(self) -> Iterator[Record]:
+        """The records, in order."""
         # A record is handed out when the one behind it was seen: only then is it known where that begins.
         record = self._next()
         while record is not None:

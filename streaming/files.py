@@ -83,9 +83,8 @@ def run_files(sources: Sequence[Source], job: Job, settings: ProducerSettings) -
         work = TaskWork(job)
         for source in left:
             try:
-                for keys, values in _messages(source, settings):
-                    nothing = pa.nulls(len(keys), pa.int32()), pa.nulls(len(keys), pa.int64())
-                    work.add(pa.array(keys, pa.binary()), pa.array(values, pa.binary()), *nothing)
+                for keys, values in read_messages_of(source, settings):
+                    work.add(keys, values, pa.nulls(len(keys), pa.int32()), pa.nulls(len(keys), pa.int64()))
             except NotWetError as error:
                 why = str(error)
             except OSError as error:
@@ -101,7 +100,13 @@ def run_files(sources: Sequence[Source], job: Job, settings: ProducerSettings) -
             return
 
 
-def _messages(source: Source, settings: ProducerSettings) -> Iterator[tuple[list[bytes], list[bytes]]]:
+def read_messages_of(
+    source: Source, settings: ProducerSettings, batch_records: int = BATCH_RECORDS
+) -> Iterator[tuple[pa.Array, pa.Array]]:
+    """Keys and values of the messages that a source would become, at most so many at a time.
+
+    Raises NotWetError, OSError; perhaps only behind some batches.
+    """
     keys: list[bytes] = []
     values: list[bytes] = []
     size = 0
@@ -114,7 +119,8 @@ def _messages(source: Source, settings: ProducerSettings) -> Iterator[tuple[list
             keys.append(message_key(source.id, item.place))
             values.append(value)
             size += len(value)
-            if size >= BATCH_BYTES or len(keys) >= BATCH_RECORDS:
-                yield keys, values
+            if size >= BATCH_BYTES or len(keys) >= batch_records:
+                yield pa.array(keys, pa.binary()), pa.array(values, pa.binary())
                 keys, values, size = [], [], 0
-    yield keys, values
+    if keys:
+        yield pa.array(keys, pa.binary()), pa.array(values, pa.binary())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,6 +139,22 @@ class Command:
             text=True,
             start_new_session=True,
         )
+
+    @staticmethod
+    def read_until(process: subprocess.Popen[str], text: str, timeout_s: float = 120) -> None:
+        """Read what a process from `start` prints, up to the line with this text."""
+        assert process.stdout is not None
+        timer = threading.Timer(timeout_s, process.kill)
+        timer.start()
+        seen = []
+        try:
+            for line in process.stdout:
+                seen.append(line)
+                if text in line:
+                    return
+        finally:
+            timer.cancel()
+        raise AssertionError(f"it did not print {text!r}:\n{''.join(seen)}")
 
     def json(self, *arguments: str | Path, **environment: str) -> Any:
         return json.loads(self(*arguments, "--json", **environment).stdout)

@@ -5,21 +5,19 @@ Records take the very way of the stream (message, headers, kernel, rows), so tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 
 import pyarrow as pa
 
-from conf.settings import Settings, StreamSettings
-from producers.items import Record, Stub
-from producers.message import message_key, message_value
-from producers.opening import open_location
-from producers.records import NotWetError, WetReader
+from conf.settings import Settings
+from producers.records import NotWetError
 from producers.source import Source
 from sinks.derive import derive_counts
 from sinks.document_files import write_document_file
 from sinks.sums import Sums
+from streaming.files import BATCH_RECORDS, read_messages_of
 from streaming.fused import Job, Pass
 from streaming.messages import read_messages
 from streaming.partials import SCHEMA, OffsetRange, partial_rows
@@ -65,32 +63,24 @@ def read_source(reading: Reading, number: int) -> Iterator[pa.RecordBatch]:
     bagger = _bagger(job)
     begin = 0
     try:
-        with open_location(source.location, settings) as file:
-            items = WetReader(
-                file,
-                source.name,
-                max_record_bytes=settings.max_record_bytes,
-                verify_digests=settings.verify_digests,
-            )
-            batches = _batches(items, source.id, reading.settings.stream)
-            for part in count():
-                rows = _part(bagger, batches, reading.part_records)
-                if not len(rows):
-                    return
-                table = rows.table(bagger)
-                try:
-                    written = write_document_file(job.table, table, compression_level=job.compression_level)
-                except OSError as error:
-                    yield _failure(number, f"{job.table} cannot be written: {error.strerror or error}")
-                    return
-                counts = Sums()
-                derive_counts(table, counts)
-                ids, tf, df = bagger.take_counts()
-                ranges = [OffsetRange(number, begin, begin + len(rows), len(rows))]
-                begin += len(rows)
-                yield from partial_rows(
-                    bagger.words(ids), tf, df, counts, ranges, written, str(part_key(number, part)), packed=False
-                )
+        batches = read_messages_of(source, settings, min(BATCH_RECORDS, reading.part_records))
+        for part in count():
+            rows = _part(bagger, batches, reading.part_records)
+            if not len(rows):
+                return
+            table = rows.table(bagger)
+            try:
+                written = write_document_file(job.table, table, compression_level=job.compression_level)
+            except OSError as error:
+                yield _failure(number, f"{job.table} cannot be written: {error.strerror or error}")
+                return
+            counts = Sums()
+            derive_counts(table, counts)
+            ids, tf, df = bagger.take_counts()
+            ranges = [OffsetRange(number, begin, begin + len(rows), len(rows))]
+            begin += len(rows)
+            key = str(part_key(number, part))
+            yield from partial_rows(bagger.words(ids), tf, df, counts, ranges, written, key, packed=False)
     except NotWetError as error:
         yield _failure(number, str(error))
     except OSError as error:
@@ -114,24 +104,6 @@ def _part(bagger: Bagger, batches: Iterator[KeysAndValues], records: int) -> Row
         if len(rows) >= records or words >= PART_WORDS:
             break
     return rows
-
-
-def _batches(
-    items: Iterable[Record | Stub], source: str, limits: StreamSettings
-) -> Iterator[tuple[pa.Array, pa.Array]]:
-    """Keys and values as the topic would hold them."""
-    keys: list[bytes] = []
-    values: list[bytes] = []
-    size = 0
-    for item in items:
-        keys.append(message_key(source, item.place))
-        values.append(message_value(item))
-        size += len(values[-1])
-        if len(keys) >= limits.arrow_batch_records or size >= limits.arrow_batch_bytes:
-            yield pa.array(keys, pa.binary()), pa.array(values, pa.binary())
-            keys, values, size = [], [], 0
-    if keys:
-        yield pa.array(keys, pa.binary()), pa.array(values, pa.binary())
 
 
 def _bagger(job: Job) -> Bagger:

@@ -36,13 +36,13 @@ def by_reader(data: bytes, *, verify: bool, limit: int = LIMIT) -> list[Record |
     return list(WetReader(io.BytesIO(data), "it", max_record_bytes=limit, verify_digests=verify))
 
 
-def short(data: bytes) -> ShortWay:
-    return ShortWay(io.BytesIO(data), LIMIT, verify_digests=False)
+def short(data: bytes, start: int = 0) -> ShortWay:
+    return ShortWay(io.BytesIO(data), start, LIMIT, verify_digests=False)
 
 
 def test_a_whole_file_goes_the_short_way_to_its_end() -> None:
     way = short(members())
-    items = list(way.items(0))
+    items = list(way.records())
     assert way.ended and way.consumed == len(members())
     assert items == by_splitter(members(), verify=False)
 
@@ -112,4 +112,4 @@ def test_odd_members_between_the_records(between: bytes) -> None:
 def test_reading_goes_on_at_every_member() -> None:
     items = by_reader(members(), verify=False)
     for number, item in enumerate(items):
-        assert list(short(members()).items(item.place.member)) == items[number:]
+        assert list(short(members(), item.place.member).records()) == items[number:]

@@ -26,6 +26,7 @@ ALL_POINTS = [
     "before-delta-commit",
     "after-delta-commit",
     "before-redis-commit",
+    "redis-chunk-read:2",
     "redis-chunk:2",
     "after-redis-commit",
     "during-compaction",
@@ -124,11 +125,10 @@ def test_a_stalled_driver_is_fenced_by_its_successor(wetstream: Command, sample:
         before = digest(wetstream)
         os.kill(stalled.pid, signal.SIGCONT)
         # Its commit is refused; it goes on from the stored positions, where nothing is left to do.
-        time.sleep(5)
+        wetstream.read_until(stalled, "another writer has committed")
         os.kill(stalled.pid, signal.SIGTERM)
         output, _ = stalled.communicate(timeout=120)
         assert stalled.returncode == 0, output
-        assert "another writer has committed" in output
     finally:
         if stalled.poll() is None:
             os.killpg(stalled.pid, signal.SIGKILL)
