@@ -34,7 +34,7 @@ for i = 1, #words do
   redis.call('HINCRBY', KEYS[2], words[i], dfs[i])
 end
 """
-CHUNK_WORDS = 5_000  # the default of redis.chunk_words
+CHUNK_WORDS = 2_000  # the default of redis.chunk_words
 REPEATS = 5
 
 

@@ -2,23 +2,37 @@
 
     python -m bench.segments [--mb 1050]
 
-20 segments are streamed; then one more comes in by Kafka, and is taken out again; then all 21 are counted anew from
-their files, by `wetstream replay`, the fastest recount there is here. The session is warm in all three.
+20 segments are streamed; then one more comes in by Kafka, and is taken out again. Beside it, all 21 are counted anew:
+the same way (ingested and streamed), from their files by `wetstream replay`, and by the batch jobs that people use, which
+know no other way. The Spark session is warm; the batch jobs count their own seconds without Spark's start.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import sys
+from pathlib import Path
 from typing import Any
 
 from bench import report
 from bench.corpus import HOME, raw_bytes, sample_files
-from bench.stream import Bench, timed
+from bench.stream import BATCH_JOBS, Bench, output, timed
+from conf.settings import Settings
 from producers.source import source_id
 from wetstream.removing import remove
 from wetstream.servers import embedded
 
 SEGMENTS = 21
+
+
+def count_all(bench: Bench, settings: Settings, paths: list[Path]) -> None:
+    bench.fill(settings, paths)
+    bench.stream(settings)
+
+
+def take_out(settings: Settings, path: Path) -> None:
+    remove(settings, [source_id(path)], lambda line: None)
 
 
 def main() -> None:
@@ -30,26 +44,27 @@ def main() -> None:
     try:
         bench = Bench(endpoints)
         settings = bench.settings("segments")
-        bench.fill(settings, paths[:-1])
-        bench.stream(settings)
+        recounts = {"ingest and stream all": timed(lambda: count_all(bench, settings, paths[:-1]))}
         ingest_s = timed(lambda: bench.fill(settings, paths[-1:]))
         stream_s = timed(lambda: bench.stream(settings))
-        remove_s = timed(lambda: remove(settings, [source_id(paths[-1])], lambda line: None))
-        recount_s = timed(lambda: bench.replay(bench.settings("recount"), paths))
+        remove_s = timed(lambda: take_out(settings, paths[-1]))
+        recounts["replay all from their files"] = timed(lambda: bench.replay(bench.settings("recount"), paths))
         bench.close()
     finally:
         embedded.down(HOME / "servers")
+    for what, command in BATCH_JOBS.items():
+        run = [sys.executable, "-m", *command, *map(str, paths)]
+        recounts[f"{what}, all"] = json.loads(output(run).splitlines()[-1])["seconds"]
     mb = raw_bytes(paths) / 1e6
+    more_s = ingest_s + stream_s
     rows: list[dict[str, Any]] = [
         {"what": "ingest one more segment", "MB": mb / SEGMENTS, "seconds": ingest_s},
         {"what": "stream it", "MB": mb / SEGMENTS, "seconds": stream_s},
         {"what": "remove it again", "MB": mb / SEGMENTS, "seconds": remove_s},
-        {"what": f"count {SEGMENTS} segments anew from their files", "MB": mb, "seconds": recount_s},
+        *({"what": what, "MB": mb, "seconds": seconds} for what, seconds in recounts.items()),
     ]
-    ratios = {
-        "one more segment / a full recount": (ingest_s + stream_s) / recount_s,
-        "one segment less / a full recount": remove_s / recount_s,
-    }
+    ratios = {f"one more segment / {what}": more_s / seconds for what, seconds in recounts.items()}
+    ratios["one segment less / replay all from their files"] = remove_s / recounts["replay all from their files"]
     report.write("segments", "One segment more or less", ratios, rows, "Profile p21, `wetstream sample`.")
 
 

@@ -52,6 +52,12 @@ CORES = 2
 PROFILE = load_profile("p21")
 STOP_WORDS = Path(__file__).parents[1] / "conf" / "words" / "english_stop_words.txt"
 
+# Modules; they are given WET files, and print their seconds as JSON.
+BATCH_JOBS = {
+    "P2.1 batch, RDDs of strings": ["bench.p21_rdd", str(STOP_WORDS), str(CORES)],
+    "cc-pyspark's word count": ["bench.cc_pyspark", str(CORES)],
+}
+
 
 class Bench:
     """One run: servers, Spark, and what was measured."""
@@ -220,10 +226,7 @@ def main() -> None:
     for number, (name, paths) in enumerate(corpora(arguments.mb, arguments.copies)):
         part = sample_files(arguments.baseline_mb, CORES) if not number else paths[: max(2, len(paths) // 5)]
         mb = raw_bytes(part) / 1e6
-        for what, command in (
-            ("P2.1 batch, RDDs of strings", ["bench.p21_rdd", str(STOP_WORDS), str(CORES)]),
-            ("cc-pyspark's word count", ["bench.cc_pyspark", str(CORES)]),
-        ):
+        for what, command in BATCH_JOBS.items():
             run = [sys.executable, "-m", *command, *map(str, part)]
             s = min(json.loads(output(run).splitlines()[-1])["seconds"] for _ in range(arguments.repeat))
             rows.append({"what": what, "corpus": name, "MB": mb, "seconds": s, "MB/s": mb / s})
