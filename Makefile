@@ -8,8 +8,8 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 	"$$p" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
 	&& { echo "$$p"; break; }; done)
 
-.PHONY: demo test test-all soak bench bench-kernel bench-stream bench-segments bench-redis bench-producer bench-serving check format lock setup \
-	clean help
+.PHONY: help demo test test-all soak check format lock setup clean
+.PHONY: bench bench-kernel bench-stream bench-segments bench-redis bench-producer bench-serving
 
 help:               ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 20

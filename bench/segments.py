@@ -3,8 +3,8 @@
     python -m bench.segments [--mb 1050]
 
 20 segments are streamed; then one more comes in by Kafka, and is taken out again. Beside it, all 21 are counted anew:
-the same way (ingested and streamed), from their files by `wetstream replay`, and by the batch jobs that people use, which
-know no other way. The Spark session is warm; the batch jobs count their own seconds without Spark's start.
+the same way (ingested and streamed), from their files by `wetstream replay`, and by the batch jobs that people use,
+which know no other way. The Spark session is warm; the batch jobs count their own seconds without Spark's start.
 """
 
 from __future__ import annotations

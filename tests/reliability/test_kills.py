@@ -142,6 +142,7 @@ def test_ingest_and_stream_killed_at_random_times(wetstream: Command, make_pipel
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # 30 times some eight seconds, and what each new start has to heal
 def test_many_random_kills(wetstream: Command, make_pipeline: Make, tmp_path: Path) -> None:
     check_random_kills(wetstream, make_pipeline, tmp_path, kills=30, records=6_000)
 
