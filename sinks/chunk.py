@@ -33,13 +33,8 @@ class Moves:
     rows: NDArray[np.int64]
 
     @classmethod
-    def nothing(cls) -> Moves:
-        """No change."""
-        return cls(np.zeros((0, 3), np.int64))
-
-    @classmethod
     def from_bytes(cls, data: bytes) -> Moves:
-        """What `to_bytes` gave."""
+        """What `to_bytes` gave; of no bytes, no change."""
         return cls(np.frombuffer(data, "<i8").reshape(-1, 3))
 
     def to_bytes(self) -> bytes:

@@ -50,9 +50,9 @@ class Statistics:
         """
         crash_point("before-redis-commit")
         self._check_types()
-        limits = {"chunk_words": self._chunk_words, "top_words": self._top_words}
+        commit = Commit(self.keys, sums, start, finish, chunk_words=self._chunk_words, top_words=self._top_words)
         with transactions(self._client) as transaction:
-            Commit(self.keys, sums, start, finish, **limits).run(transaction)
+            commit.run(transaction)
         crash_point("after-redis-commit")
 
     def rank_anew(self) -> None:
