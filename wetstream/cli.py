@@ -6,7 +6,6 @@ import dataclasses
 import datetime
 import json
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -136,8 +135,6 @@ def demo_command(settings: Settings) -> None:
     from wetstream.progress import Display
     from wetstream.servers import embedded
 
-    # It is over before Java's second compiler would pay.
-    os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
     settings = settings.model_copy(update={"pipeline": "demo"})
     profile = pipeline_profile(settings)
     segment = next_segment(settings.home / "demo")

@@ -16,7 +16,7 @@ from producers.codec import GZIP, codec_of
 from producers.items import Record, Stub
 from producers.members import BEGINNING, Members
 from producers.records import NotWetError, WetReader
-from producers.short_way import ShortWay
+from producers.short_way import MEMBER, ShortWay
 from producers.splitter import Splitter
 
 LIMIT = 1 << 24
@@ -107,6 +107,26 @@ def test_odd_members_between_the_records(between: bytes) -> None:
     for place in (3, 14):
         data = b"".join(map(gzip.compress, [*parts[:place], between, *parts[place:]]))
         assert by_reader(data, verify=False) == by_splitter(data, verify=False)
+
+
+def test_what_stands_behind_a_member_is_not_overlooked_because_it_ends_like_one() -> None:
+    parts = [gzip.compress(record + b"\r\n\r\n") for record in wet_file("gzip", count=14).records]
+    for number in (0, 5, 13):
+        trailer = parts[number][-8:]
+        longer = trailer[:4] + (int.from_bytes(trailer[4:], "little") + 1).to_bytes(4, "little")
+        for behind in (b"odd" + trailer, trailer, b"odd" + trailer[4:], longer):
+            data = b"".join([*parts[: number + 1], behind, *parts[number + 1 :]])
+            assert by_reader(data, verify=False) == by_splitter(data, verify=False)
+
+
+def test_a_text_that_holds_what_members_begin_with() -> None:
+    text = b"so \x1f\x8b\x08\x00 it begins"
+    odd = b"WARC/1.0\r\nWARC-Type: conversion\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text)
+    records = wet_file("gzip", count=14).records
+    stored = gzip.compress(odd + b"\r\n\r\n", compresslevel=0)
+    assert MEMBER.search(stored, 1)
+    data = b"".join([*(gzip.compress(record + b"\r\n\r\n") for record in records), stored])
+    assert [item.raw for item in by_reader(data, verify=False) if isinstance(item, Record)] == [*records, odd]
 
 
 def test_reading_goes_on_at_every_member() -> None:
