@@ -10,14 +10,12 @@ which know no other way. The Spark session is warm; the batch jobs count their o
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from bench import report
 from bench.corpus import HOME, raw_bytes, sample_files
-from bench.stream import BATCH_JOBS, Bench, output, timed
+from bench.stream import BATCH_JOBS, Bench, own_seconds, timed
 from conf.settings import Settings
 from producers.source import source_id
 from wetstream.removing import remove
@@ -53,8 +51,7 @@ def main() -> None:
     finally:
         embedded.down(HOME / "servers")
     for what, command in BATCH_JOBS.items():
-        run = [sys.executable, "-m", *command, *map(str, paths)]
-        recounts[f"{what}, all"] = json.loads(output(run).splitlines()[-1])["seconds"]
+        recounts[f"{what}, all"] = own_seconds(command, paths)
     mb = raw_bytes(paths) / 1e6
     more_s = ingest_s + stream_s
     rows: list[dict[str, Any]] = [

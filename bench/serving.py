@@ -1,8 +1,8 @@
 """Freshness, latency and the cost of event streams of the live statistics: `python -m bench.serving [--quick]`.
 
-latency    stats, top and word over HTTP with a large vocabulary, idle and while micro-batches are committed to Redis as
-           fast as they go
-clients    the rate of those commits without and with 50 clients on the event stream
+latency    stats, top and word over HTTP with a vocabulary of a million words, idle and while `wetstream stream` works
+           off a gigabyte of waiting records
+clients    the rate of commits of micro-batches to Redis without and with 50 clients on the event stream
 freshness  50 records a second into the topic of a running stream; from each producer commit to the API showing them
 
 Starts its own servers in a folder of its own, and ends them.
@@ -28,21 +28,31 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import numpy as np
+import psutil
 import pyarrow as pa
 from redis import Redis
 
 from bench import report
+from bench.corpus import sample_files
+from conf.profiles import load_profile
 from conf.settings import Settings, load_settings
+from producers.discover import discover
 from producers.sample.writer import write_sample
+from producers.topics import ensure_topics
+from producers.workers import ingest_all
+from serving.queries import LiveStatistics, NoStatisticsError
 from sinks.keys import Keys, build_prefix, live_key, status_key
 from sinks.statistics import Statistics
 from sinks.sums import SourceCount, Sums
+from wetstream.connect import find_redis, find_servers, open_redis
 from wetstream.servers import embedded
 
 WARM_FILES = 5
+PROFILE = "p21"
 
 
 @contextmanager
@@ -122,29 +132,68 @@ def behind(work: Callable[[threading.Event], Any]) -> Iterator[None]:
         thread.join()
 
 
-def latencies(url: str, vocabulary: int, seconds: float) -> dict[str, dict[str, float]]:
-    """p50 and p99 in ms by question, from one client that asks 50 times a second, in a process of its own: the work of
-    the backfill is not the client's."""
+@contextmanager
+def streaming(settings: Settings) -> Iterator[int]:
+    """`wetstream stream --once` as it is run, from its first commit on; gives its pid."""
+    given = {"WETSTREAM_HOME": str(settings.home), "WETSTREAM_PIPELINE": settings.pipeline}
+    command = [sys.executable, "-m", "wetstream.cli", "stream", "--once", "--profile", PROFILE]
+    statistics = LiveStatistics(open_redis(find_redis(settings)), settings.pipeline)
+
+    def records() -> int:
+        try:
+            return int(statistics.stats()["records"])
+        except NoStatisticsError:
+            return 0
+
+    before = records()
+    with subprocess.Popen(command, env=os.environ | given, stdout=subprocess.DEVNULL) as process:
+        while records() == before and process.poll() is None:
+            time.sleep(0.1)
+        yield process.pid
+        assert process.wait() == 0
+
+
+def load(settings: Settings, paths: list[Path]) -> None:
+    """WET files into the topic."""
+    servers = find_servers(settings)
+    topics = ensure_topics(settings, servers.bootstrap_servers)
+    sources = discover([str(path) for path in paths])
+    for _ in ingest_all(settings, servers.bootstrap_servers, topics, sources, allow_copies=True):
+        pass
+
+
+def latencies(url: str, words: list[str], seconds: float, while_pid: int = 0) -> dict[str, dict[str, float]]:
+    """p50 and p99 in ms by question, from one client that asks 50 times a second, in a process of its own; for so many
+    seconds at most, and as long as the process `while_pid` runs."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-        return process.submit(_latencies, url, vocabulary, seconds).result()
+        return process.submit(_latencies, url, words, seconds, while_pid).result()
 
 
-def _latencies(url: str, vocabulary: int, seconds: float) -> dict[str, dict[str, float]]:
+def _latencies(url: str, words: list[str], seconds: float, while_pid: int) -> dict[str, dict[str, float]]:
     taken: dict[str, list[float]] = {"stats": [], "top": [], "word": []}
     with httpx.Client(base_url=url) as client:
         until = time.monotonic() + seconds
-        while time.monotonic() < until:
+        while time.monotonic() < until and (not while_pid or runs(while_pid)):
             name = random.choice(list(taken))
             path = {"stats": "stats?min_df=2", "top": f"words/top?limit={random.randint(10, 99)}"}.get(
-                name, f"words/word{random.randrange(vocabulary):08d}"
+                name, f"words/{quote(random.choice(words), safe='')}"
             )
             began = time.perf_counter()
             client.get(f"/api/v1/{path}").raise_for_status()
             taken[name].append((time.perf_counter() - began) * 1000)
             time.sleep(0.02)
     return {
-        name: {f"p{p}_ms": round(float(np.percentile(times, p)), 2) for p in (50, 99)} for name, times in taken.items()
+        name: {f"p{p}_ms": round(float(np.percentile(times, p)), 2) for p in (50, 99)} | {"asked": len(times)}
+        for name, times in taken.items()
     }
+
+
+def runs(pid: int) -> bool:
+    """Whether this process has not ended, noticed by its parent or not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def commit_rate(backfill: Backfill, seconds: float) -> float:
@@ -179,11 +228,7 @@ def clients(url: str, number: int) -> Iterator[None]:
 def freshness(settings: Settings, seconds: float, folder: Path) -> dict[str, float]:
     """Ages at which records were seen in the API, from the producer's commit on: files of 50 records, one a second, by
     one producer that runs all the time; asked every 50 ms. Begins when the first files were seen: Spark is warm."""
-    from conf.profiles import load_profile
-    from producers.discover import discover
     from producers.ingest import Ingester
-    from producers.topics import ensure_topics
-    from wetstream.connect import find_servers
     from wetstream.engine import start_stream
 
     servers = find_servers(settings)
@@ -233,7 +278,13 @@ def freshness(settings: Settings, seconds: float, folder: Path) -> dict[str, flo
 
 def write_report(result: dict[str, Any], seconds: float) -> None:
     rows = [
-        {"question": name, "while": state, "p50 ms": times["p50_ms"], "p99 ms": times["p99_ms"]}
+        {
+            "question": name,
+            "while": state,
+            "asked": times["asked"],
+            "p50 ms": times["p50_ms"],
+            "p99 ms": times["p99_ms"],
+        }
         for state in ("idle", "backfill")
         for name, times in result[state].items()
     ]
@@ -242,8 +293,8 @@ def write_report(result: dict[str, Any], seconds: float) -> None:
     if fresh := result.get("freshness"):
         ratios |= {"freshness, p50 s": fresh["p50_s"], "freshness, p95 s": fresh["p95_s"]}
     notes = (
-        f"{result['vocabulary']:,} words; {seconds:.0f} s a state, 50 questions a second; while a backfill commits "
-        "micro-batches of 50,000 words as fast as it can: server, client, backfill and Redis share the cores."
+        f"{result['vocabulary']:,} words; idle for {seconds:.0f} s, and while `wetstream stream` works off 1.05 GB of "
+        "waiting records; a client that asks 50 times a second. Everything shares the cores."
     )
     report.write("serving", "The HTTP API", ratios, rows, notes)
 
@@ -255,25 +306,37 @@ def main() -> None:
     parser.add_argument("--chunk-words", type=int, help="words in one call to Redis (default: the setting's)")
     parser.add_argument("--seconds", type=float, default=60.0, help="of each measurement")
     options = parser.parse_args()
-    vocabulary, seconds = (50_000, 3.0) if options.quick else (1_000_000, options.seconds)
-    result: dict[str, Any] = {"vocabulary": vocabulary}
+    mb, seconds = (40, 3.0) if options.quick else (1_000, options.seconds)
+    first, backlog = sample_files(mb, 8), sample_files(mb * 21 // 20, 21)
+    result: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        flags = {"home": str(home), "producer.workers": 1, "kafka.partitions": 4}
+        flags = {"home": str(home), "kafka.partitions": 4}
         if options.chunk_words:
             flags["redis.chunk_words"] = options.chunk_words
         settings = load_settings(flags=flags, environ={})
-        running = embedded.up(home, kafka=not options.no_freshness, log=lambda line: None)
+        running = embedded.up(home, log=lambda line: None)
         try:
             assert running.redis_url is not None
             words = settings.model_copy(update={"pipeline": "words"})
-            backfill = Backfill(Redis.from_url(running.redis_url), words, vocabulary)
-            backfill.fill(vocabulary)
+            load(words, first)
+            with streaming(words):
+                pass
+            load(words, backlog)
+            client = open_redis(running.redis_url)
+            keys = Keys(str(client.get(live_key("words")), "utf-8"))
+            result["vocabulary"] = client.hlen(keys.words)
+            known = [word.decode() for word in client.hrandfield(keys.words, 10_000)]
             with served(words) as url:
                 wait_until_ready(url)
-                result["idle"] = latencies(url, vocabulary, seconds)
-                with behind(backfill.run):
-                    result["backfill"] = latencies(url, vocabulary, seconds)
+                result["idle"] = latencies(url, known, seconds)
+                with streaming(words) as pid:
+                    result["backfill"] = latencies(url, known, 10 * seconds, pid)
+            commits = settings.model_copy(update={"pipeline": "commits"})
+            backfill = Backfill(client, commits, result["vocabulary"])
+            backfill.fill(result["vocabulary"])
+            with served(commits) as url:
+                wait_until_ready(url)
                 rates: dict[int, list[float]] = {0: [], 50: []}
                 for number in itertools.chain.from_iterable([(0, 50)] * (1 if options.quick else 4)):
                     with clients(url, number):

@@ -10,6 +10,7 @@ several times, and its best time counts: other work on the machine only ever add
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
@@ -164,6 +165,12 @@ def timed(action: Callable[[], None]) -> float:
     return time.perf_counter() - began
 
 
+def own_seconds(job: list[str], paths: list[Path]) -> float:
+    """What a batch job says that it took, without Spark's start."""
+    run = [sys.executable, "-m", *job, *map(str, paths)]
+    return float(json.loads(output(run).splitlines()[-1])["seconds"])
+
+
 def fresh(bench: Bench, settings: Settings) -> None:
     """Forget what was streamed, so that the same topic is streamed again."""
     generations = Generations(settings.documents_path, settings.pipeline)
@@ -196,43 +203,39 @@ def main() -> None:
         bench.fill(warm, small)
         bench.stream(warm)
         for number, (name, paths) in enumerate(corpora(arguments.mb, arguments.copies)):
-            mb = raw_bytes(paths) / 1e6
             settings = bench.settings(f"corpus{number}")
             bench.fill(settings, paths)
             loaded = bench.settings(f"files{number}")
-            actions: dict[str, Callable[[], None]] = {
-                "stream": lambda s=settings: bench.stream(s),  # type: ignore[misc]
-                "without protocol": lambda s=settings: bench.bare(s, words=True),  # type: ignore[misc]
-                "fused pass alone": lambda s=settings: bench.bare(s, words=False),  # type: ignore[misc]
-                "rebuild Redis from the documents": lambda s=settings: bench.rebuild(s),  # type: ignore[misc]
-                "replay --from files": lambda s=loaded, p=paths: bench.replay(s, p),  # type: ignore[misc]
+            actions: dict[str, Callable[[], float]] = {
+                "stream": lambda s=settings: timed(lambda: bench.stream(s)),  # type: ignore[misc]
+                "without protocol": lambda s=settings: timed(lambda: bench.bare(s, words=True)),  # type: ignore[misc]
+                "fused pass alone": lambda s=settings: timed(lambda: bench.bare(s, words=False)),  # type: ignore[misc]
+                "rebuild Redis from the documents": lambda s=settings: timed(lambda: bench.rebuild(s)),  # type: ignore[misc]
+                "replay --from files": lambda s=loaded, p=paths: timed(lambda: bench.replay(s, p)),  # type: ignore[misc]
             }
+            part = sample_files(arguments.baseline_mb, CORES) if not number else paths[: max(2, len(paths) // 5)]
+            size = dict.fromkeys(actions, raw_bytes(paths) / 1e6) | dict.fromkeys(BATCH_JOBS, raw_bytes(part) / 1e6)
+            for what, job in BATCH_JOBS.items():
+                actions[what] = lambda j=job, p=part: own_seconds(j, p)  # type: ignore[misc]
             taken: dict[str, list[float]] = {}
             for _ in range(arguments.repeat):
                 fresh(bench, settings)
                 for what, action in actions.items():
                     bench.connections.redis.flushdb()
-                    taken.setdefault(what, []).append(timed(action))
+                    taken.setdefault(what, []).append(action())
                     print(what, round(taken[what][-1], 1), flush=True)
             seconds = {what: min(times) for what, times in taken.items()}
+            speed = {what: size[what] / s for what, s in seconds.items()}
             for what, s in seconds.items():
-                rows.append({"what": what, "corpus": name, "MB": mb, "seconds": s, "MB/s": mb / s})
+                rows.append({"what": what, "corpus": name, "MB": size[what], "seconds": s, "MB/s": speed[what]})
             ratios[f"rebuild / stream ({name})"] = seconds["stream"] / seconds["rebuild Redis from the documents"]
             for what, against in (("protocol", "without protocol"), ("statistics and protocol", "fused pass alone")):
                 ratios[f"{what}, part of the time ({name})"] = 1 - seconds[against] / seconds["stream"]
+            for what, ours in itertools.product(BATCH_JOBS, ("stream", "replay --from files")):
+                ratios[f"{ours} / {what} ({name})"] = speed[ours] / speed[what]
         bench.close()
     finally:
         embedded.down(HOME / "servers")
-    for number, (name, paths) in enumerate(corpora(arguments.mb, arguments.copies)):
-        part = sample_files(arguments.baseline_mb, CORES) if not number else paths[: max(2, len(paths) // 5)]
-        mb = raw_bytes(part) / 1e6
-        for what, command in BATCH_JOBS.items():
-            run = [sys.executable, "-m", *command, *map(str, part)]
-            s = min(json.loads(output(run).splitlines()[-1])["seconds"] for _ in range(arguments.repeat))
-            rows.append({"what": what, "corpus": name, "MB": mb, "seconds": s, "MB/s": mb / s})
-            speed = {row["what"]: row["MB/s"] for row in rows if row["corpus"] == name}
-            for ours in ("stream", "replay --from files"):
-                ratios[f"{ours} / {what} ({name})"] = speed[ours] / speed[what]
     notes = (
         f"Best of {arguments.repeat}, in turn. Profile p21; the batch jobs read a part of the corpus, and are compared "
         "by MB/s. `without protocol`: words go to Redis, but no positions, ledger or reasons, and nothing is committed."

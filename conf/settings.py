@@ -92,6 +92,7 @@ class StreamSettings(_Section):
 
     master: str
     driver_memory: str = Field(pattern=r"^\d+[mgMG]$")
+    niceness: int = Field(ge=0, le=19)
     trigger_ms: int = Field(ge=0, le=3_600_000)
     max_records: int = Field(ge=1, le=100_000_000)
     min_partitions: int = Field(ge=0, le=100_000)

@@ -13,6 +13,7 @@ import heapq
 import json
 from typing import cast
 
+import numpy as np
 from redis import Redis
 
 from conf.crash_points import crash_point
@@ -21,6 +22,9 @@ from sinks.keys import STATISTICS, Keys
 from sinks.position import Position
 from sinks.sums import Sums
 from sinks.transaction import transactions
+from sinks.word_counts import read_counts
+
+SPARE_RANKED = 100_000  # words looked at, when ranked anew, before the least frequent of them are dropped
 
 
 class Statistics:
@@ -62,13 +66,7 @@ class Statistics:
         """
         if self._client.hget(self.keys.as_of, "ranks") is None:
             return
-        ranked: list[tuple[int, bytes]] = []
-        for word, entry in self._client.hscan_iter(self.keys.words, count=10_000):
-            ranked.append((-int(entry.split()[0]), word))
-            if len(ranked) > 4 * self._top_words + 100_000:
-                ranked = heapq.nsmallest(self._top_words, set(ranked))
-        # HSCAN may tell a word twice.
-        ranked = heapq.nsmallest(self._top_words, set(ranked))
+        ranked = self._most_frequent()
         fresh = f"{self.keys.top}.fresh"
         self._client.delete(fresh)
         for first in range(0, len(ranked), 5_000):
@@ -81,6 +79,23 @@ class Statistics:
                 pipe.delete(self.keys.top)
             pipe.hdel(self.keys.as_of, "ranks")
             pipe.execute()
+
+    def _most_frequent(self) -> list[tuple[int, bytes]]:
+        """-tf and word of the most frequent words, in this order."""
+        found: set[tuple[int, bytes]] = set()  # HSCAN may tell a word twice
+        least_tf = cursor = 0
+        while True:
+            answer = self._client.hscan(self.keys.words, cursor, count=10_000)
+            cursor, entries = cast("tuple[int, dict[bytes, bytes]]", answer)
+            tf, words = read_counts(list(entries.values()))[:, 0], list(entries)
+            # Of most words a look at the column is all.
+            for number in np.flatnonzero(tf >= least_tf):
+                found.add((-int(tf[number]), words[number]))
+            if not cursor or len(found) > 4 * self._top_words + SPARE_RANKED:
+                ranked = heapq.nsmallest(self._top_words, found)
+                if not cursor:
+                    return ranked
+                found, least_tf = set(ranked), -ranked[-1][0]
 
     def _check_types(self) -> None:
         with self._client.pipeline(transaction=False) as pipe:

@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError
 from sinks.commit import NotInStepError, StatisticsError
 from sinks.position import NOWHERE
 from sinks.statistics import Statistics
-from sinks.sums import Sums
+from sinks.sums import Sums, negated
 from sinks.transaction import Transaction
 
 Make = Callable[..., Statistics]
@@ -69,6 +69,25 @@ def test_what_is_held_equals_a_plain_count(
         (word.decode(), -score) for word, score in redis_client.zrange(statistics.keys.top, 0, -1, withscores=True)
     ]
     assert ranked == sorted(tf.items(), key=lambda item: (-item[1], item[0].encode()))[:5]
+
+
+@pytest.mark.parametrize("spare", [10, 100_000])
+def test_after_a_removal_the_ranks_are_those_of_the_words_that_are_left(
+    spare: int, make_statistics: Make, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sinks.statistics.SPARE_RANKED", spare)
+    # Many scans of HSCAN's; only three different tf; the words that were ranked first go.
+    words = {f"word{n:05d}": 1 + n * 7919 % 3 for n in range(30_000)}
+    statistics = make_statistics(chunk_words=2_000, top_words=350)
+    gone = sums_of([row(1, {word: 5 for word, tf in words.items() if tf > 2})])
+    statistics.commit(sums_of([row(0, words)]), NOWHERE, {"t/0": 1})
+    statistics.commit(gone, {"t/0": 1}, {"t/0": 2})
+    statistics.commit(negated(gone), {"t/0": 2}, {"t/0": 3})
+    statistics.rank_anew()
+    ranked = redis_client.zrange(statistics.keys.top, 0, -1, withscores=True)
+    expected = sorted(words.items(), key=lambda item: (-item[1], item[0]))[:350]
+    assert [(word.decode(), -score) for word, score in ranked] == expected
+    assert redis_client.hget(statistics.keys.as_of, "ranks") is None
 
 
 def test_a_commit_made_twice_counts_once(make_statistics: Make, redis_client: Redis) -> None:
