@@ -12,6 +12,7 @@ from test_replay import wait_for
 
 from producers.sample.writer import write_sample
 from producers.source import source_id
+from streaming.replay import switch
 from wetstream.ledger import ledger
 from wetstream.markers import read_markers
 from wetstream.removing import UnknownSourceError, find_sources
@@ -54,6 +55,23 @@ def test_removed_is_as_if_never_there_and_added_again_the_same(make_pipeline: Ma
     assert pipeline.remove(sample, second) == 301 + 201
     assert pipeline.live.stats()["words"] == 0 and pipeline.live.top(10)["words"] == []
     pipeline.verified()
+
+
+def test_what_is_removed_between_a_replay_and_its_switch_is_not_in_the_new_generation(
+    make_pipeline: Make, sample: Path, second: Path
+) -> None:
+    pipeline = make_pipeline()
+    pipeline.ingest(sample)
+    pipeline.stream()
+    one = pipeline.verified().digest
+    pipeline.ingest(second)
+    pipeline.stream()
+    result = pipeline.replay(switch_over=False)
+    assert pipeline.remove(second) == 201
+    assert switch(pipeline.settings, pipeline.redis, result.generation) == 301
+    assert pipeline.documents.path.name == "g2" and pipeline.verified().digest == one
+    pipeline.stream()
+    assert pipeline.verified().digest == one
 
 
 def test_records_that_wait_in_the_topic_do_not_come_back(make_pipeline: Make, sample: Path, second: Path) -> None:
