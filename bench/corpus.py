@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from conf.settings import Settings
+from producers.discover import discover
 from producers.sample.writer import write_sample
+from producers.topics import ensure_topics
+from producers.workers import ingest_all
 
 HOME = Path(".wetstream/bench").resolve()
 
@@ -20,6 +24,13 @@ def sample_files(mb: int, files: int) -> list[Path]:
             write_sample(path, raw_bytes=mb * 1_000_000 // files, file=number)
         paths.append(path)
     return paths
+
+
+def ingest(settings: Settings, bootstrap_servers: str, paths: list[Path]) -> None:
+    """WET files into the topic, as fast as they go."""
+    topics = ensure_topics(settings, bootstrap_servers)
+    for _ in ingest_all(settings, bootstrap_servers, topics, discover(list(map(str, paths))), allow_copies=True):
+        pass
 
 
 def raw_bytes(paths: list[Path]) -> int:

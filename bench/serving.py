@@ -37,13 +37,12 @@ import pyarrow as pa
 from redis import Redis
 
 from bench import report
-from bench.corpus import sample_files
+from bench.corpus import ingest, sample_files
 from conf.profiles import load_profile
 from conf.settings import Settings, load_settings
 from producers.discover import discover
 from producers.sample.writer import write_sample
 from producers.topics import ensure_topics
-from producers.workers import ingest_all
 from serving.queries import LiveStatistics, NoStatisticsError
 from sinks.keys import Keys, build_prefix, live_key, status_key
 from sinks.statistics import Statistics
@@ -136,7 +135,8 @@ def behind(work: Callable[[threading.Event], Any]) -> Iterator[None]:
 def streaming(settings: Settings) -> Iterator[int]:
     """`wetstream stream --once` as it is run, from its first commit on; gives its pid."""
     given = {"WETSTREAM_HOME": str(settings.home), "WETSTREAM_PIPELINE": settings.pipeline}
-    command = [sys.executable, "-m", "wetstream.cli", "stream", "--once", "--profile", PROFILE]
+    limit = f"stream.max_records={settings.stream.max_records}"
+    command = [sys.executable, "-m", "wetstream.cli", "stream", "--once", "--profile", PROFILE, "--set", limit]
     statistics = LiveStatistics(open_redis(find_redis(settings)), settings.pipeline)
 
     def records() -> int:
@@ -151,15 +151,6 @@ def streaming(settings: Settings) -> Iterator[int]:
             time.sleep(0.1)
         yield process.pid
         assert process.wait() == 0
-
-
-def load(settings: Settings, paths: list[Path]) -> None:
-    """WET files into the topic."""
-    servers = find_servers(settings)
-    topics = ensure_topics(settings, servers.bootstrap_servers)
-    sources = discover([str(path) for path in paths])
-    for _ in ingest_all(settings, servers.bootstrap_servers, topics, sources, allow_copies=True):
-        pass
 
 
 def latencies(url: str, words: list[str], seconds: float, while_pid: int = 0) -> dict[str, dict[str, float]]:
@@ -234,8 +225,8 @@ def freshness(settings: Settings, seconds: float, folder: Path) -> dict[str, flo
     servers = find_servers(settings)
     topics = ensure_topics(settings, servers.bootstrap_servers)
     stream = start_stream(settings, load_profile("english"), servers, lambda progress: None, lambda line: None)
-    streaming = threading.Thread(target=stream.run)
-    streaming.start()
+    running = threading.Thread(target=stream.run)
+    running.start()
     produced: list[tuple[int, float]] = []
     seen: list[tuple[int, float]] = []
     files = [
@@ -264,7 +255,7 @@ def freshness(settings: Settings, seconds: float, folder: Path) -> dict[str, flo
                 seen.append((answer.json()["records"], time.monotonic()))
             time.sleep(0.05)
     stream.stop()
-    streaming.join()
+    running.join()
     ages = []
     for total, at in produced[WARM_FILES:]:
         ages.append(next((when for records, when in seen if records >= total), float("inf")) - at)
@@ -312,6 +303,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         flags = {"home": str(home), "kafka.partitions": 4}
+        if options.quick:
+            flags["stream.max_records"] = 300  # so that a small backlog lasts long enough to ask something meanwhile
         if options.chunk_words:
             flags["redis.chunk_words"] = options.chunk_words
         settings = load_settings(flags=flags, environ={})
@@ -319,10 +312,11 @@ def main() -> None:
         try:
             assert running.redis_url is not None
             words = settings.model_copy(update={"pipeline": "words"})
-            load(words, first)
+            assert running.bootstrap_servers is not None
+            ingest(words, running.bootstrap_servers, first)
             with streaming(words):
                 pass
-            load(words, backlog)
+            ingest(words, running.bootstrap_servers, backlog)
             client = open_redis(running.redis_url)
             keys = Keys(str(client.get(live_key("words")), "utf-8"))
             result["vocabulary"] = client.hlen(keys.words)

@@ -23,12 +23,11 @@ from typing import Any
 import pyarrow as pa
 
 from bench import report
-from bench.corpus import HOME, page_copies, raw_bytes, sample_files
+from bench.corpus import HOME, ingest, page_copies, raw_bytes, sample_files
 from conf.profiles import load_profile
 from conf.settings import Settings, load_settings
 from producers.discover import discover
-from producers.topics import describe_topic, ensure_topics
-from producers.workers import ingest_all
+from producers.topics import describe_topic
 from sinks.chunk import Chunk, Ranked
 from sinks.documents import Documents
 from sinks.generations import Generations, Rules
@@ -85,10 +84,7 @@ class Bench:
         return load_settings(flags=flags, environ={})
 
     def fill(self, settings: Settings, paths: list[Path]) -> None:
-        topics = ensure_topics(settings, self.connections.bootstrap_servers)
-        sources = discover([str(path) for path in paths])
-        for _ in ingest_all(settings, self.connections.bootstrap_servers, topics, sources, allow_copies=True):
-            pass
+        ingest(settings, self.connections.bootstrap_servers, paths)
 
     def stream(self, settings: Settings) -> None:
         phases: dict[str, float] = {}

@@ -1,7 +1,7 @@
 """The short way through a gzip file that is as it should be: a member holds exactly one well-formed record.
 
 That is how Common Crawl writes WET files, so it is what almost every record comes by: no window of decoded bytes, no
-bookkeeping of places, a third of the time. Whatever is not exactly so (damage, other members, an odd header) is left to
+bookkeeping of places, half the time. Whatever is not exactly so (damage, other members, an odd header) is left to
 `producers.splitter`, which knows all cases; this file only knows when it is not needed. Both give the same items.
 """
 
@@ -48,6 +48,12 @@ class ShortWay:
 
     def records(self) -> Iterator[Record]:
         """The records, in order."""
+        for record in self._sure_records():
+            yield record
+            self.place = record.next
+            self.handed_out += 1
+
+    def _sure_records(self) -> Iterator[Record]:
         # A record is handed out when the one behind it was seen: only then is it known what follows.
         held: Record | None = None
         for end, text in self._members():
@@ -57,13 +63,9 @@ class ShortWay:
             self.consumed = end
             if held is not None:
                 yield held
-                self.place = held.next
-                self.handed_out += 1
             held = record
         if held is not None and self.ended:
             yield held
-            self.place = held.next
-            self.handed_out += 1
 
     def _record(self, place: Place, following: Place, text: bytearray) -> Record | None:
         """What the member between these places of the file holds; None if it needs a closer look."""

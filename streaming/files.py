@@ -128,7 +128,7 @@ def read_messages_of(
 
 
 def _column(values: Sequence[bytes]) -> pa.BinaryArray:
-    """As pa.array makes it, in a quarter of the time."""
+    """As pa.array makes it, in half the time."""
     offsets = np.zeros(len(values) + 1, np.int32)
     np.cumsum(np.fromiter(map(len, values), np.int32, len(values)), out=offsets[1:])
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(values))]
