@@ -10,10 +10,14 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 
 from conf.errors import ExplainedError
 from serving.as_of import AS_OF_REPLIES, AsOf, ask_as_of, read_as_of
 from sinks.keys import Keys, live_key
+
+# The keys that were live, the state, and the replies to what was asked besides.
+Answer = tuple[Keys, AsOf, list[Any]]
 
 
 class NoStatisticsError(ExplainedError):
@@ -29,15 +33,10 @@ class NoStatisticsError(ExplainedError):
 
 def live_keys(client: Redis, pipeline: str) -> Keys:
     """The keys that readers use now. Raises NoStatisticsError."""
-    prefix = cast("bytes | None", client.get(live_key(pipeline)))
-    if prefix is None:
-        raise NoStatisticsError.of(pipeline)
-    return Keys(prefix.decode())
+    return _keys(cast("bytes | None", client.get(live_key(pipeline))), pipeline)
 
 
-def ask_at_once(
-    client: Redis, pipeline: str, ask: Callable[[Any, Keys], object], keys: Keys | None = None
-) -> tuple[Keys, AsOf, list[Any]]:
+def ask_at_once(client: Redis, pipeline: str, ask: Callable[[Any, Keys], object], keys: Keys | None = None) -> Answer:
     """The replies to the commands that `ask` queues on a Redis pipeline, the state at that instant, and the keys.
 
     `keys`: those that were live a moment ago, which saves a trip. Whether they still are is asked in the same
@@ -46,12 +45,35 @@ def ask_at_once(
     keys = keys or live_keys(client, pipeline)
     while True:
         pipe = client.pipeline(transaction=True)
-        pipe.get(live_key(pipeline))
-        ask_as_of(pipe, keys, pipeline)
-        ask(pipe, keys)
-        prefix, *replies = pipe.execute()
-        if prefix is None:
-            raise NoStatisticsError.of(pipeline)
-        if prefix.decode() == keys.prefix:
-            return keys, read_as_of(keys, replies[:AS_OF_REPLIES]), replies[AS_OF_REPLIES:]
-        keys = Keys(prefix.decode())
+        _queue(pipe, pipeline, ask, keys)
+        live, *replies = pipe.execute()
+        asked, keys = keys, _keys(live, pipeline)
+        if keys == asked:
+            return _answer(keys, replies)
+
+
+async def ask_in_loop(client: AsyncRedis, pipeline: str, ask: Callable[[Any, Keys], object], keys: Keys) -> Answer:
+    """`ask_at_once` for an event loop."""
+    while True:
+        pipe = client.pipeline(transaction=True)
+        _queue(pipe, pipeline, ask, keys)
+        live, *replies = await pipe.execute()
+        asked, keys = keys, _keys(live, pipeline)
+        if keys == asked:
+            return _answer(keys, replies)
+
+
+def _queue(pipe: Any, pipeline: str, ask: Callable[[Any, Keys], object], keys: Keys) -> None:
+    pipe.get(live_key(pipeline))
+    ask_as_of(pipe, keys, pipeline)
+    ask(pipe, keys)
+
+
+def _keys(prefix: bytes | None, pipeline: str) -> Keys:
+    if prefix is None:
+        raise NoStatisticsError.of(pipeline)
+    return Keys(prefix.decode())
+
+
+def _answer(keys: Keys, replies: list[Any]) -> Answer:
+    return keys, read_as_of(keys, replies[:AS_OF_REPLIES]), replies[AS_OF_REPLIES:]

@@ -72,12 +72,22 @@ class Ranking:
 
 def read_ranking(client: Redis, pipeline: str, keys: Keys | None = None) -> Ranking:
     """All ranked words. `keys` as in `ask_at_once`. Raises NoStatisticsError, RedisError."""
+    _, as_of, replies = ask_at_once(client, pipeline, ask_ranking, keys)
+    return make_ranking(as_of, replies)
 
-    def ask(pipe: Any, keys: Keys) -> None:
-        pipe.hmget(keys.totals, ["documents", "words"])
-        pipe.eval(RANKED, 2, keys.top, keys.words)
 
-    _, as_of, ((documents, all_words), packed) = ask_at_once(client, pipeline, ask, keys)
+def ask_ranking(pipe: Any, keys: Keys) -> None:
+    """Queue the commands whose replies `make_ranking` takes on a Redis pipeline."""
+    pipe.hmget(keys.totals, ["documents", "words"])
+    pipe.eval(RANKED, 2, keys.top, keys.words)
+
+
+RANKING_REPLIES = 2
+
+
+def make_ranking(as_of: AsOf, replies: Sequence[Any]) -> Ranking:
+    """The ranking from the replies."""
+    (documents, all_words), packed = replies
     # An empty table of Lua is packed as a map.
     words, entries = (list(column) for column in msgpack.unpackb(packed, raw=True))
     counts = read_counts(entries)

@@ -62,9 +62,14 @@ class Reading:
     def by_df(self) -> ByDf:
         """Words and their tokens by document frequency."""
         words, tokens = self.parts["df_words"], self.parts["df_tokens"]
-        rows = sorted((int(df), int(n), int(tokens.get(df, 0))) for df, n in words.items())
-        columns = np.array(rows, np.int64).reshape(len(rows), 3).T
-        return ByDf(*columns)
+        columns = (words.keys(), words.values(), (tokens.get(df, b"0") for df in words))
+        df, n, of_tokens = (np.fromstring(b" ".join(column), np.int64, sep=" ") for column in columns)
+        order = np.argsort(df)
+        return ByDf(df[order], n[order], of_tokens[order])
+
+    def prepare(self) -> None:
+        """Reckon now what answers need again and again, and take long to make of very large crawls."""
+        _ = self.by_df, self._summary
 
     @cached_property
     def _summary(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ that it is exactly the state of `as_of`; else single words are up to some micro-
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -103,11 +104,11 @@ class Snapshot:
 
     def rank(self, word: str) -> int | None:
         """Place of a word by tf descending, then by word, from 1; None when it is not there."""
-        begin, end = self._range(word.lower().encode())
-        if begin == end or self._word(begin) != word.lower():
+        number, end = self._range(word.lower().encode())
+        if number == end or self._word(number) != word.lower():
             return None
-        above = int((self.tf > self.tf[begin]).sum())
-        return above + int((self.tf[:begin] == self.tf[begin]).sum()) + 1
+        tf = self.tf
+        return bisect_left(self._by_tf, (-tf[number], number), key=lambda other: (-tf[other], other)) + 1
 
     def _answer(self, chosen: NDArray[np.int64], *, total: int, view: View) -> dict[str, Any]:
         rows = [
@@ -136,13 +137,18 @@ class Snapshot:
         # UTF-8 holds no byte 0xff: it is greater than whatever may follow the prefix.
         return begin, _bisect(self.words, prefix + b"\xff")
 
+    def prepare(self) -> None:
+        """Sort now, so that no question has to wait for it."""
+        _ = self._by_tf
+
+    # The sorts are stable: of words that are alike, those stay first that come first in order of the words.
     @cached_property
     def _by_tf(self) -> NDArray[np.int64]:
-        return np.lexsort((np.arange(len(self.tf)), -self.tf))
+        return np.argsort(-self.tf, kind="stable")
 
     @cached_property
     def _by_df(self) -> NDArray[np.int64]:
-        return np.lexsort((np.arange(len(self.tf)), -self.tf, -self.df))
+        return self._by_tf[np.argsort(-self.df[self._by_tf], kind="stable")]
 
 
 def read_snapshot(client: Redis, pipeline: str) -> Snapshot:

@@ -4,30 +4,45 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 
-from serving.instant import ask_at_once
+from serving.as_of import AsOf
+from serving.instant import ask_at_once, ask_in_loop
 from sinks.keys import Keys
 from sinks.word_counts import read_counts
 
 
-def look_up(client: Redis, pipeline: str, words: Sequence[str], keys: Keys | None = None) -> dict[str, Any]:
+def look_up(client: Redis, pipeline: str, words: Sequence[str]) -> dict[str, Any]:
     """Of each word (as it is stored: lower case) tf, df, idf and rank; all at one instant.
 
     idf is ln(documents / df), None for a word that never came. rank counts from 1 by tf descending, then by word; None
-    for a word that is not kept ranked. `keys` as in `ask_at_once`.
+    for a word that is not kept ranked.
     """
     stored = [word.lower() for word in words]
+    _, as_of, replies = ask_at_once(client, pipeline, partial(_ask, stored))
+    return _answer(stored, as_of, replies)
 
-    def ask(pipe: Any, keys: Keys) -> None:
-        pipe.hget(keys.totals, "documents")
-        pipe.hmget(keys.words, stored)
-        for word in stored:
-            pipe.zrank(keys.top, word)
 
-    _, as_of, (held, entries, *ranks) = ask_at_once(client, pipeline, ask, keys)
+async def look_up_in_loop(client: AsyncRedis, pipeline: str, words: Sequence[str], keys: Keys) -> dict[str, Any]:
+    """`look_up` for an event loop; `keys` as in `ask_at_once`."""
+    stored = [word.lower() for word in words]
+    _, as_of, replies = await ask_in_loop(client, pipeline, partial(_ask, stored), keys)
+    return _answer(stored, as_of, replies)
+
+
+def _ask(stored: Sequence[str], pipe: Any, keys: Keys) -> None:
+    pipe.hget(keys.totals, "documents")
+    pipe.hmget(keys.words, stored)
+    for word in stored:
+        pipe.zrank(keys.top, word)
+
+
+def _answer(stored: Sequence[str], as_of: AsOf, replies: Sequence[Any]) -> dict[str, Any]:
+    held, entries, *ranks = replies
     documents = int(held or 0)
     counts = read_counts([entry or b"0 0" for entry in entries])
     rows = [

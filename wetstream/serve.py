@@ -8,9 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kafka.errors import KafkaError
-from redis import Redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from conf.errors import ExplainedError
 from conf.settings import Settings
@@ -85,7 +82,7 @@ def make_server(settings: Settings) -> tuple[Server, WatchedSources]:
     """The server, not yet started. Raises ServeError when it would be open to others without a token."""
     check_access(settings.serve)
     sources = WatchedSources(settings)
-    live = Live(lambda: connect(settings), settings.pipeline, sources, refresh_s=settings.serve.refresh_ms / 1000)
+    live = Live(lambda: find_redis(settings), settings.pipeline, sources, refresh_s=settings.serve.refresh_ms / 1000)
     app = make_app(
         live,
         Table(lambda: live_documents(settings)),
@@ -95,15 +92,6 @@ def make_server(settings: Settings) -> tuple[Server, WatchedSources]:
         max_event_clients=settings.serve.max_connections // 2,
     )
     return Server(app, settings.serve), sources
-
-
-def connect(settings: Settings) -> Redis:
-    """A client that gives up soon: who asks gets a clear answer, and the server tries again by itself."""
-    client: Redis = Redis.from_url(
-        find_redis(settings), socket_timeout=5, socket_connect_timeout=1, retry=Retry(NoBackoff(), 1)
-    )
-    client.ping()
-    return client
 
 
 def serve(settings: Settings, say: Callable[[str], None]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from inspect import isawaitable
 from typing import Any
 
 from fastapi import Request, Response
@@ -20,10 +21,15 @@ class Answers:
         self._kept: dict[str, tuple[str, bytes]] = {}
 
     async def give(
-        self, request: Request, version: str, make: Callable[[], Mapping[str, Any]], *, asks: bool = False
+        self,
+        request: Request,
+        version: str,
+        make: Callable[[], Mapping[str, Any] | Awaitable[Mapping[str, Any]]],
+        *,
+        asks: bool = False,
     ) -> Response:
         """The response to a request whose answer depends on its URL and `version` alone; `asks`: `make` waits for
-        something or has much to reckon, and runs in a thread."""
+        something or has much to reckon, and runs in a thread (which takes two wake-ups)."""
         etag = f'"{hashlib.blake2b(version.encode(), digest_size=12).hexdigest()}"'
         headers = {"ETag": etag, "Cache-Control": "no-cache"}
         if _matches(request.headers.get("if-none-match", ""), etag):
@@ -31,7 +37,8 @@ class Answers:
         url = f"{request.url.path}?{request.url.query}"
         kept = self._kept.get(url)
         if kept is None or kept[0] != version:
-            body = to_json(await run_in_threadpool(make) if asks else make())
+            made = await run_in_threadpool(make) if asks else make()
+            body = to_json(await made if isawaitable(made) else made)
             if len(self._kept) >= CACHED:
                 self._kept.clear()
             self._kept[url] = kept = (version, body)

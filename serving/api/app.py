@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
 from serving.api import models
+from serving.api.clients import LoopClient
 from serving.api.events import Events
 from serving.api.guard import LOCAL_NAMES, Guard
 from serving.api.live import Live
@@ -39,12 +40,15 @@ def make_app(
 ) -> FastAPI:
     """The ASGI application over `live`, which it starts and stops."""
 
+    redis = LoopClient()
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         live.start()
         app.state.events = Events(live)
         yield
         live.stop()
+        await redis.close()
 
     app = FastAPI(
         title="wetstream",
@@ -66,7 +70,7 @@ def make_app(
             expose_headers=["ETag"],
         )
     add_problems(app)
-    app.include_router(api(live, table))
+    app.include_router(api(live, redis, table))
     figures = Figures(live, lambda: app.state.events.clients)
 
     @app.get(

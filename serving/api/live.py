@@ -17,10 +17,11 @@ from typing import Any, Protocol
 from redis import Redis, RedisError
 
 from conf.errors import ExplainedError
+from serving.api.clients import connect
 from serving.as_of import AsOf
 from serving.history import batches_of, counters_of, growth_of
 from serving.instant import NoStatisticsError, ask_at_once
-from serving.ranking import Ranking, read_ranking
+from serving.ranking import RANKING_REPLIES, Ranking, ask_ranking, make_ranking, read_ranking
 from serving.reading import READING_REPLIES, Reading, ask_reading, make_reading
 from serving.snapshot import Snapshot, read_snapshot
 from sinks.keys import Keys, batches_key, counters_key, growth_key, status_key
@@ -50,11 +51,13 @@ class Sources(Protocol):
 class State:
     """One look at Redis. Without `reading`, `missing` says why: nothing is counted yet; `away`: Redis is away.
 
-    `copied`: when the last snapshot of the vocabulary was complete.
+    `ranking` is there when somebody asked for it since the look before. `copied`: when the last snapshot of the
+    vocabulary was complete.
     """
 
     version: str = ""
     reading: Reading | None = None
+    ranking: Ranking | None = None
     missing: str = ""
     away: str = "the server has just started"
     since: float = field(default_factory=time.time)
@@ -70,23 +73,23 @@ class State:
 class Live:
     """Holds the last `state` and `snapshot`; calls `on_change` (from its thread) when the state has changed.
 
-    `connect` gives a client of the Redis that is to be used now; it is called again after each failure, since an
-    embedded server may come back on another port.
+    `find` gives the URL of the Redis that is to be used now; it is called again after each failure, since an embedded
+    server may come back on another port.
     """
 
-    def __init__(
-        self, connect: Callable[[], Redis], pipeline: str, sources: Sources, *, refresh_s: float = 0.25
-    ) -> None:
-        self._connect = connect
+    def __init__(self, find: Callable[[], str], pipeline: str, sources: Sources, *, refresh_s: float = 0.25) -> None:
+        self._find = find
         self.pipeline = pipeline
         self._sources = sources
         self._refresh_s = refresh_s
         self._stop = threading.Event()
         self._client: Redis | None = None
+        self._url = ""
         self.state = State()
         self.snapshot: Snapshot | None = None
         self._ranking: tuple[str, Ranking] | None = None
         self._ranking_lock = threading.Lock()
+        self._ranking_wanted = False
         self.on_change: list[Callable[[State], None]] = []
         self._threads = [
             threading.Thread(target=work, name=f"wetstream-{name}", daemon=True)
@@ -100,17 +103,25 @@ class Live:
         return reading.keys if reading else None
 
     @property
-    def client(self) -> Redis:
-        """The client to ask about single words. Raises RedisError when Redis is away."""
+    def url(self) -> str:
+        """Where the Redis is that answers now. Raises RedisError when it is away."""
         if self._client is None:
             raise RedisError(self.state.away)
-        return self._client
+        return self._url
+
+    def ranking_at_hand(self, state: State) -> Ranking | None:
+        """The most frequent words if they have been read for this state; the next look will bring them along."""
+        self._ranking_wanted = True
+        read = self._ranking
+        return state.ranking or (read[1] if read and state.reading and read[0] == state.reading.as_of.version else None)
 
     def ranking(self, version: str) -> Ranking:
         """The most frequent words, read once for each version of the state, however many ask. Raises RedisError."""
         with self._ranking_lock:
             if self._ranking is None or self._ranking[0] != version:
-                self._ranking = version, read_ranking(self.client, self.pipeline, self.keys)
+                if self._client is None:
+                    raise RedisError(self.state.away)
+                self._ranking = version, read_ranking(self._client, self.pipeline, self.keys)
             return self._ranking[1]
 
     def start(self) -> None:
@@ -137,7 +148,8 @@ class Live:
         old = self.state
         try:
             if self._client is None:
-                self._client = self._connect()
+                self._url = self._find()
+                self._client = connect(self._url)
             new = self._state(self._client, old)
         except NoStatisticsError as error:
             new = State(version="missing", missing=str(error), away="")
@@ -159,7 +171,11 @@ class Live:
         if self._version(as_of, told) == old.version and not old.away:
             return old
 
+        with_ranking, self._ranking_wanted = self._ranking_wanted, False
+
         def ask(pipe: Any, keys: Keys) -> None:
+            if with_ranking:
+                ask_ranking(pipe, keys)
             self._ask_told(pipe, keys)
             pipe.lrange(batches_key(self.pipeline), 0, BATCHES_SHOWN - 1)
             pipe.lrange(growth_key(self.pipeline), 0, -1)
@@ -168,11 +184,16 @@ class Live:
             ask_reading(pipe, keys)
 
         keys, as_of, replies = ask_at_once(client, self.pipeline, ask, keys)
+        ranking = None
+        if with_ranking:
+            ranking, replies = make_ranking(as_of, replies[:RANKING_REPLIES]), replies[RANKING_REPLIES:]
         told, batches, growth, counters, memory = replies[:-READING_REPLIES]
         reading = make_reading(keys, as_of, replies[-READING_REPLIES:])
+        reading.prepare()
         return State(
             version=self._version(as_of, told),
             reading=reading,
+            ranking=ranking,
             away="",
             since=old.since,
             stream=_stream(told, as_of),
@@ -204,9 +225,11 @@ class Live:
                 wait_s = 0.5
                 continue
             try:
-                self.snapshot = read_snapshot(client, self.pipeline)
+                snapshot = read_snapshot(client, self.pipeline)
             except (RedisError, NoStatisticsError):
                 continue
+            snapshot.prepare()
+            self.snapshot = snapshot
             wait_s = max(SNAPSHOT_EVERY_S, self.snapshot.worked_s / SNAPSHOT_SHARE)
 
 

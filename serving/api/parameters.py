@@ -10,6 +10,9 @@ from fastapi.exceptions import RequestValidationError
 
 from serving.view import View
 
+# Dependencies are coroutines where they could be functions: FastAPI calls functions in a thread, which takes longer
+# than they do.
+
 MAX_OFFSET = 10_000_000
 MAX_WORDS = 100
 
@@ -18,7 +21,7 @@ Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET, description="rows to pass ove
 Text = Annotated[str, Query(max_length=200)]
 
 
-def view_of(
+async def view_of(
     min_df: Annotated[int, Query(ge=1, le=2**53, description="only words in at least so many documents")] = 1,
     max_df: Annotated[
         float | None,
@@ -32,7 +35,7 @@ def view_of(
 InView = Annotated[View, Depends(view_of)]
 
 
-def only_known(request: Request) -> None:
+async def only_known(request: Request) -> None:
     """Refuse parameters that the address does not know, or that are given twice where one value is meant."""
     known: dict[str, bool] = {}
     pending = [request.scope["route"].dependant]

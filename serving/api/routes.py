@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from serving import words
 from serving.api import models
 from serving.api.answers import Answers
+from serving.api.clients import LoopClient
 from serving.api.live import Live, State
 from serving.api.parameters import MAX_WORDS, InView, Limit, Offset, Text, only_known
 from serving.api.problems import NotReadyError
@@ -18,6 +19,7 @@ from serving.ledger import group
 from serving.reading import SEEN, Reading
 from serving.snapshot import Snapshot
 from serving.table import Table, as_of_table
+from sinks.keys import Keys
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"model": models.Problem, "description": "unknown Host"},
@@ -29,7 +31,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "unchanged since that ETag"}}
 
 
-def api(live: Live, table: Table | None) -> APIRouter:
+def api(live: Live, redis: LoopClient, table: Table | None) -> APIRouter:
     """The router. All answers carry an ETag made from `as_of`, and from what else is
     in them: the producers' markers, what the stream observes of itself, or the last snapshot."""
     router = APIRouter(prefix="/api/v1", dependencies=[Depends(only_known)])
@@ -60,16 +62,12 @@ def api(live: Live, table: Table | None) -> APIRouter:
     @get("/stats", models.Stats, "Totals, rejected records, percentiles of lengths; words and tokens under a view")
     async def stats(request: Request, view: InView) -> Response:
         _, reading = here()
-        return await answers.give(
-            request, reading.as_of.version, lambda: reading.stats(view), asks=not view.is_everything
-        )
+        return await answers.give(request, reading.as_of.version, lambda: reading.stats(view))
 
     @get("/vocabulary", models.Vocabulary, "Vocabulary size and tokens under any thresholds, exactly")
     async def vocabulary(request: Request, view: InView) -> Response:
         _, reading = here()
-        return await answers.give(
-            request, reading.as_of.version, lambda: reading.vocabulary(view), asks=not view.is_everything
-        )
+        return await answers.give(request, reading.as_of.version, lambda: reading.vocabulary(view))
 
     @get("/vocabulary/frequencies", models.Frequencies, "Words and tokens by document frequency")
     async def frequencies(request: Request) -> Response:
@@ -133,12 +131,13 @@ def api(live: Live, table: Table | None) -> APIRouter:
     async def top(
         request: Request, view: InView, limit: Limit = 20, offset: Offset = 0, by: Literal["tf", "df"] = "tf"
     ) -> Response:
-        _, reading = here()
+        state, reading = here()
+        version, at_hand = reading.as_of.version, live.ranking_at_hand(state)
 
         def make() -> Mapping[str, Any]:
-            return live.ranking(reading.as_of.version).top(limit, view, by=by, offset=offset)
+            return (at_hand or live.ranking(version)).top(limit, view, by=by, offset=offset)
 
-        return await answers.give(request, reading.as_of.version, make, asks=True)
+        return await answers.give(request, version, make, asks=at_hand is None)
 
     @get("/words/bottom", models.Found, "The least frequent words, from the last snapshot")
     async def bottom(request: Request, view: InView, limit: Limit = 20, offset: Offset = 0) -> Response:
@@ -162,8 +161,8 @@ def api(live: Live, table: Table | None) -> APIRouter:
 
         return await answers.give(request, f"{snapshot.taken}", make, asks=True)
 
-    def look_up(wanted: list[str]) -> dict[str, Any]:
-        answer = words.look_up(live.client, live.pipeline, wanted, live.keys)
+    async def look_up(wanted: list[str], keys: Keys) -> dict[str, Any]:
+        answer = await words.look_up_in_loop(await redis.at(live.url), live.pipeline, wanted, keys)
         for row in answer["words"]:
             if row["rank"] is None and row["tf"] and live.snapshot is not None:
                 row["rank"] = live.snapshot.rank(row["word"])
@@ -174,18 +173,18 @@ def api(live: Live, table: Table | None) -> APIRouter:
         request: Request,
         word: Annotated[list[Annotated[str, Query(max_length=200)]], Query(min_length=1, max_length=MAX_WORDS)],
     ) -> Response:
-        state, _ = here()
-        return await answers.give(request, state.version, lambda: look_up(word), asks=True)
+        state, reading = here()
+        return await answers.give(request, state.version, lambda: look_up(word, reading.keys))
 
     @get("/words/{word}", models.OneWord, "One word: tf, df, idf, rank")
     async def one(request: Request, word: Annotated[str, Path(min_length=1, max_length=200)]) -> Response:
-        state, _ = here()
+        state, reading = here()
 
-        def make() -> Mapping[str, Any]:
-            answer = look_up([word])
+        async def make() -> Mapping[str, Any]:
+            answer = await look_up([word], reading.keys)
             return {**answer["words"][0], "as_of": answer["as_of"]}
 
-        return await answers.give(request, state.version, make, asks=True)
+        return await answers.give(request, state.version, make)
 
     def tabled() -> tuple[Table, State, Reading]:
         state, reading = here()

@@ -15,6 +15,8 @@ from serving.api.events import Events
 from serving.api.guard import is_loopback
 from serving.api.patience import patient_protocol
 
+BACKLOG = 512
+
 
 class ServeError(ExplainedError):
     """The server cannot start; the message says why and the remedy."""
@@ -41,7 +43,7 @@ class Server(uvicorn.Server):
                 http=patient_protocol(settings.request_timeout_s),
                 ws="none",
                 limit_concurrency=settings.max_connections,
-                backlog=512,
+                backlog=BACKLOG,
                 timeout_keep_alive=max(5, int(settings.request_timeout_s)),
                 timeout_graceful_shutdown=3,
                 h11_max_incomplete_event_size=16 << 10,
@@ -73,7 +75,7 @@ class Server(uvicorn.Server):
         self.run(sockets=[listening])
 
     def listen(self) -> socket.socket:
-        """The socket, bound."""
+        """The socket, bound; who connects from now on waits until the server has started."""
         host, port = self._settings.host, self._settings.port
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         # asyncio switches Nagle's algorithm off only where the protocol is named; else each answer, which is two
@@ -82,6 +84,7 @@ class Server(uvicorn.Server):
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host, port))
+            listening.listen(BACKLOG)
         except OSError as error:
             listening.close()
             raise ServeError(

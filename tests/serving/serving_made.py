@@ -121,10 +121,12 @@ class Running:
 def serve(made: Made) -> Iterator[Callable[..., Running]]:
     ends: list[Callable[[], None]] = []
 
-    def start(connect: Callable[[], Redis] | None = None, *, table: Any = None, **changes: Any) -> Running:
+    def start(find: Callable[[], str] | None = None, *, table: Any = None, **changes: Any) -> Running:
         settings = made.settings.serve.model_copy(update={"port": 0, "refresh_ms": 50, **changes})
         sources = WatchedSources(made.settings)
-        live = Live(connect or (lambda: made.client), made.pipeline, sources, refresh_s=settings.refresh_ms / 1000)
+        live = Live(
+            find or (lambda: made.settings.redis.url), made.pipeline, sources, refresh_s=settings.refresh_ms / 1000
+        )
         server = Server(make_app(live, table, token=settings.token), settings)
         listening = server.listen()
         port = listening.getsockname()[1]

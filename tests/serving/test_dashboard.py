@@ -172,13 +172,8 @@ def test_the_page_says_how_it_stands(
     assert redis_url is not None
     made.client = Redis.from_url(redis_url)
 
-    def connect() -> Redis:
-        client: Redis = Redis.from_url(redis_url, socket_connect_timeout=1, retry=None)
-        client.ping()
-        return client
-
     try:
-        server = serve(connect)
+        server = serve(lambda: redis_url)
         page = open_page(server.url + "/", brought="503|ERR_|Failed to fetch")
         pill, banner = page.locator("#pill"), page.locator("#banner")
         expect(banner).to_contain_text("wetstream run SOURCE", timeout=SLOW_MS)

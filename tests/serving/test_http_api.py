@@ -100,6 +100,8 @@ def test_answers_are_sent_at_once(made: Made, serve: Serve) -> None:
     for host in ("127.0.0.1", "::1"):
         with Server(FastAPI(), settings.model_copy(update={"host": host})).listen() as listening:
             assert listening.proto == socket.IPPROTO_TCP
+            # The address may be told now.
+            socket.create_connection((host, listening.getsockname()[1]), timeout=5).close()
 
 
 def test_only_get_is_answered_and_headers_are_safe(made: Made, serve: Serve) -> None:
@@ -160,22 +162,43 @@ def test_events_tell_each_movement(made: Made, serve: Serve) -> None:
         assert next(event for event in events if event["stream"]["streaming"])["stream"]["lag"] == 3
 
 
+def test_the_ranking_is_read_along_with_the_rest_while_it_is_asked_for(made: Made, serve: Serve) -> None:
+    def add_one() -> None:
+        made.add({"beta": 9})
+        server.wait_for("/api/v1/stats", lambda stats: stats["documents"] == len(made.bags))
+
+    made.add(*BAGS)
+    server = serve()
+    add_one()
+    assert server.live.state.ranking is None
+    for _ in range(20):  # the look that brings it along may have been one for another reason
+        server.get("/api/v1/words/top")
+        add_one()
+        if server.live.state.ranking is not None:
+            break
+    assert server.live.state.ranking is not None
+    answer = server.get("/api/v1/words/top")
+    assert {row["word"]: (row["tf"], row["df"]) for row in answer["words"]} == made.words()
+    assert answer["as_of"]["positions"] == {"t/0": len(made.bags)}
+    add_one()
+    add_one()
+    assert server.live.state.ranking is None
+
+
 def test_redis_away_is_said_and_recovers_by_itself(made: Made, serve: Serve, tmp_path: Path) -> None:
     settings = embedded.up(tmp_path, kafka=False, redis=True, log=lambda line: None)
 
-    def connect() -> Redis:
+    def find() -> str:
         url = embedded.endpoints(tmp_path).redis_url
         if url is None:
             raise ConnectionError("no Redis runs")
-        client: Redis = Redis.from_url(url, socket_connect_timeout=1, retry=None)
-        client.ping()
-        return client
+        return url
 
     try:
         assert settings.redis_url is not None
         made.client = Redis.from_url(settings.redis_url)
         made.add(*BAGS)
-        server = serve(connect)
+        server = serve(find)
         assert server.get("/api/v1/stats")["documents"] == 3
         with server.http.stream("GET", "/api/v1/events") as stream:
             events = (json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: "))

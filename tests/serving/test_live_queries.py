@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import subprocess
 import sys
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from redis.asyncio import Redis as AsyncRedis
 from serving_made import Made
 
+from serving.as_of import AsOf
+from serving.instant import ask_at_once
 from serving.lengths import histogram, length_summary
 from serving.queries import NoStatisticsError, View
-from serving.snapshot import _columns
-from serving.words import look_up
+from serving.snapshot import Snapshot, _columns
+from serving.words import look_up_in_loop
 from sinks.keys import Keys, build_prefix, live_key
 
 BAGS = [{"alpha": 3, "beta": 1}, {"alpha": 1, "gamma": 2}, {"alpha": 2, "beta": 2, "été": 1}, {"delta": 1}]
@@ -51,6 +56,19 @@ def test_words_have_frequencies_idf_and_rank(made: Made) -> None:
     assert snapshot.settled and [snapshot.rank(word) for word in ("alpha", "beta", "gamma", "never")] == [1, 2, 3, None]
     with pytest.raises(ValueError, match=r"redis\.top_words"):
         made.live.top(3)
+
+
+@given(st.dictionaries(st.text("abcé", min_size=1, max_size=3), st.tuples(st.integers(1, 4), st.integers(1, 3))))
+def test_a_snapshot_orders_and_ranks_words_that_are_alike(held: dict[str, tuple[int, int]]) -> None:
+    words = sorted(held, key=str.encode)
+    columns = (np.array([held[word][column] for word in words], np.int64) for column in (0, 1))
+    copied = Snapshot(pa.array([w.encode() for w in words], pa.binary()), *columns, 9, AsOf({}, ""), True, 0, 0, 0)
+    by_tf = sorted(words, key=lambda word: -held[word][0])
+    by_df = sorted(by_tf, key=lambda word: -held[word][1])
+    assert [copied.rank(word) for word in by_tf] == list(range(1, len(words) + 1))
+    assert copied.rank("d") is copied.rank("") is copied.rank("aaaa") is None
+    for by, ordered in (("tf", by_tf), ("df", by_df), ("word", words)):
+        assert [row["word"] for row in copied.page(by, 9, 1)["words"]] == ordered[1:10]
 
 
 def test_top_by_df_refuses_what_it_cannot_know(made: Made) -> None:
@@ -107,11 +125,21 @@ def test_a_rebuild_that_switches_meanwhile_is_noticed(made: Made) -> None:
     made.client.hset(after.words, "alpha", "9 1")
     made.client.set(live_key(made.pipeline), after.prefix)
     made.client.delete(*before.all())
+
+    async def look_up() -> int:
+        async with AsyncRedis.from_url(made.settings.redis.url) as client:
+            answer = await look_up_in_loop(client, made.pipeline, ["alpha"], before)
+            return int(answer["words"][0]["tf"])
+
     # Asked with the keys of a moment ago, as the server does.
-    assert look_up(made.client, made.pipeline, ["alpha"], before)["words"][0]["tf"] == 9
+    assert asyncio.run(look_up()) == 9
+    keys, _, (entry,) = ask_at_once(made.client, made.pipeline, lambda pipe, at: pipe.hget(at.words, "alpha"), before)
+    assert (keys, entry) == (after, b"9 1")
     made.client.delete(live_key(made.pipeline))
     with pytest.raises(NoStatisticsError, match=made.pipeline):
-        look_up(made.client, made.pipeline, ["alpha"], before)
+        asyncio.run(look_up())
+    with pytest.raises(NoStatisticsError, match=made.pipeline):
+        ask_at_once(made.client, made.pipeline, lambda pipe, at: None, before)
 
 
 def test_a_word_that_a_scan_meets_twice_is_taken_once_as_it_was_later() -> None:

@@ -1,0 +1,48 @@
+"""Clients of Redis that give up soon: who asks gets a clear answer, and the server tries again by itself."""
+
+from __future__ import annotations
+
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+TIMEOUT_S = 5.0
+CONNECT_TIMEOUT_S = 1.0
+
+
+def connect(url: str) -> Redis:
+    """A client for threads. Raises RedisError when there is no answer."""
+    client = Redis.from_url(
+        url, socket_timeout=TIMEOUT_S, socket_connect_timeout=CONNECT_TIMEOUT_S, retry=Retry(NoBackoff(), 1)
+    )
+    client.ping()
+    return client
+
+
+class LoopClient:
+    """A client for the event loop that it is made in: who waits for Redis needs no thread to be woken."""
+
+    def __init__(self) -> None:
+        self._url = ""
+        self._client: AsyncRedis | None = None
+
+    async def at(self, url: str) -> AsyncRedis:
+        """The client of the Redis there; the same as long as the URL is."""
+        if self._client is None or url != self._url:
+            await self.close()
+            self._url = url
+            self._client = AsyncRedis.from_url(
+                url,
+                socket_timeout=TIMEOUT_S,
+                socket_connect_timeout=CONNECT_TIMEOUT_S,
+                retry=AsyncRetry(NoBackoff(), 1),
+            )
+        return self._client
+
+    async def close(self) -> None:
+        """Close its connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
