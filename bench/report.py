@@ -10,14 +10,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 RESULTS = Path(__file__).parent / "results"
+BEGAN = psutil.cpu_times()
 
 
 def write(name: str, title: str, ratios: Mapping[str, float], rows: Sequence[Mapping[str, Any]], notes: str) -> None:
     """Write one benchmark's results, and print them."""
     RESULTS.mkdir(exist_ok=True)
     when = time.strftime("%Y-%m-%d")
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    machine = f"{os.cpu_count()} cores{stolen()}, {platform.machine()}, Python {platform.python_version()}"
     result = {"title": title, "date": when, "machine": machine, "ratios": ratios, "rows": list(rows), "notes": notes}
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
     lines = [f"# {title}", "", f"{when}, {machine}, one run. {notes}", "", "| ratio | |", "|---|---:|"]
@@ -28,6 +31,14 @@ def write(name: str, title: str, ratios: Mapping[str, float], rows: Sequence[Map
     text = "\n".join(lines) + "\n"
     (RESULTS / f"{name}.md").write_text(text)
     print(text)
+
+
+def stolen() -> str:
+    """How much of the processors a host gave to others since the benchmark began; said where it can be known."""
+    now = psutil.cpu_times()
+    wanted = sum(now) - sum(BEGAN) - (now.idle - BEGAN.idle)
+    taken = getattr(now, "steal", 0.0) - getattr(BEGAN, "steal", 0.0)
+    return f" ({taken / wanted:.0%} of what they were asked for was given to others)" if taken else ""
 
 
 def _shown(value: Any) -> str:

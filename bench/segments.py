@@ -22,6 +22,7 @@ from wetstream.removing import remove
 from wetstream.servers import embedded
 
 SEGMENTS = 21
+FILES = 4  # of a segment; those of Common Crawl have hundreds
 
 
 def count_all(bench: Bench, settings: Settings, paths: list[Path]) -> None:
@@ -29,23 +30,23 @@ def count_all(bench: Bench, settings: Settings, paths: list[Path]) -> None:
     bench.stream(settings)
 
 
-def take_out(settings: Settings, path: Path) -> None:
-    remove(settings, [source_id(path)], lambda line: None)
+def take_out(settings: Settings, segment: list[Path]) -> None:
+    remove(settings, [source_id(path) for path in segment], lambda line: None)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mb", type=int, default=1050)
     arguments = parser.parse_args()
-    paths = sample_files(arguments.mb, SEGMENTS)
+    paths = sample_files(arguments.mb, SEGMENTS * FILES)
     endpoints = embedded.up(HOME / "servers")
     try:
         bench = Bench(endpoints)
         settings = bench.settings("segments")
-        recounts = {"ingest and stream all": timed(lambda: count_all(bench, settings, paths[:-1]))}
-        ingest_s = timed(lambda: bench.fill(settings, paths[-1:]))
+        recounts = {"ingest and stream all": timed(lambda: count_all(bench, settings, paths[:-FILES]))}
+        ingest_s = timed(lambda: bench.fill(settings, paths[-FILES:]))
         stream_s = timed(lambda: bench.stream(settings))
-        remove_s = timed(lambda: take_out(settings, paths[-1]))
+        remove_s = timed(lambda: take_out(settings, paths[-FILES:]))
         recounts["replay all from their files"] = timed(lambda: bench.replay(bench.settings("recount"), paths))
         bench.close()
     finally:
