@@ -34,23 +34,23 @@ class Moves:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Moves:
-        """What `to_bytes` gave; of no bytes, no change."""
+        """What `to_bytes` gave."""
         return cls(np.frombuffer(data, "<i8").reshape(-1, 3))
 
     def to_bytes(self) -> bytes:
         """For Redis to keep."""
         return self.rows.astype("<i8").tobytes()
 
-    def plus(self, rows: NDArray[np.int64]) -> Moves:
-        """These changes and others; in those, a df may come more than once."""
-        both = np.concatenate([self.rows, rows])
-        if not len(both):
-            return self
-        both = both[np.argsort(both[:, 0])]
-        first = np.flatnonzero(np.diff(both[:, 0], prepend=-1))
-        summed = np.add.reduceat(both, first)
-        summed[:, 0] = both[first, 0]
-        return Moves(summed[summed[:, 1:].any(axis=1)])
+    @classmethod
+    def of(cls, rows: NDArray[np.int64]) -> Moves:
+        """Changes in which a df may come more than once, added up."""
+        if not len(rows):
+            return cls(rows)
+        rows = rows[np.argsort(rows[:, 0])]
+        first = np.flatnonzero(np.diff(rows[:, 0], prepend=-1))
+        summed = np.add.reduceat(rows, first)
+        summed[:, 0] = rows[first, 0]
+        return cls(summed[summed[:, 1:].any(axis=1)])
 
     @property
     def words(self) -> int:
@@ -78,8 +78,8 @@ class Chunk:
 
     def commands(
         self, entries: Sequence[bytes | None] | None, last_ranked: Ranked, keys: Keys, top_words: int
-    ) -> tuple[list[bytes], NDArray[np.int64]]:
-        """The commands for `words` and `top`, and what this moves in the histogram (as the rows of `Moves`).
+    ) -> tuple[list[bytes], Moves]:
+        """The commands for `words` and `top`, and what this moves in the histogram.
 
         `entries`: what stands in `words` for these words; None if these are the first words of all.
         """
@@ -111,7 +111,7 @@ class Chunk:
         commands.append(packed("ZREMRANGEBYRANK", keys.top, top_words, -1))
         left = np.stack([old_df, -known.astype(np.int64), -old_tf], axis=1)[known]
         came = np.stack([df, kept.astype(np.int64), tf], axis=1)[kept]
-        return commands, np.concatenate([left, came])
+        return commands, Moves.of(np.concatenate([left, came]))
 
     def _packed(self, mask: NDArray[np.bool_]) -> pa.BinaryArray:
         return self.packed if mask.all() else self.packed.filter(pa.array(mask))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow.compute as pc
 
 from conf.crash_points import crash_point
@@ -19,6 +20,7 @@ from sinks.transaction import Transaction, packed, packed_column, packed_rows
 
 # Nobody else writes these keys, but for a writer that has lost its lease and does not know it yet.
 MAX_COLLISIONS = 10
+LOOKS = 3  # at the position, at what is half applied, at the last ranked word
 
 
 class StatisticsError(ExplainedError):
@@ -31,15 +33,14 @@ class NotInStepError(StatisticsError):
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What stands in Redis: its position; of a micro-batch that is half applied its end ("" for none), its last word
-    and what its words have moved so far; what the new words are added to."""
+    """What stands in Redis: its position; of a micro-batch that is half applied its end ("" for none) and its last
+    word; for each chunk of words that was asked for, what stands for them."""
 
     position: str
     finish: str
     last: bytes
-    moves: Moves
     last_ranked: Ranked
-    entries: list[bytes | None] | None
+    entries: list[list[bytes | None]]
 
 
 class Commit:
@@ -55,28 +56,34 @@ class Commit:
         self._words = sums.words["word"].combine_chunks()
         self._packed_words = packed_column(self._words)
         self._tf, self._df = sums.words["tf"].to_numpy(), sums.words["df"].to_numpy()
-        # Where the next chunk begins, and the word before it; the last ranked word, as it was when last looked at.
+        # Where the next chunk begins, and the word before it; what the words up to that have moved; what stands for the
+        # next words, where that has been read; the last ranked word, as it was when last looked at.
         self._begin, self._after = 0, b""
+        self._moved: list[Moves] = []
+        self._entries: list[bytes | None] | None = None
         self._last_ranked = Ranked()
         self._unanswered: int | None = None  # the number of commands of the write that is under way
         self._collisions = 0
 
     def run(self, transaction: Transaction) -> None:
         """Commit, from wherever Redis stands in it. Raises NotInStepError, StatisticsError, RedisError."""
-        while not self._step(transaction):
+        while not self.step(transaction):
             pass
 
-    def _step(self, transaction: Transaction) -> bool:
+    def step(self, transaction: Transaction) -> bool:
         """One chunk; returns whether all is done."""
-        part = slice(self._begin, self._begin + self._chunk_words)
-        chunk = Chunk(self._words[part], self._packed_words[part], self._tf[part], self._df[part])
-        reads = self._reads(chunk)
-        transaction.ask_watch(self._keys.all(), *reads)
-        # Of words that are all new nothing has to be read: their commands are made while Redis is at the last ones. It
-        # may rank more words meanwhile than were known here; then some are ranked only to fall out again.
-        ready = chunk.commands(None, self._last_ranked, self._keys, self._top_words) if not self._start else None
+        chunk, following = self._chunk(self._begin), self._chunk(self._begin + self._chunk_words)
+        # At the beginning nothing stands anywhere.
+        is_known = not self._start or self._entries is not None
+        unread = [
+            part for part in ((following,) if is_known else (chunk, following)) if self._start and len(part.words)
+        ]
+        transaction.ask_watch(self._keys.all(), *self._looks(), *(self._lookup(part) for part in unread))
+        # Made while Redis is still at the chunk before. That one may rank more words than were known here; then some
+        # are ranked only to fall out again.
+        ready = chunk.commands(self._entries, self._last_ranked, self._keys, self._top_words) if is_known else None
         self._fetch_written(transaction)
-        found = _found(transaction.watched(len(reads)))
+        found = _found(transaction.watched(LOOKS + len(unread)))
         self._last_ranked = found.last_ranked
         if found.position == self._finish:
             return True
@@ -84,29 +91,51 @@ class Commit:
             stands = found.finish or found.position or "the beginning"
             raise NotInStepError(f"Redis stands at {stands}, not at {self._start or 'the beginning'}")
         if found.last != self._after:
-            # A try before this one was cut off or its answer lost, when it had come this far.
-            self._begin, self._after = pc.sum(pc.less_equal(self._words, found.last)).as_py() or 0, found.last
+            self._resume(transaction)
             return False
         crash_point("redis-chunk-read")
-        commands, moved = ready or chunk.commands(found.entries, found.last_ranked, self._keys, self._top_words)
-        moves = found.moves.plus(moved)
-        if part.stop >= len(self._words):
-            self._unanswered = transaction.ask_write(*commands, *self._final(transaction, moves))
+        if ready is None:
+            entries = found.entries[0] if len(chunk.words) else []
+            ready = chunk.commands(entries, found.last_ranked, self._keys, self._top_words)
+        # Nobody can change these before they are added to, without moving what the next look sees: the position, or
+        # the last word of the micro-batch that is half applied. Till the write below, they are watched as well.
+        self._entries = found.entries[-1] if self._start and len(following.words) else None
+        commands, moves = ready
+        if not len(following.words):
+            whole = Moves.of(np.concatenate([moved.rows for moved in (*self._moved, moves)]))
+            self._unanswered = transaction.ask_write(*commands, *self._final(transaction, whole))
             return self._fetch_written(transaction)
-        self._begin, self._after = part.stop, chunk.words[-1].as_py()
-        so_far: list[bytes | str] = ["finish", self._finish, "last", self._after, "moves", moves.to_bytes()]
+        self._after = chunk.words[-1].as_py()
+        # A field for each chunk: in one, what all have moved would be read and written again and again.
+        so_far = ("finish", self._finish, "last", self._after, f"moves {self._begin}", moves.to_bytes())
         self._unanswered = transaction.ask_write(*commands, packed("HSET", self._keys.commit, *so_far))
+        self._begin += len(chunk.words)
+        self._moved.append(moves)
         return False
 
-    def _reads(self, chunk: Chunk) -> list[bytes]:
-        reads = [
+    def _resume(self, transaction: Transaction) -> None:
+        """Go on where a try before this one was cut off, or its answer lost."""
+        (held,) = transaction.read(packed("HGETALL", self._keys.commit))
+        if not isinstance(held, dict):  # as RESP 2 has it
+            held = dict(zip(held[::2], held[1::2], strict=True))
+        self._after = held.get(b"last", b"")
+        self._begin = pc.sum(pc.less_equal(self._words, self._after)).as_py() or 0
+        self._moved = [Moves.from_bytes(value) for field, value in held.items() if field.startswith(b"moves ")]
+        self._entries = None
+
+    def _chunk(self, begin: int) -> Chunk:
+        part = slice(begin, begin + self._chunk_words)
+        return Chunk(self._words[part], self._packed_words[part], self._tf[part], self._df[part])
+
+    def _looks(self) -> list[bytes]:
+        return [
             packed("GET", self._keys.position),
-            packed("HMGET", self._keys.commit, "finish", "last", "moves"),
+            packed("HMGET", self._keys.commit, "finish", "last"),
             packed("ZRANGE", self._keys.top, self._top_words - 1, self._top_words - 1, "WITHSCORES"),
         ]
-        if self._start and len(chunk.words):
-            reads.append(packed_rows(["HMGET", self._keys.words], chunk.packed, 1))
-        return reads
+
+    def _lookup(self, chunk: Chunk) -> bytes:
+        return packed_rows(["HMGET", self._keys.words], chunk.packed, 1)
 
     def _fetch_written(self, transaction: Transaction) -> bool:
         """Whether the write that is under way was done; True if there is none. What to do else, the next look says."""
@@ -146,16 +175,15 @@ class Commit:
 
 
 def _found(answers: Sequence[Any]) -> _Found:
-    position, (finish, last, moves), ranked, *entries = answers
+    position, (finish, last), ranked, *entries = answers
     if ranked and isinstance(ranked[0], list):  # RESP 3 nests the pairs
         ranked = ranked[0]
     return _Found(
         position=(position or b"").decode(),
         finish=(finish or b"").decode(),
         last=last or b"",
-        moves=Moves.from_bytes(moves or b""),
         last_ranked=Ranked(ranked[0], -int(float(ranked[1]))) if ranked else Ranked(),
-        entries=entries[0] if entries else None,
+        entries=entries,
     )
 
 

@@ -22,7 +22,7 @@ STATISTICS = (
     "tlds",  # HASH   the same by top-level domain
     "days",  # HASH   the same by day of crawling (UTC)
     "position",  # STRING JSON: how far the documents table is counted here
-    "commit",  # HASH   the micro-batch that is half applied: finish (its position), last (word), moves (by df)
+    "commit",  # HASH   the micro-batch that is half applied: finish (its position), last (word), moves by chunk
     "as_of",  # HASH   time (Unix seconds) of the last commit, profile; ranks: `stale` until `top` is ranked anew
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,11 +12,11 @@ from made import WORDS, documents, expected_words, held, row, sums_of
 from redis import ConnectionPool, Redis
 from redis.exceptions import ConnectionError
 
-from sinks.commit import NotInStepError, StatisticsError
+from sinks.commit import Commit, NotInStepError, StatisticsError
 from sinks.position import NOWHERE
 from sinks.statistics import Statistics
 from sinks.sums import Sums, negated
-from sinks.transaction import Transaction
+from sinks.transaction import Transaction, transactions
 
 Make = Callable[..., Statistics]
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -162,6 +163,69 @@ def test_a_rival_that_writes_between_our_reading_and_writing_is_noticed(
     between(monkeypatch, lambda: rival.commit(sums, NOWHERE, {"t/0": 1}))
     statistics.commit(sums, NOWHERE, {"t/0": 1})
     assert held(redis_client, statistics.keys) == right
+
+
+@settings(QUICK, max_examples=200)
+@given(
+    before=documents(),
+    rows=documents(),
+    sizes=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    turns=st.lists(st.booleans(), max_size=30),
+    first=st.booleans(),
+)
+def test_two_that_commit_the_same_in_any_turns_count_it_once(
+    before: list[dict[str, object]],
+    rows: list[dict[str, object]],
+    sizes: tuple[int, int],
+    turns: list[bool],
+    first: bool,
+    make_statistics: Make,
+    redis_client: Redis,
+) -> None:
+    """A turn of the other one comes between two chunks, and between what a chunk reads and what it writes."""
+    sums, start = sums_of(rows), NOWHERE if first else {"t/0": 1}
+
+    def begun(chunk_words: int) -> Statistics:
+        statistics = make_statistics(chunk_words=chunk_words)
+        if not first:
+            statistics.commit(sums_of(before), NOWHERE, {"t/0": 1})
+        return statistics
+
+    alone = begun(50)
+    alone.commit(sums, start, {"t/0": 2})
+    right = held(redis_client, alone.keys)
+    keys = begun(50).keys  # the same, without it
+    left = iter(turns)
+
+    with ExitStack() as stack:
+        both = [
+            (
+                Commit(keys, sums, start, {"t/0": 2}, chunk_words=size, top_words=5),
+                stack.enter_context(transactions(redis_client)),
+            )
+            for size in sizes
+        ]
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        done, at_work = [False, False], [False, False]
+
+        def turn(number: int) -> None:
+            if done[number] or at_work[number]:
+                return
+            commit, transaction = both[number]
+            at_work[number] = True
+            done[number] = commit.step(transaction)
+            at_work[number] = False
+
+        def at(point: str) -> None:
+            # Only one is in the midst of it; the other one's whole turns come between.
+            if point == "redis-chunk-read" and not all(at_work):
+                while next(left, False):
+                    turn(at_work.index(False))
+
+        patch.setattr("sinks.commit.crash_point", at)
+        while not all(done):
+            turn(int(next(left, done[0])))
+    assert held(redis_client, keys) == right
 
 
 def test_a_rival_that_counts_something_else_is_not_joined(
