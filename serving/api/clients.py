@@ -22,7 +22,7 @@ def connect(url: str) -> Redis:
 
 
 class LoopClient:
-    """A client for the event loop that it is made in: who waits for Redis needs no thread to be woken."""
+    """A client for the event loop: who waits for Redis there needs no thread to be woken."""
 
     def __init__(self) -> None:
         self._url = ""

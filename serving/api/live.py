@@ -112,8 +112,10 @@ class Live:
     def ranking_at_hand(self, state: State) -> Ranking | None:
         """The most frequent words if they have been read for this state; the next look will bring them along."""
         self._ranking_wanted = True
-        read = self._ranking
-        return state.ranking or (read[1] if read and state.reading and read[0] == state.reading.as_of.version else None)
+        if state.ranking is None and self._ranking is not None and state.reading is not None:
+            version, ranking = self._ranking
+            return ranking if version == state.reading.as_of.version else None
+        return state.ranking
 
     def ranking(self, version: str) -> Ranking:
         """The most frequent words, read once for each version of the state, however many ask. Raises RedisError."""
