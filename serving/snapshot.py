@@ -44,7 +44,7 @@ return cmsgpack.pack({found[1], words, entries})
 @dataclass(frozen=True)
 class Snapshot:
     """Words in bytewise order, with term and document frequencies; arrays of the same length. `seconds` is what
-    taking it took, `worked_s` how long this process worked for that (the rest is waiting for Redis)."""
+    taking it took."""
 
     words: pa.Array
     tf: NDArray[np.int64]
@@ -54,7 +54,6 @@ class Snapshot:
     settled: bool
     taken: float
     seconds: float
-    worked_s: float
 
     def prefix(self, prefix: str, limit: int = 20, view: View = EVERYTHING) -> dict[str, Any]:
         """Words that begin with `prefix` (in lower case), the most frequent first, and how many there are."""
@@ -153,7 +152,7 @@ class Snapshot:
 
 def read_snapshot(client: Redis, pipeline: str) -> Snapshot:
     """Read the whole vocabulary. Raises NoStatisticsError, RedisError."""
-    began, worked = time.monotonic(), time.thread_time()
+    began = time.monotonic()
     keys, before, _ = ask_at_once(client, pipeline, lambda pipe, keys: None)
     pieces: list[pa.Table] = []
     cursor = b"0"
@@ -166,8 +165,8 @@ def read_snapshot(client: Redis, pipeline: str) -> Snapshot:
     held, tf, df = _columns(pa.concat_tables(pieces))
     still = (now, before.answer["positions"], False, False)
     settled = still == (keys, after.answer["positions"], before.answer["applying"], after.answer["applying"])
-    spent, seconds = time.thread_time() - worked, time.monotonic() - began
-    return Snapshot(held, tf, df, int(documents or 0), after, settled, time.time(), seconds, spent)
+    seconds = time.monotonic() - began
+    return Snapshot(held, tf, df, int(documents or 0), after, settled, time.time(), seconds)
 
 
 def _columns(table: pa.Table) -> tuple[pa.Array, NDArray[np.int64], NDArray[np.int64]]:

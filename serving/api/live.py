@@ -226,13 +226,14 @@ class Live:
             if self.snapshot is not None and self.snapshot.settled and _same(self.snapshot, reading):
                 wait_s = 0.5
                 continue
+            worked = time.thread_time()
             try:
                 snapshot = read_snapshot(client, self.pipeline)
             except (RedisError, NoStatisticsError):
                 continue
             snapshot.prepare()
             self.snapshot = snapshot
-            wait_s = max(SNAPSHOT_EVERY_S, self.snapshot.worked_s / SNAPSHOT_SHARE)
+            wait_s = max(SNAPSHOT_EVERY_S, (time.thread_time() - worked) / SNAPSHOT_SHARE)
 
 
 def _same(snapshot: Snapshot, reading: Reading) -> bool:

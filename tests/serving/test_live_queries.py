@@ -62,7 +62,7 @@ def test_words_have_frequencies_idf_and_rank(made: Made) -> None:
 def test_a_snapshot_orders_and_ranks_words_that_are_alike(held: dict[str, tuple[int, int]]) -> None:
     words = sorted(held, key=str.encode)
     columns = (np.array([held[word][column] for word in words], np.int64) for column in (0, 1))
-    copied = Snapshot(pa.array([w.encode() for w in words], pa.binary()), *columns, 9, AsOf({}, ""), True, 0, 0, 0)
+    copied = Snapshot(pa.array([w.encode() for w in words], pa.binary()), *columns, 9, AsOf({}, ""), True, 0, 0)
     by_tf = sorted(words, key=lambda word: -held[word][0])
     by_df = sorted(by_tf, key=lambda word: -held[word][1])
     assert [copied.rank(word) for word in by_tf] == list(range(1, len(words) + 1))
