@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from conf.settings import Settings
-from producers.discover import discover
 from producers.sample.writer import write_sample
-from producers.topics import ensure_topics
+from producers.sources.discover import discover
+from producers.topic.topics import ensure_topics
 from producers.workers import ingest_all
 
 HOME = Path(".wetstream/bench").resolve()
@@ -35,7 +35,7 @@ def ingest(settings: Settings, bootstrap_servers: str, paths: list[Path]) -> Non
 
 def raw_bytes(paths: list[Path]) -> int:
     """Bytes of the records of WET files, without the line ends between them."""
-    from producers.records import Record, read_records
+    from producers.wet.records import Record, read_records
 
     return sum(len(item.raw) for path in paths for item in read_records(path) if isinstance(item, Record))
 

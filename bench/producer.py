@@ -26,12 +26,12 @@ from warcio import ArchiveIterator
 from bench import report
 from bench.corpus import HOME, raw_bytes, sample_files
 from conf.settings import Settings, load_settings
-from producers.discover import discover
 from producers.ingest import Ingester
-from producers.members import Place
-from producers.message import message_key, partition_of
 from producers.report import Outcome
-from producers.topics import MAX_MESSAGE_BYTES, ensure_topics
+from producers.sources.discover import discover
+from producers.topic.message import message_key, partition_of
+from producers.topic.topics import MAX_MESSAGE_BYTES, ensure_topics
+from producers.wet.members import Place
 from producers.workers import ingest_all
 from wetstream.servers import embedded
 

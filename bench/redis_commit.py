@@ -22,8 +22,8 @@ from redis import Redis
 from bench import report
 from bench.corpus import HOME
 from sinks.keys import Keys
-from sinks.statistics import Statistics
-from sinks.sums import SourceCount, Sums
+from sinks.statistics.store import Statistics
+from sinks.statistics.sums import SourceCount, Sums
 from wetstream.connect import open_redis
 from wetstream.servers import embedded
 

@@ -42,13 +42,13 @@ from bench import report
 from bench.corpus import ingest, sample_files
 from conf.profiles import load_profile
 from conf.settings import Settings, load_settings
-from producers.discover import discover
 from producers.sample.writer import write_sample
-from producers.topics import ensure_topics
+from producers.sources.discover import discover
+from producers.topic.topics import ensure_topics
 from serving.queries import LiveStatistics, NoStatisticsError
 from sinks.keys import Keys, build_prefix, live_key, status_key
-from sinks.statistics import Statistics
-from sinks.sums import SourceCount, Sums
+from sinks.statistics.store import Statistics
+from sinks.statistics.sums import SourceCount, Sums
 from wetstream.connect import find_redis, find_servers, open_redis
 from wetstream.servers import embedded
 
@@ -60,7 +60,7 @@ PROFILE = "p21"
 def served(settings: Settings) -> Iterator[str]:
     """`wetstream serve` as it is run: a process of its own."""
     given = {"WETSTREAM_HOME": str(settings.home), "WETSTREAM_PIPELINE": settings.pipeline}
-    command = [sys.executable, "-u", "-m", "wetstream.cli", "serve", "--port", "0"]
+    command = [sys.executable, "-u", "-m", "wetstream", "serve", "--port", "0"]
     with subprocess.Popen(command, env=os.environ | given, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -138,7 +138,17 @@ def streaming(settings: Settings) -> Iterator[int]:
     """`wetstream stream --once` as it is run, from its first commit on; gives its pid."""
     given = {"WETSTREAM_HOME": str(settings.home), "WETSTREAM_PIPELINE": settings.pipeline}
     limit = f"stream.max_records={settings.stream.max_records}"
-    command = [sys.executable, "-m", "wetstream.cli", "stream", "--once", "--profile", PROFILE, "--set", limit]
+    command = [
+        sys.executable,
+        "-m",
+        "wetstream",
+        "stream",
+        "--once",
+        "--profile",
+        PROFILE,
+        "--set",
+        limit,
+    ]
     statistics = LiveStatistics(open_redis(find_redis(settings)), settings.pipeline)
 
     def records() -> int:

@@ -26,27 +26,27 @@ from bench import report
 from bench.corpus import HOME, ingest, page_copies, raw_bytes, sample_files
 from conf.profiles import load_profile
 from conf.settings import Settings, load_settings
-from producers.discover import discover
-from producers.topics import describe_topic
-from sinks.chunk import Chunk, Ranked
-from sinks.documents import Documents
-from sinks.generations import Generations, Rules
+from producers.sources.discover import discover
+from producers.topic.topics import describe_topic
+from sinks.documents.generations import Generations, Rules
+from sinks.documents.table import Documents
 from sinks.keys import Keys
 from sinks.position import Position
-from sinks.sums import Sums
-from sinks.transaction import packed_column, packed_rows, transactions
-from streaming.behind import Behind
+from sinks.statistics.chunk import Chunk, Ranked
+from sinks.statistics.resp import packed_column, packed_rows, transactions
+from sinks.statistics.sums import Sums
 from streaming.fused import Job
 from streaming.partials import read_partials
 from streaming.query import Query, read_topic
 from streaming.replay import Replay, make_builds
 from streaming.session import start_session
+from streaming.statistics_committer import Behind
 from streaming.stream import Connections, Stream
 from wetstream.connect import open_redis
 from wetstream.servers import embedded
 from wetstream.servers.jars import default_cache, obtain_jars
 from wetstream.servers.java import find_java
-from wetstream.spark_java import quiet_java
+from wetstream.servers.spark_java import quiet_java
 
 CORES = 2
 PROFILE = load_profile("p21")

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import lz4.frame
 
 from conf.settings import ProducerSettings
-from producers.items import Record
-from producers.opening import open_location
 from producers.plan import Action, plan_source
-from producers.progress import Marker
-from producers.records import NotWetError, WetReader
-from producers.source import Source, fingerprint, is_url
+from producers.sources.opening import open_location
+from producers.sources.source import Source, fingerprint, is_url
+from producers.topic.markers import Marker
+from producers.wet.items import Record
+from producers.wet.records import NotWetError, WetReader
 
 SAMPLED_SOURCES = 3
 SAMPLE_BYTES = 8 << 20

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from kafka.errors import InvalidProducerEpochError, KafkaError, ProducerFencedError
 
-from producers.progress import Marker, ProgressError, ProgressReader
+from producers.topic.markers import Marker, ProgressError, ProgressReader
 from producers.transaction import Transaction
 
 FENCED = (ProducerFencedError, InvalidProducerEpochError)

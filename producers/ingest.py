@@ -19,17 +19,17 @@ from kafka.errors import KafkaError, TopicAuthorizationFailedError, Transactiona
 
 from conf.settings import Settings
 from producers.fencing import SURELY, Attempt, find_claim, is_fencing
-from producers.files import SourceFile
-from producers.items import Stub
-from producers.message import clipped, partition_of
-from producers.opening import open_location
 from producers.plan import Plan, plan_source
-from producers.progress import DAMAGED, DONE, INGESTING, REMOVED, TRUNCATED, Marker, ProgressError, ProgressReader
-from producers.records import NotWetError, WetReader
 from producers.report import Advance, Note, Outcome
-from producers.source import Source, fingerprint
-from producers.topics import Topic
+from producers.sources.files import SourceFile
+from producers.sources.opening import open_location
+from producers.sources.source import Source, fingerprint
+from producers.topic.markers import DAMAGED, DONE, INGESTING, REMOVED, TRUNCATED, Marker, ProgressError, ProgressReader
+from producers.topic.message import clipped, partition_of
+from producers.topic.topics import Topic
 from producers.transaction import Transaction, cut_fields, source_producer
+from producers.wet.items import Stub
+from producers.wet.records import NotWetError, WetReader
 
 FATAL = (TopicAuthorizationFailedError, TransactionalIdAuthorizationFailedError)
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from producers.files import SourceFile
-from producers.progress import DAMAGED, DONE, INGESTING, REMOVED, REMOVING, TRUNCATED, Marker
-from producers.source import Fingerprint, Source, continues
+from producers.sources.files import SourceFile
+from producers.sources.source import Fingerprint, Source, continues
+from producers.topic.markers import DAMAGED, DONE, INGESTING, REMOVED, REMOVING, TRUNCATED, Marker
 
 Action = Literal["start", "resume", "already", "still_cut", "copy", "changed", "removing"]
 

@@ -19,11 +19,11 @@ from conf.crash_points import crash_point
 from conf.errors import ExplainedError
 from conf.settings import Settings
 from producers.fencing import is_fencing
-from producers.members import BEGINNING
-from producers.message import partition_of
-from producers.progress import REMOVED, REMOVING, Marker, ProgressError, ProgressReader
-from producers.topics import Topic
+from producers.topic.markers import REMOVED, REMOVING, Marker, ProgressError, ProgressReader
+from producers.topic.message import partition_of
+from producers.topic.topics import Topic
 from producers.transaction import source_producer
+from producers.wet.members import BEGINNING
 
 # (partition, end offset) of a source that was never in the topic: covers no message.
 NOT_IN_TOPIC = (-1, 0)

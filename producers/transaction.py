@@ -10,11 +10,11 @@ from kafka import KafkaProducer
 
 from conf.crash_points import crash_point
 from conf.settings import Settings
-from producers.items import Record, Stub
-from producers.members import Place
-from producers.message import message_key, message_value, partition_of, stub_value
-from producers.progress import DAMAGED, Marker
-from producers.topics import MAX_MESSAGE_BYTES, Topic
+from producers.topic.markers import DAMAGED, Marker
+from producers.topic.message import message_key, message_value, partition_of, stub_value
+from producers.topic.topics import MAX_MESSAGE_BYTES, Topic
+from producers.wet.items import Record, Stub
+from producers.wet.members import Place
 
 
 def source_producer(

@@ -18,11 +18,11 @@ from multiprocessing.context import ForkServerProcess
 from typing import Any
 
 from conf.settings import Settings
-from producers.follow import Follower
 from producers.ingest import Ingester
 from producers.report import Advance, Note, Outcome
-from producers.source import Source
-from producers.topics import Topic
+from producers.sources.follow import Follower
+from producers.sources.source import Source
+from producers.topic.topics import Topic
 
 STOP = None
 POLL_S = 0.25

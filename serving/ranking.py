@@ -15,7 +15,7 @@ from serving.as_of import AsOf
 from serving.instant import ask_at_once
 from serving.view import EVERYTHING, View
 from sinks.keys import Keys
-from sinks.word_counts import read_counts
+from sinks.statistics.word_counts import read_counts
 
 By = Literal["tf", "df"]
 

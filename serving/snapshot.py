@@ -23,7 +23,7 @@ from serving.as_of import AsOf
 from serving.instant import ask_at_once
 from serving.view import EVERYTHING, View
 from serving.words import inverse_document_frequency
-from sinks.word_counts import read_counts
+from sinks.statistics.word_counts import read_counts
 
 SCAN_WORDS = 5_000
 CURVE_POINTS = 120

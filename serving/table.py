@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from serving.as_of import AsOf
 
 if TYPE_CHECKING:
-    from sinks.documents import Documents
+    from sinks.documents.table import Documents
 
 # Rows that take others back (records = -1) cancel them.
 PAGES = """

@@ -13,7 +13,7 @@ from redis.asyncio import Redis as AsyncRedis
 from serving.as_of import AsOf
 from serving.instant import ask_at_once, ask_in_loop
 from sinks.keys import Keys
-from sinks.word_counts import read_counts
+from sinks.statistics.word_counts import read_counts
 
 
 def look_up(client: Redis, pipeline: str, words: Sequence[str]) -> dict[str, Any]:

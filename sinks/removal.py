@@ -15,13 +15,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from conf.crash_points import crash_point
-from sinks.derive import derive
-from sinks.document_files import DocumentFile, write_document_file
-from sinks.documents import Documents
-from sinks.exclusions import Exclusion
-from sinks.schema import DOCUMENTS
-from sinks.statistics import Statistics
-from sinks.sums import Sums, add, negated
+from sinks.documents.exclusions import Exclusion
+from sinks.documents.files import DocumentFile, write_document_file
+from sinks.documents.schema import DOCUMENTS
+from sinks.documents.table import Documents
+from sinks.statistics.derive import derive
+from sinks.statistics.store import Statistics
+from sinks.statistics.sums import Sums, add, negated
 
 DICTIONARIES = ["words.list.element", "source"]
 

@@ -1,7 +1,7 @@
-"""WET files as a batch, without Kafka: a task reads some files, and they go the way of the messages they would become.
+"""WET files as a batch, without Kafka.
 
-The producer's reader gives the records, `producers.message` their keys and values; so the documents are the same as
-through the topic, but for the position in it, which is null.
+A task reads whole files with the producer's reader and gives each record the key and value that its Kafka message would
+have. The documents therefore equal those that come through the topic, except that their topic position is null.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from conf.settings import ProducerSettings
-from producers.message import clipped, message_key, message_value
-from producers.opening import open_location
-from producers.records import NotWetError, WetReader
-from producers.source import Source, is_url
+from producers.sources.opening import open_location
+from producers.sources.source import Source, is_url
+from producers.topic.message import clipped, message_key, message_value
+from producers.wet.records import NotWetError, WetReader
 from streaming.fused import Job, Pass, TaskWork
 from streaming.partials import SPARK_SCHEMA, unreadable_row
 from streaming.query import combined

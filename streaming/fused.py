@@ -18,10 +18,10 @@ from pyspark import Broadcast
 
 from conf.crash_points import crash_point
 from conf.profiles import Profile
-from sinks.derive import derive_counts
-from sinks.document_files import write_document_file
-from sinks.exclusions import Exclusion
-from sinks.sums import Sums
+from sinks.documents.exclusions import Exclusion
+from sinks.documents.files import write_document_file
+from sinks.statistics.derive import derive_counts
+from sinks.statistics.sums import Sums
 from streaming.messages import read_messages, read_places
 from streaming.partials import OffsetRange, partial_rows
 from streaming.rows import Rows

@@ -1,7 +1,7 @@
-"""A batch of topic messages as columns: where each record stands in its source, its header fields, its payload span.
+"""Parse an Arrow batch of topic messages into columns: source place, header fields, payload span.
 
-The inverse of `producers.message`, for a whole Arrow batch at once. Whatever cannot be read as a record becomes a row
-too: a stub keeps the reason that the producer gave it, everything else is `malformed`.
+The vectorised inverse of `producers.topic.message`. A message that cannot be parsed still becomes a row: a stub keeps the
+reason that the producer gave it, anything else is `malformed`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from producers.message import STUB_TYPE
-from streaming.text import reasons
+from conf import reasons
+from producers.topic.message import STUB_TYPE
 from streaming.text.headers import DATE, LANGUAGE, RECORD_ID, TYPE, URI, Headers
 
 # The last @ divides: a source may hold one. The place is <member> or <member>+<inner>.

@@ -20,8 +20,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sinks.document_files import DocumentFile
-from sinks.sums import SourceCount, Sums, add_seen, sum_words
+from sinks.documents.files import DocumentFile
+from sinks.statistics.sums import SourceCount, Sums, add_seen, sum_words
 
 SCHEMA = pa.schema(
     [

@@ -18,7 +18,7 @@ from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.streaming.query import StreamingQuery
 
 from conf.settings import Settings
-from producers.topics import Topic
+from producers.topic.topics import Topic
 from streaming.fused import Job, fused_pass
 from streaming.partials import SPARK_SCHEMA
 from streaming.session import shuffle_partitions

@@ -23,23 +23,23 @@ from pyspark.errors import PySparkException
 from conf.crash_points import crash_point
 from conf.profiles import Profile
 from conf.settings import Settings
-from producers.source import Source
-from producers.topics import Topic, describe_topic
-from sinks.documents import Documents, partition_key
-from sinks.exclusions import INHERITED
-from sinks.generations import ORIGIN, Generations, Rules
-from sinks.heal import Builds
+from producers.sources.source import Source
+from producers.topic.offsets import end_offsets
+from producers.topic.topics import Topic, describe_topic
+from sinks.documents.exclusions import INHERITED
+from sinks.documents.generations import ORIGIN, Generations, Rules
+from sinks.documents.table import Documents, partition_key
 from sinks.keys import changes_key, replay_lease_key
 from sinks.lease import Lease
 from sinks.removal import finish_removal, remove_sources
-from streaming.behind import Behind
+from sinks.statistics.builds import Builds
 from streaming.errors import StreamError
 from streaming.files import parts_of, summed_files
 from streaming.fused import Job
-from streaming.offsets import end_offsets
 from streaming.partials import InconsistentPartialsError, MicroBatch, read_partials
 from streaming.query import Progress, goes_direct
 from streaming.session import shuffle_partitions
+from streaming.statistics_committer import Behind
 from streaming.stream import Connections, Stream, explain
 
 log = logging.getLogger("wetstream")

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sinks.schema import DOCUMENTS
+from sinks.documents.schema import DOCUMENTS
 from streaming.messages import Messages
 from streaming.text.judge import Judgement
 from streaming.text.kernel import Bagger

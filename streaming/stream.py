@@ -22,26 +22,26 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from conf.profiles import Profile, load_profile
 from conf.settings import Settings
-from producers.topics import Topic, TopicError, describe_topic
-from sinks.commit import NotInStepError, StatisticsError
-from sinks.documents import Documents, DocumentsError, FencedError, partition_key
-from sinks.generations import Generations, Rules
-from sinks.heal import Builds
+from producers.topic.offsets import first_offsets
+from producers.topic.topics import Topic, TopicError, describe_topic
+from sinks.documents.generations import Generations, Rules
+from sinks.documents.table import Documents, DocumentsError, FencedError, partition_key
 from sinks.keys import lease_key, replay_lease_key
 from sinks.lease import Lease, LeaseError
 from sinks.observations import Observer
 from sinks.position import Position
 from sinks.removal import finish_removal, remove_sources
 from sinks.requests import Request, answer_request, take_request
-from sinks.statistics import Statistics
-from sinks.sums import Sums
-from streaming.behind import Behind
+from sinks.statistics.builds import Builds
+from sinks.statistics.commit import NotInStepError, StatisticsError
+from sinks.statistics.store import Statistics
+from sinks.statistics.sums import Sums
+from streaming.batch_committer import Writer
 from streaming.errors import StreamError
 from streaming.fused import Job
-from streaming.offsets import first_offsets
 from streaming.query import Progress, Query, drop_old_checkpoints, goes_direct, read_progress, read_topic
 from streaming.session import shuffle_partitions
-from streaming.writer import Writer
+from streaming.statistics_committer import Behind
 
 log = logging.getLogger("wetstream")
 

@@ -10,18 +10,18 @@ from typing import Any
 
 import hypothesis
 import pytest
-from harness import Command, Pipeline
 from pyspark.sql import SparkSession
 from redis import Redis
 
 from conf.settings import Settings, load_settings
 from producers.sample.writer import write_sample
 from streaming.session import start_session
+from tests.harness import Command, Pipeline
 from wetstream.servers import embedded
 from wetstream.servers.embedded import Endpoints
 from wetstream.servers.jars import default_cache, obtain_jars
 from wetstream.servers.java import find_java
-from wetstream.spark_java import quiet_java
+from wetstream.servers.spark_java import quiet_java
 
 # Java starts in half the time, and no test runs long enough to miss its second compiler.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +17,16 @@ from redis import Redis, RedisError
 
 from conf.profiles import load_profile
 from conf.settings import Settings
-from producers.discover import discover
 from producers.ingest import Outcome
-from producers.source import source_id
-from producers.topics import ensure_topics
+from producers.sources.discover import discover
+from producers.sources.source import source_id
+from producers.topic.topics import ensure_topics
 from producers.workers import ingest_all
 from serving.queries import LiveStatistics
 from serving.reading import NoStatisticsError
 from serving.verify.verify import Verification, verify
-from sinks.documents import Documents
-from sinks.generations import Generations
+from sinks.documents.generations import Generations
+from sinks.documents.table import Documents
 from sinks.keys import live_key
 from streaming.query import Progress
 from streaming.replay import Replay, Result, switch
@@ -87,6 +88,16 @@ class Pipeline:
         assert result.ok, result.differences
         return result
 
+    def wait_for_records(self, records: int, timeout_s: float = 120) -> None:
+        """Wait until the live statistics count so many records."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            counted = self.redis.get(live_key(self.settings.pipeline)) is not None
+            if counted and self.live.stats()["records"] == records:
+                return
+            time.sleep(0.2)
+        raise AssertionError(f"{self.live.stats()['records']} records, not {records}")
+
     def live_prefix(self) -> bytes:
         """Which build of statistics is read."""
         prefix: Any = self.redis.get(live_key(self.settings.pipeline))
@@ -107,7 +118,7 @@ class Command:
         self, *arguments: str | Path, code: int | None = 0, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [sys.executable, "-m", "wetstream.cli", *map(str, arguments)],
+            [sys.executable, "-m", "wetstream", *map(str, arguments)],
             env=self.environment | environment,
             capture_output=True,
             text=True,
@@ -132,7 +143,7 @@ class Command:
     def start(self, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
         """The command in the background, as the leader of a process group of its own."""
         return subprocess.Popen(
-            [sys.executable, "-m", "wetstream.cli", *map(str, arguments)],
+            [sys.executable, "-m", "wetstream", *map(str, arguments)],
             env=self.environment | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from conf.profiles import Profile, load_profile
 from conf.settings import Settings
-from sinks.generations import Generations, Rules
+from sinks.documents.generations import Generations, Rules
 from streaming.fused import warm_up
 from streaming.query import Progress
 from streaming.session import start_session
@@ -17,7 +17,7 @@ from streaming.stream import Connections, Stream
 from wetstream.connect import Servers, open_redis
 from wetstream.servers.jars import default_cache, obtain_jars
 from wetstream.servers.java import find_java
-from wetstream.spark_java import quiet_java
+from wetstream.servers.spark_java import quiet_java
 
 DEFAULT_PROFILE = "english"
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from conf.languages import three_letters
 from conf.settings import Settings
-from producers.source import is_url, source_id
+from conf.stop_words import read_stop_words
+from producers.sources.source import is_url, source_id
 from serving.export.export import Choice, export
 from serving.view import View
-from wetstream.stop_words import read_stop_words
-from wetstream.writing import live_documents
+from wetstream.writer_lease import live_documents
 
 
 def export_live(

@@ -11,16 +11,16 @@ from typing import Any
 
 from conf.profiles import Profile
 from conf.settings import Settings
-from producers.follow import Follower
 from producers.report import Advance, Note, Outcome
-from producers.source import Source
-from producers.topics import Topic, ensure_topics
+from producers.sources.follow import Follower
+from producers.sources.source import Source
+from producers.topic.offsets import end_offsets
+from producers.topic.topics import Topic, ensure_topics
 from producers.workers import ingest_all
-from streaming.offsets import end_offsets
 from streaming.stream import Stream
+from wetstream.commands.display import Display
 from wetstream.connect import Servers
 from wetstream.engine import start_stream
-from wetstream.progress import Display
 
 
 @contextmanager

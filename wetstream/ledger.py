@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from producers.progress import DAMAGED, DONE, Marker
-from producers.source import crawl_and_segment
+from producers.sources.source import crawl_and_segment
+from producers.topic.markers import DAMAGED, DONE, Marker
 
 
 def ledger(counted: Sequence[Mapping[str, Any]], markers: Mapping[str, Marker] | None) -> list[dict[str, Any]]:

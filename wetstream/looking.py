@@ -9,7 +9,7 @@ from pathlib import Path
 from conf.settings import Settings
 from wetstream.connect import find_servers
 from wetstream.lookup import NotFoundError, Page, message_at, pages_of, read_page, rows_of_url
-from wetstream.writing import live_documents
+from wetstream.writer_lease import live_documents
 
 
 def find_page(settings: Settings, target: str, record: int) -> Page:

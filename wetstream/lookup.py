@@ -13,10 +13,10 @@ from kafka import KafkaConsumer, TopicPartition
 
 from conf.errors import ExplainedError
 from conf.settings import Settings
-from producers.message import message_key, message_value
-from producers.records import read_records
-from producers.source import source_id
-from sinks.documents import Documents, Range
+from producers.sources.source import source_id
+from producers.topic.message import message_key, message_value
+from producers.wet.records import read_records
+from sinks.documents.table import Documents, Range
 from streaming.messages import read_messages
 
 FETCH_TIMEOUT_MS = 10_000

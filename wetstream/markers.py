@@ -7,8 +7,8 @@ import logging
 from kafka.errors import KafkaError
 
 from conf.settings import Settings
-from producers.progress import Marker, ProgressReader
-from producers.topics import TopicError, describe_topic
+from producers.topic.markers import Marker, ProgressReader
+from producers.topic.topics import TopicError, describe_topic
 from wetstream.servers import embedded
 
 log = logging.getLogger("wetstream")

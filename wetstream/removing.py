@@ -8,14 +8,14 @@ from redis import Redis
 
 from conf.errors import ExplainedError
 from conf.settings import Settings
-from producers.progress import REMOVED
 from producers.removal import NOT_IN_TOPIC, begin_removal, finish_removal
-from producers.source import crawl_and_segment, source_id
-from producers.topics import Topic, describe_topic
+from producers.sources.source import crawl_and_segment, source_id
+from producers.topic.markers import REMOVED
+from producers.topic.topics import Topic, describe_topic
 from serving.queries import LiveStatistics
 from serving.reading import NoStatisticsError
 from sinks import removal
-from sinks.generations import Generations
+from sinks.documents.generations import Generations
 from sinks.keys import changes_key, lease_key
 from sinks.lease import Lease, LeaseError
 from sinks.requests import Request, send_request, wait_for_answer
@@ -23,7 +23,7 @@ from streaming.replay import make_builds
 from wetstream.connect import find_redis, open_redis
 from wetstream.markers import read_markers
 from wetstream.servers import embedded
-from wetstream.writing import live_documents
+from wetstream.writer_lease import live_documents
 
 ASK_AGAIN_S = 20.0
 

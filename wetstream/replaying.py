@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from conf.errors import ExplainedError
 from conf.profiles import Profile
 from conf.settings import Settings
-from producers.source import Source
-from sinks.generations import Generations
+from producers.sources.source import Source
+from sinks.documents.generations import Generations
 from streaming.replay import FilesProgress, Replay, Result, switch
+from wetstream.commands.display import Display
 from wetstream.connect import Servers, open_redis
 from wetstream.engine import connect
 from wetstream.ingesting import stopping
-from wetstream.progress import Display
 
 
 def replay(

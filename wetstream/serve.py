@@ -11,8 +11,8 @@ from kafka.errors import KafkaError
 
 from conf.errors import ExplainedError
 from conf.settings import Settings
-from producers.progress import Marker, ProgressReader
-from producers.topics import describe_topic
+from producers.topic.markers import Marker, ProgressReader
+from producers.topic.topics import describe_topic
 from serving.api.app import make_app
 from serving.api.live import Live
 from serving.api.server import Server, check_access
@@ -20,7 +20,7 @@ from serving.table import Table
 from wetstream.connect import find_redis
 from wetstream.ledger import ledger
 from wetstream.servers import embedded
-from wetstream.writing import live_documents
+from wetstream.writer_lease import live_documents
 
 log = logging.getLogger("wetstream")
 

@@ -27,7 +27,7 @@ from serving.export.order import in_order
 from serving.export.selection import Selection, chosen
 from serving.export.vocabulary import Vocabulary, count
 from serving.view import EVERYTHING, View
-from sinks.documents import Documents
+from sinks.documents.table import Documents
 
 SCRATCH = ".scratch"
 

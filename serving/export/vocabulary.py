@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from serving.view import View
-from sinks.sums import sum_words
+from sinks.statistics.sums import sum_words
 
 MERGE_TABLES = 32
 

@@ -9,7 +9,7 @@ from redis import Redis
 
 from serving.verify.recount import Recount
 from sinks.keys import Keys
-from sinks.word_counts import read_counts
+from sinks.statistics.word_counts import read_counts
 
 SCAN_COUNT = 10_000
 MAX_DIFFERENCES = 50

@@ -9,7 +9,7 @@ from redis import Redis
 
 from serving.verify.compare import differences
 from serving.verify.recount import recount
-from sinks.documents import Documents
+from sinks.documents.table import Documents
 from sinks.keys import Keys, live_key
 from sinks.position import canonical
 

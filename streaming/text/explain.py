@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from conf.profiles import Profile
+from conf.reasons import NOT_LANGUAGE, TOO_FEW_WORDS
 from streaming.text.language import Method, language_of
-from streaming.text.reasons import NOT_LANGUAGE, TOO_FEW_WORDS
 from streaming.text.specification import tokens
 
 STOP_WORD: Final = "stop word"

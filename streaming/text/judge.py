@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from conf.reasons import NOT_LANGUAGE, TOO_FEW_WORDS
 from streaming.text.kernel import Bagger, Bags
 from streaming.text.language import Method, language_of
-from streaming.text.reasons import NOT_LANGUAGE, TOO_FEW_WORDS
 
 
 @dataclass(frozen=True)

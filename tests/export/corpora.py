@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from serving.export.export import Choice, export
 from serving.view import View
-from sinks.document_files import write_document_file
-from sinks.documents import Documents
-from sinks.generations import Generations, Rules
-from sinks.schema import DOCUMENTS
+from sinks.documents.files import write_document_file
+from sinks.documents.generations import Generations, Rules
+from sinks.documents.schema import DOCUMENTS
+from sinks.documents.table import Documents
 
 CRAWL = "crawl-data/CC-MAIN-2016-50/segments/{}/wet/{}.warc.wet.gz"
 SOURCES = [CRAWL.format("1.1", "a"), CRAWL.format("1.1", "b"), CRAWL.format("2.2", "a"), "file:///x/ä.warc.wet.gz"]

@@ -8,23 +8,23 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-import p21_specification as spec
 import pytest
-from harness import Command
 from pyspark.sql import SparkSession
 
 from conf.errors import ExplainedError
 from conf.settings import Settings, load_settings
-from producers.listing import ListingError
-from producers.source import Source
+from conf.stop_words import StopWordsError, read_stop_words
+from producers.sources.listing import ListingError
+from producers.sources.source import Source
 from serving.export.files import OWN
 from serving.export.folder import FolderError, new_folder
 from serving.export.statistics import statistics_lines
 from streaming.fused import Job
-from wetstream.p21 import Done, Order, P21Error, find_sources, make, p21_profile
-from wetstream.p21_progress import telling
-from wetstream.p21_tasks import ERROR, Reading, read_source
-from wetstream.stop_words import StopWordsError, read_stop_words
+from tests.export import p21_specification as spec
+from tests.harness import Command
+from wetstream.p21.job import Done, Order, P21Error, find_sources, make, p21_profile
+from wetstream.p21.progress import telling
+from wetstream.p21.tasks import ERROR, Reading, read_source
 
 MERGED = "wet/cc-2014-2024-merged.warc.wet.gz"
 WEB = "web/web-pages-1519.warc.wet.gz"

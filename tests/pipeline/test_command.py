@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from harness import Command
+
+from tests.harness import Command
 
 KEYS = {"records", "documents", "tokens", "words", "rejected", "length", "sources", "as_of", "profile"}
 

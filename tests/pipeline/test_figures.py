@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from harness import Pipeline
+from tests.harness import Pipeline
 
 MERGED = {"records": 136, "documents": 87, "tokens": 42_068, "words": 11_034}
 PAGES = {"records": 1_519, "documents": 1_474, "tokens": 1_330_944, "words": 129_634}

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from harness import Pipeline
 
 from producers.sample.writer import write_sample
+from tests.harness import Pipeline
 
 Make = Callable[..., Pipeline]
 FILES = 8

@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 import polars
 import pytest
-from harness import Pipeline
 
 from conf.settings import load_settings
-from wetstream.cli import main
+from tests.harness import Pipeline
+from wetstream.commands.main import main
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 

@@ -7,12 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from harness import Pipeline
-from test_replay import wait_for
 
 from producers.sample.writer import write_sample
-from producers.source import source_id
+from producers.sources.source import source_id
 from streaming.replay import switch
+from tests.harness import Pipeline
 from wetstream.ledger import ledger
 from wetstream.markers import read_markers
 from wetstream.removing import UnknownSourceError, find_sources
@@ -95,11 +94,11 @@ def test_a_running_stream_removes_between_micro_batches(make_pipeline: Make, sam
     running = threading.Thread(target=stream.run)
     running.start()
     try:
-        wait_for(pipeline, 301 + 201)
+        pipeline.wait_for_records(301 + 201)
         assert pipeline.remove(second) == 201
-        wait_for(pipeline, 301)
+        pipeline.wait_for_records(301)
         pipeline.ingest(second)
-        wait_for(pipeline, 301 + 201)
+        pipeline.wait_for_records(301 + 201)
     finally:
         stream.stop()
         running.join()

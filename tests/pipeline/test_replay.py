@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from harness import Pipeline
 
 from producers.sample.writer import write_sample
-from sinks.generations import Generations
+from sinks.documents.generations import Generations
 from streaming.errors import StreamError
 from streaming.replay import switch
+from tests.harness import Pipeline
 
 Make = Callable[..., Pipeline]
 
@@ -88,14 +87,14 @@ def test_a_running_stream_carries_on_with_the_new_generation(
     running = threading.Thread(target=stream.run)
     running.start()
     try:
-        wait_for(pipeline, 301)
+        pipeline.wait_for_records(301)
         pipeline.profile = "english"  # other rules, applied to the past
         result = pipeline.replay(switch_over=False)
         pipeline.ingest(second)  # comes in while both are there
         switch(pipeline.settings, pipeline.redis, result.generation)
         third = write_sample(tmp_path / "third.warc.wet.gz", records=100, seed=3).path
         pipeline.ingest(third)
-        wait_for(pipeline, 301 + 201 + 101)
+        pipeline.wait_for_records(301 + 201 + 101)
     finally:
         stream.stop()
         running.join()
@@ -118,13 +117,3 @@ def test_what_cannot_be_read_keeps_the_replay_from_being_switched(
     again = pipeline.replay(sample, page)
     assert again.resumed and again.generation == result.generation and again.records == 301 + 51
     pipeline.verified()
-
-
-def wait_for(pipeline: Pipeline, records: int) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        counted = pipeline.redis.get(f"ws:{{{pipeline.settings.pipeline}}}:live") is not None
-        if counted and pipeline.live.stats()["records"] == records:
-            return
-        time.sleep(0.2)
-    raise AssertionError(f"{pipeline.live.stats()['records']} records, not {records}")

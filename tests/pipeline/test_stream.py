@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from harness import Pipeline
 
 from producers.sample.writer import write_sample
-from sinks.documents import DocumentsError
+from sinks.documents.table import DocumentsError
 from sinks.lease import LeaseError
 from streaming.query import DIRECT_TASKS
+from tests.harness import Pipeline
 
 Make = Callable[..., Pipeline]
 

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 from conf.settings import Settings, load_settings
-from producers.discover import discover
 from producers.ingest import Ingester
 from producers.report import Outcome
-from producers.topics import ensure_topics
+from producers.sources.discover import discover
+from producers.topic.topics import ensure_topics
 from producers.workers import ingest_all
 
 

@@ -2,58 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import zlib
-from dataclasses import dataclass
 
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from wet_forms import WetFile, assert_chain, raws, read_bytes, wet_file
 
-from producers.items import Record, Stub
-from producers.members import BEGINNING
-from producers.recognise import NotWetError
+from producers.wet.items import Record, Stub
+from producers.wet.members import BEGINNING
+from producers.wet.recognise import NotWetError
+from tests.producers.damage import MANY, Damage, damages, whole
+from tests.producers.wet_forms import WetFile, assert_chain, raws, read_bytes, wet_file
 
-MANY = settings(max_examples=40, deadline=60_000)  # a hang, on any machine
 REASONS = {"damaged", "truncated", "oversize"}
-
-
-@functools.cache
-def whole(form: str) -> WetFile:
-    return wet_file(form, count=14)
-
-
-@dataclass(frozen=True)
-class Damage:
-    """`data` with the bytes from `begin` to `end` (of the undamaged file) gone, changed, or pushed on."""
-
-    data: bytes
-    begin: int
-    end: int
-
-
-@st.composite
-def damages(draw: st.DrawFn, data: bytes) -> Damage:
-    kind = draw(st.sampled_from(["cut", "flip", "insert", "take out", "write over"]))
-    at = draw(st.integers(0, len(data) - 1))
-    if kind == "cut":
-        return Damage(data[:at], at, len(data))
-    if kind == "flip":
-        changed = bytearray(data)
-        changed[at] ^= 1 << draw(st.integers(0, 7))
-        return Damage(bytes(changed), at, at + 1)
-    length = min(draw(st.sampled_from([1, 2, 7, 100, 3_000])), len(data) - at)
-    if kind == "take out":
-        return Damage(data[:at] + data[at + length :], at, at + length)
-    noise = draw(
-        st.one_of(st.binary(min_size=length, max_size=length), st.just(bytes(length)), st.just(b"\n" * length))
-    )
-    if kind == "insert":
-        return Damage(data[:at] + noise + data[at:], at, at)
-    return Damage(data[:at] + noise + data[at + length :], at, at + length)
 
 
 def read_damaged(file: WetFile, damage: Damage, **options: object) -> list[Record | Stub]:

@@ -6,10 +6,10 @@ import gzip
 from pathlib import Path
 
 import pytest
-from wet_forms import put, wet_file
 
-from producers.discover import Selection, SourceNotFoundError, discover
-from producers.listing import ListingError, default_base
+from producers.sources.discover import Selection, SourceNotFoundError, discover
+from producers.sources.listing import ListingError, default_base
+from tests.producers.wet_forms import put, wet_file
 
 LINES = [f"crawl-data/CC-MAIN-2016-50/segments/148.{number % 2}/wet/{number}.warc.wet.gz" for number in range(6)]
 

@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from topic import assert_whole, read_topic
-from wet_forms import put, wet_file
 
 from conf.settings import Settings
-from producers.discover import Selection
-from producers.follow import Follower
 from producers.report import Outcome
-from producers.source import source_id
-from producers.topics import ensure_topics
+from producers.sources.discover import Selection
+from producers.sources.follow import Follower
+from producers.sources.source import source_id
+from producers.topic.topics import ensure_topics
 from producers.workers import ingest_all
+from tests.producers.topic import assert_whole, read_topic
+from tests.producers.wet_forms import put, wet_file
 
 MakeSettings = Callable[..., Settings]
 

@@ -10,12 +10,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from topic import assert_whole, markers, read_topic
-from wet_forms import put, wet_file
-
 from conf.settings import Settings
 from producers.sample.writer import write_sample
-from producers.source import source_id
+from producers.sources.source import source_id
+from tests.producers.topic import assert_whole, markers, read_topic
+from tests.producers.wet_forms import put, wet_file
 
 MakeSettings = Callable[..., Settings]
 
@@ -30,7 +29,7 @@ def command(settings: Settings, *arguments: object) -> list[str]:
         "producer.transaction_bytes": settings.producer.transaction_bytes,
     }
     sets = [part for key, value in flags.items() for part in ("--set", f"{key}={value}")]
-    start = [sys.executable, "-m", "wetstream.cli", "ingest", "--pipeline", settings.pipeline]
+    start = [sys.executable, "-m", "wetstream", "ingest", "--pipeline", settings.pipeline]
     return [*start, *sets, *map(str, arguments)]
 
 

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ingest_process import start
-from topic import assert_whole
 
 from conf.settings import Settings
 from producers.sample.writer import write_sample
+from tests.producers.ingest_process import start
+from tests.producers.topic import assert_whole
 
 MakeSettings = Callable[..., Settings]
 SMALL = {"producer__transaction_ms": 50, "producer__transaction_bytes": 1 << 20}

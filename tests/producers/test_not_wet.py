@@ -6,10 +6,10 @@ import gzip
 from pathlib import Path
 
 import pytest
-from wet_forms import put, wet_file
 
-from producers.recognise import NotWetError
-from producers.records import read_records
+from producers.wet.recognise import NotWetError
+from producers.wet.records import read_records
+from tests.producers.wet_forms import put, wet_file
 
 WAT = b"WARC/1.0\r\nWARC-Type: metadata\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}\r\n\r\n"
 WARC = b"WARC/1.0\r\nWARC-Type: response\r\nContent-Type: application/http\r\nContent-Length: 2\r\n\r\nHT\r\n\r\n"

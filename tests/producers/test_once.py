@@ -8,20 +8,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ingest_process import start
 from kafka import KafkaProducer
-from topic import assert_whole, expected_raws, here, ingest, ingest_several, markers, read_topic
-from wet_forms import FORMS, put, wet_file
 
 from conf.settings import Settings
 from producers.ingest import Ingester
-from producers.message import partition_of
-from producers.progress import ProgressReader
 from producers.report import Advance
 from producers.sample.writer import write_sample
-from producers.source import source_id
-from producers.topics import ensure_topics
+from producers.sources.source import source_id
+from producers.topic.markers import ProgressReader
+from producers.topic.message import partition_of
+from producers.topic.topics import ensure_topics
 from producers.workers import ingest_all
+from tests.producers.ingest_process import start
+from tests.producers.topic import assert_whole, expected_raws, here, ingest, ingest_several, markers, read_topic
+from tests.producers.wet_forms import FORMS, put, wet_file
 
 MakeSettings = Callable[..., Settings]
 SMALL = {"producer__transaction_ms": 50, "producer__transaction_bytes": 1 << 20}

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from fastwarc.warc import ArchiveIterator as FastIterator
 from warcio import ArchiveIterator
-from wet_forms import FORMS, WetFile, assert_chain, put, raws, wet_file
 
-from producers.items import Record, Stub
-from producers.records import read_records
+from producers.wet.items import Record, Stub
+from producers.wet.records import read_records
+from tests.producers.wet_forms import FORMS, WetFile, assert_chain, put, raws, wet_file
 
 SHORT = Path(__file__).parents[1] / "data" / "sample-80.warc.wet.gz"
 TRUNCATED = "CC-MAIN-20170720121902-00000.truncated.warc.wet.gz"

@@ -9,19 +9,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from http_server import Server, serve
-from topic import Messages, expected_raws, markers, read_topic
-from wet_forms import put, wet_file
 
 from conf.settings import ProducerSettings, Settings, load_settings
-from producers import patience, remote
 from producers.ingest import Ingester
-from producers.listing import ListingError
-from producers.opening import open_location
 from producers.report import Advance, Note, Outcome
 from producers.sample.writer import write_sample
-from producers.source import Source, source_id
-from producers.topics import ensure_topics
+from producers.sources import remote
+from producers.sources import retry as patience
+from producers.sources.listing import ListingError
+from producers.sources.opening import open_location
+from producers.sources.source import Source, source_id
+from producers.topic.topics import ensure_topics
+from tests.producers.http_server import Server, serve
+from tests.producers.topic import Messages, expected_raws, markers, read_topic
+from tests.producers.wet_forms import put, wet_file
 
 MakeSettings = Callable[..., Settings]
 
@@ -187,7 +188,7 @@ def test_identity_of_urls_has_no_secrets() -> None:
 def test_listing_over_http(server: Server, tmp_path: Path) -> None:
     import gzip
 
-    from producers.discover import Selection, discover
+    from producers.sources.discover import Selection, discover
 
     lines = [f"crawl-data/CC-MAIN-2016-50/segments/1.1/wet/{number}.warc.wet.gz" for number in range(5)]
     listing = gzip.compress("\n".join(lines).encode())

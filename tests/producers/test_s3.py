@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
-from topic import read_topic
-from wet_forms import wet_file
 
 from conf.settings import Settings, SettingsError
-from producers.discover import SourceNotFoundError, discover
 from producers.ingest import Ingester
 from producers.report import Outcome
-from producers.source import Source
-from producers.topics import ensure_topics
+from producers.sources.discover import SourceNotFoundError, discover
+from producers.sources.source import Source
+from producers.topic.topics import ensure_topics
+from tests.producers.topic import read_topic
+from tests.producers.wet_forms import wet_file
 
 MakeSettings = Callable[..., Settings]
 PATH = "crawl-data/CC-MAIN-2016-50/segments/1.1/wet/one.warc.wet.gz"

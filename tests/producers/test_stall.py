@@ -10,11 +10,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from ingest_process import start
-from topic import assert_whole, markers
 
 from conf.settings import Settings
 from producers.sample.writer import write_sample
+from tests.producers.ingest_process import start
+from tests.producers.topic import assert_whole, markers
 
 MakeSettings = Callable[..., Settings]
 

@@ -9,12 +9,12 @@ from kafka import KafkaConsumer, TopicPartition
 
 from conf.settings import Settings
 from producers.ingest import Ingester
-from producers.items import Record
-from producers.progress import Marker, ProgressReader
-from producers.records import read_records
 from producers.report import Outcome
-from producers.source import Source, source_id
-from producers.topics import ensure_topics
+from producers.sources.source import Source, source_id
+from producers.topic.markers import Marker, ProgressReader
+from producers.topic.topics import ensure_topics
+from producers.wet.items import Record
+from producers.wet.records import read_records
 
 
 @dataclass

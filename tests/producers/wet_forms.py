@@ -13,9 +13,9 @@ from pathlib import Path
 
 import zstandard
 
-from producers.items import Record, Stub
-from producers.members import BEGINNING, Place
-from producers.records import WetReader
+from producers.wet.items import Record, Stub
+from producers.wet.members import BEGINNING, Place
+from producers.wet.records import WetReader
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzäöüßéñ漢字かな'-., "
 FORMS = ("gzip", "single", "multi", "split", "plain", "zstd", "zstd-single", "lf", "lf-plain", "tight-plain")

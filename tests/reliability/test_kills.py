@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from harness import Command, Pipeline
 
 from producers.sample.writer import write_sample
+from tests.harness import Command, Pipeline
 
 Make = Callable[..., Pipeline]
 P21 = ("--profile", "p21")

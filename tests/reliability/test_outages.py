@@ -13,10 +13,10 @@ from typing import Any
 
 import psutil
 import pytest
-from harness import Command, Pipeline
 from redis import Redis
 
 from producers.sample.writer import write_sample
+from tests.harness import Command, Pipeline
 from wetstream.servers import embedded
 from wetstream.servers.state import read_record
 

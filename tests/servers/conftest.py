@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from server_tools import end_everything_below, quiet
 
+from tests.servers.processes import end_everything_below, quiet
 from wetstream.servers import embedded
 from wetstream.servers.embedded import Endpoints
 from wetstream.servers.jars import Jars, default_cache, obtain_jars

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import redis
 from rich.console import Console
-from server_tools import quiet
 
-from wetstream import doctor
-from wetstream.doctor import render_checks, run_checks
+from tests.servers.processes import quiet
+from wetstream.commands import doctor
+from wetstream.commands.doctor import render_checks, run_checks
 from wetstream.servers import state
 from wetstream.servers.check import Check
 from wetstream.servers.embedded import Endpoints, up

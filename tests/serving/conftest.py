@@ -1,5 +1,5 @@
 """Fixtures of the serving tests."""
 
-from serving_made import made, serve
+from tests.serving.pipelines import made, serve
 
 __all__ = ["made", "serve"]

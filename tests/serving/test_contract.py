@@ -10,12 +10,12 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
-from made_documents import table_of
 from schemathesis import GenerationMode
 from schemathesis import checks as all_checks
-from serving_made import Made, Running
 
 from serving.table import Table
+from tests.serving.documents import table_of
+from tests.serving.pipelines import Made, Running
 
 BAGS = [{"alpha": 3, "beta": 1}, {"alpha": 1, "gamma": 2}, {"alpha": 2, "beta": 2}]
 QUICK = settings(

@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from harness import Pipeline
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 from redis import Redis
-from serving_made import Made, Running
 
 from producers.sample.writer import write_sample
 from serving.queries import View
+from tests.harness import Pipeline
+from tests.serving.pipelines import Made, Running
 from wetstream.serve import make_server
 from wetstream.servers import embedded
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from serving_made import Made, Running
+from tests.serving.pipelines import Made, Running
 
 DASHBOARD = Path(__file__).resolve().parents[2] / "conf" / "grafana" / "wetstream.json"
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from redis import Redis
-from serving_made import Made, Running
 
 from conf.settings import ServeSettings
 from serving.api.server import ServeError, Server, check_access
 from serving.queries import LiveStatistics
 from serving.table import Table
-from sinks.documents import Documents
+from sinks.documents.table import Documents
+from tests.serving.pipelines import Made, Running
 from wetstream.servers import embedded
 
 BAGS = [{"alpha": 3, "beta": 1}, {"alpha": 1, "gamma": 2}, {"alpha": 2, "beta": 2}]
@@ -312,7 +312,7 @@ def test_a_client_that_reads_nothing_costs_only_itself(made: Made, serve: Serve)
 
 
 def test_hosts_and_urls_come_from_the_documents_table(made: Made, serve: Serve, tmp_path: Path) -> None:
-    from made_documents import table_of  # beside this file
+    from tests.serving.documents import table_of  # beside this file
 
     made.add(*BAGS)
     documents: Documents = table_of(

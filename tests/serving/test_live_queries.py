@@ -13,7 +13,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis as AsyncRedis
-from serving_made import Made
 
 from serving.as_of import AsOf
 from serving.instant import ask_at_once
@@ -22,6 +21,7 @@ from serving.queries import NoStatisticsError, View
 from serving.snapshot import Snapshot, _columns
 from serving.words import look_up_in_loop
 from sinks.keys import Keys, build_prefix, live_key
+from tests.serving.pipelines import Made
 
 BAGS = [{"alpha": 3, "beta": 1}, {"alpha": 1, "gamma": 2}, {"alpha": 2, "beta": 2, "été": 1}, {"delta": 1}]
 VIEWS = [View(), View(2), View(1, 0.5), View(2, 0.75), View(1, 0.75), View(9), View(1, 0.0)]

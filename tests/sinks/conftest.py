@@ -8,7 +8,7 @@ import pytest
 from redis import Redis
 
 from sinks.keys import Keys
-from sinks.statistics import Statistics
+from sinks.statistics.store import Statistics
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from typing import Any
 import polars
 import pyarrow as pa
 import pytest
-from made import row
 
-from sinks.document_files import DocumentFile, write_document_file
-from sinks.documents import Documents, DocumentsError, FencedError, Range
-from sinks.generations import Generations, Rules
-from sinks.schema import DOCUMENTS
+from sinks.documents.files import DocumentFile, write_document_file
+from sinks.documents.generations import Generations, Rules
+from sinks.documents.schema import DOCUMENTS
+from sinks.documents.table import Documents, DocumentsError, FencedError, Range
+from tests.sinks.batches import row
 
 
 def write(documents: Documents, rows: list[dict[str, Any]]) -> DocumentFile:

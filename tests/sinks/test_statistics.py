@@ -8,15 +8,15 @@ from contextlib import ExitStack
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made import WORDS, documents, expected_words, held, row, sums_of
 from redis import ConnectionPool, Redis
 from redis.exceptions import ConnectionError
 
-from sinks.commit import Commit, NotInStepError, StatisticsError
 from sinks.position import NOWHERE
-from sinks.statistics import Statistics
-from sinks.sums import Sums, negated
-from sinks.transaction import Transaction, transactions
+from sinks.statistics.commit import Commit, NotInStepError, StatisticsError
+from sinks.statistics.resp import Transaction, transactions
+from sinks.statistics.store import Statistics
+from sinks.statistics.sums import Sums, negated
+from tests.sinks.batches import WORDS, documents, expected_words, held, row, sums_of
 
 Make = Callable[..., Statistics]
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -76,7 +76,7 @@ def test_what_is_held_equals_a_plain_count(
 def test_after_a_removal_the_ranks_are_those_of_the_words_that_are_left(
     spare: int, make_statistics: Make, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sinks.statistics.SPARE_RANKED", spare)
+    monkeypatch.setattr("sinks.statistics.store.SPARE_RANKED", spare)
     # Many scans of HSCAN's; only three different tf; the words that were ranked first go.
     words = {f"word{n:05d}": 1 + n * 7919 % 3 for n in range(30_000)}
     statistics = make_statistics(chunk_words=2_000, top_words=350)
@@ -117,7 +117,7 @@ def test_a_half_applied_commit_is_finished_from_its_last_word(
             raise KeyboardInterrupt
 
     cut = make_statistics(chunk_words=3)
-    monkeypatch.setattr("sinks.commit.crash_point", crash)
+    monkeypatch.setattr("sinks.statistics.commit.crash_point", crash)
     with pytest.raises(KeyboardInterrupt):
         cut.commit(sums, NOWHERE, {"t/0": 2})
     monkeypatch.undo()
@@ -222,7 +222,7 @@ def test_two_that_commit_the_same_in_any_turns_count_it_once(
                 while next(left, False):
                     turn(at_work.index(False))
 
-        patch.setattr("sinks.commit.crash_point", at)
+        patch.setattr("sinks.statistics.commit.crash_point", at)
         while not all(done):
             turn(int(next(left, done[0])))
     assert held(redis_client, keys) == right
@@ -279,7 +279,7 @@ def between(monkeypatch: pytest.MonkeyPatch, work: Callable[[], None]) -> None:
             monkeypatch.undo()
             work()
 
-    monkeypatch.setattr("sinks.commit.crash_point", at)
+    monkeypatch.setattr("sinks.statistics.commit.crash_point", at)
 
 
 def test_a_commit_from_elsewhere_is_refused_and_changes_nothing(make_statistics: Make, redis_client: Redis) -> None:

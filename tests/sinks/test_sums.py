@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import sinks.sums
-from sinks.sums import sum_words
+import sinks.statistics.sums
+from sinks.statistics.sums import sum_words
 
 WORDS = st.dictionaries(st.binary(max_size=3), st.tuples(st.integers(-3, 9), st.integers(-3, 9)), max_size=30)
 
@@ -20,8 +20,8 @@ WORDS = st.dictionaries(st.binary(max_size=3), st.tuples(st.integers(-3, 9), st.
 def test_several_threads_give_what_a_plain_sum_gives(
     sets: list[dict[bytes, tuple[int, int]]], threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sinks.sums, "MANY_ROWS", 1)
-    monkeypatch.setattr(sinks.sums, "THREADS", threads)
+    monkeypatch.setattr(sinks.statistics.sums, "MANY_ROWS", 1)
+    monkeypatch.setattr(sinks.statistics.sums, "THREADS", threads)
     tf: Counter[bytes] = Counter()
     df: Counter[bytes] = Counter()
     for words in sets:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 import streaming.files
 from conf.profiles import load_profile
 from conf.settings import load_settings
-from producers.discover import discover
 from producers.sample.writer import write_sample
-from producers.source import Source
+from producers.sources.discover import discover
+from producers.sources.source import Source
 from streaming.files import TASK_BYTES, parts_of, run_files
 from streaming.fused import Job
 from streaming.partials import SCHEMA, MicroBatch, read_partials

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from conf.profiles import load_profile
-from producers.message import message_key, message_value
-from producers.records import read_records
-from sinks.derive import derive
+from producers.topic.message import message_key, message_value
+from producers.wet.records import read_records
+from sinks.statistics.derive import derive
 from streaming.fused import Job, run_task
 from streaming.partials import SCHEMA, InconsistentPartialsError, MicroBatch, read_partials
 from streaming.text.language import language_of

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.members import Place
-from producers.message import message_key, stub_value
-from producers.records import Stub
+from conf import reasons
+from producers.topic.message import message_key, stub_value
+from producers.wet.members import Place
+from producers.wet.records import Stub
 from streaming.messages import UNKNOWN_SOURCE, Messages, read_messages
-from streaming.text import reasons
 
 PAGE = (
     b"WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: http://example.org/\r\n"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from text_profiles import ENGLISH, P21, PROFILES, shared_bagger
 
 from conf.profiles import Profile
 from streaming.text.kernel import Bagger
+from tests.text.profiles import ENGLISH, P21, PROFILES, shared_bagger
 
 
 @pytest.fixture(params=list(PROFILES))

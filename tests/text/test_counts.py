@@ -6,11 +6,11 @@ import itertools
 
 import numpy as np
 import pytest
-from text_pages import assert_same, packed
 
 from conf.profiles import Profile
 from streaming.text.kernel import Bagger
 from streaming.text.vocabulary import Vocabulary, mixed
+from tests.text.pages import assert_same, packed
 
 PAGES = [b"apple pear plum " * 5, b"apple apple " * 6, b"too few", b"pear " * 12]
 

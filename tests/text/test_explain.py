@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from text_pages import real_pages
 
 from conf.profiles import Profile
 from streaming.text.explain import explain
 from streaming.text.specification import bag
+from tests.text.pages import real_pages
 
 PAGE = "The writer's café sold 20 mp3 players in 2019, see www.example.com or example.com; aanbieding recieve! " * 2
 

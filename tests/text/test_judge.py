@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from text_pages import ENGLISH_TEXT, GERMAN_TEXT, packed, rows, specified
-from text_profiles import shared_bagger
 
+from conf.reasons import ALL, NOT_LANGUAGE, TOO_FEW_WORDS
 from streaming.text.judge import judge
 from streaming.text.kernel import Bagger
-from streaming.text.reasons import ALL, NOT_LANGUAGE, TOO_FEW_WORDS
+from tests.text.pages import ENGLISH_TEXT, GERMAN_TEXT, packed, rows, specified
+from tests.text.profiles import shared_bagger
 
 
 @pytest.fixture

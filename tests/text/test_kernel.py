@@ -7,11 +7,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from text_pages import assert_same, packed, rows, specified
-from text_profiles import shared_bagger
 
 from conf.profiles import Profile
 from streaming.text.kernel import Bagger
+from tests.text.pages import assert_same, packed, rows, specified
+from tests.text.profiles import shared_bagger
 
 SETTINGS = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

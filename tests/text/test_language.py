@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from text_pages import ENGLISH_TEXT, GERMAN_TEXT, real_pages
 
 from conf.profiles import Profile
 from streaming.text.language import detect, from_header, language_of
+from tests.text.pages import ENGLISH_TEXT, GERMAN_TEXT, real_pages
 
 
 @pytest.mark.parametrize(

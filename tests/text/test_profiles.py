@@ -13,11 +13,11 @@ from importlib import metadata, resources
 from pathlib import Path
 
 import pytest
-from text_pages import assert_same
 
 from conf.profiles import KEYS, Profile, ProfileError, builtin_profiles, load_profile
 from conf.word_lists import pack, parse_words
 from streaming.text.kernel import Bagger
+from tests.text.pages import assert_same
 
 
 def test_p21_is_as_specified(p21: Profile) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from text_pages import assert_same, packed, real_pages
-from text_profiles import shared_bagger
 
 from conf.profiles import Profile
 from streaming.text.kernel import Bagger
+from tests.text.pages import assert_same, packed, real_pages
+from tests.text.profiles import shared_bagger
 
 MERGED = "wet/cc-2014-2024-merged.warc.wet.gz"
 WEB = "web/web-pages-1519.warc.wet.gz"

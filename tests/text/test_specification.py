@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from text_profiles import ANY_WORDS
 
 from conf.profiles import Profile
 from streaming.text.specification import bag, tokens
+from tests.text.profiles import ANY_WORDS
 
 
 def valid(text: str | bytes, profile: Profile) -> list[str]:

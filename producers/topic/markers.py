@@ -1,0 +1,155 @@
+"""How far each source is in the topic: the progress markers.
+
+A marker is written in the same transaction as the records that it covers, so the two can never disagree. The marker
+topic is compacted: the last marker of a source is the truth about it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+
+from conf.errors import ExplainedError
+from producers.sources.source import Fingerprint
+from producers.topic.topics import Topic
+from producers.wet.members import BEGINNING, Place
+
+INGESTING = "ingesting"
+DONE = "done"
+DAMAGED = "damaged"  # read to the end, with damaged regions on the way
+REMOVING = "removing"  # is being taken out of the statistics: nobody may add to it
+REMOVED = "removed"  # was taken out; may be ingested anew
+TRUNCATED = "truncated"  # the file ends in the middle of a record: carried on when it has grown
+
+
+class ProgressError(ExplainedError):
+    """The progress topic cannot be read to its end; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """Progress of a source: `place` is where reading goes on; counts are of everything committed before it.
+
+    `raw_bytes` counts the bytes of the message values; `stubs` how many of `records` are stubs; `damaged` how many of
+    those are damaged regions. `cut` is the stub of the cut record at the end (fields of `Stub`), kept so that it can be
+    taken back.
+    `owner` is the run that wrote the marker: a producer that was fenced reads here who took over.
+    """
+
+    source: str
+    uri: str
+    state: str
+    place: Place
+    partition: int
+    records: int
+    stubs: int
+    damaged: int
+    raw_bytes: int
+    fingerprint: Fingerprint
+    cut: dict[str, Any] | None
+    owner: str
+    updated: float
+
+    @classmethod
+    def first(cls, source: str, uri: str, partition: int, fingerprint: Fingerprint) -> Marker:
+        """The marker of a source of which nothing is in the topic yet."""
+        return cls(source, uri, INGESTING, BEGINNING, partition, 0, 0, 0, 0, fingerprint, None, "", 0.0)
+
+    def to_json(self) -> bytes:
+        """The value of the marker's message."""
+        fields = {**asdict(self), "fingerprint": self.fingerprint._asdict()}
+        return json.dumps({"v": 1, **fields}, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_json(cls, value: bytes) -> Marker:
+        """Read a marker's message. Unknown fields of a later version are left out."""
+        fields = json.loads(value)
+        fields = {name: fields[name] for name in cls.__slots__}
+        fields["place"] = Place(*fields["place"])
+        fields["fingerprint"] = Fingerprint(**fields["fingerprint"])
+        return cls(**fields)
+
+    def at(self, place: Place, **changes: Any) -> Marker:
+        """The same source further on."""
+        return replace(self, place=place, updated=time.time(), **changes)
+
+
+class ProgressReader:
+    """Reads the markers, each call from where the last one stopped, always up to the end that stood at the call.
+
+    The end is the high watermark that a read_uncommitted client sees; a read_committed one stops at the first open
+    transaction. Waiting until the second has come to the first is waiting for every transaction that was open, also
+    that of a dead producer, which the broker aborts after its timeout. Only then is a marker surely the last one.
+    """
+
+    def __init__(
+        self,
+        topic: Topic,
+        bootstrap_servers: str,
+        *,
+        request_timeout_ms: int,
+        wait_s: float,
+        bootstrap_timeout_ms: int = 30_000,
+    ) -> None:
+        common = {
+            "bootstrap_servers": bootstrap_servers,
+            "enable_auto_commit": False,
+            "request_timeout_ms": request_timeout_ms,
+            "bootstrap_timeout_ms": bootstrap_timeout_ms,
+        }
+        self._topic = topic
+        self._wait_s = wait_s
+        self._committed = KafkaConsumer(isolation_level="read_committed", **common)
+        self._uncommitted = KafkaConsumer(isolation_level="read_uncommitted", **common)
+        self._partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+        self._committed.assign(self._partitions)
+        self._committed.seek_to_beginning(*self._partitions)
+        self._markers: dict[str, Marker] = {}
+
+    def read(self, partition: int | None = None) -> dict[str, Marker]:
+        """Last marker of every source, surely up to date for the sources of `partition` (None: for all).
+
+        Raises ProgressError when a transaction stays open for longer than the broker allows.
+        """
+        wanted = self._partitions if partition is None else [self._partitions[partition]]
+        return self._read_to(self._uncommitted.end_offsets(wanted))
+
+    def glance(self) -> dict[str, Marker]:
+        """Last committed marker of every source, without waiting for transactions that are open.
+
+        Good enough to see that a source is done; whoever is about to write needs `read`.
+        """
+        return self._read_to(self._committed.end_offsets(self._partitions))
+
+    def _read_to(self, ends: Mapping[TopicPartition, int]) -> dict[str, Marker]:
+        deadline = time.monotonic() + self._wait_s
+        while any(self._committed.position(partition) < end for partition, end in ends.items()):
+            for messages in self._committed.poll(timeout_ms=100, max_records=10_000).values():
+                for message in messages:
+                    self._take(message.key, message.value)
+            if time.monotonic() > deadline:
+                raise ProgressError(
+                    f"topic {self._topic.name} cannot be read to its end within {self._wait_s:.0f} s: a transaction "
+                    "stays open or the broker is stalled; try again, and look for a producer that hangs"
+                )
+        return self._markers
+
+    def _take(self, key: bytes, value: bytes | None) -> None:
+        if value is None:
+            self._markers.pop(key.decode(), None)
+        else:
+            self._markers[key.decode()] = Marker.from_json(value)
+
+    def close(self) -> None:
+        """End both connections."""
+        for consumer in (self._committed, self._uncommitted):
+            try:
+                consumer.close()
+            except KafkaError:  # the broker may be gone; there is nothing to save here
+                continue

@@ -1,0 +1,135 @@
+"""The short way through a gzip file that is as it should be: a member holds exactly one well-formed record.
+
+That is how Common Crawl writes WET files, so it is what almost every record comes by: no window of decoded bytes, no
+bookkeeping of places, half the time. Whatever is not exactly so (damage, other members, an odd header) is left to
+`producers.wet.splitter`, which knows all cases; this file only knows when it is not needed. Both give the same items.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from struct import Struct
+
+from deflate import DeflateError, crc32, gzip_decompress
+
+from producers.wet.digest import digest_verifies
+from producers.wet.items import Record
+from producers.wet.members import READ_BYTES, Place, Readable
+from producers.wet.recognise import LINE_ENDS
+from producers.wet.splitter import CONTENT_LENGTH, FIRST_LINE, MAX_HEADER_BYTES
+
+BETWEEN = b"\r\n\r\n"  # behind a record, as the format has it
+OTHER_VERSION = b"\nWARC/"  # in a header block: perhaps another record's beginning
+# A member that is larger than this may be many records, or one without an end. Few pages are.
+LARGE_BYTES = 1 << 20
+MEMBER = re.compile(rb"\x1f\x8b\x08\x00")  # RFC 1952: a member without a name, a comment or other extra fields
+TRAILER = Struct("<II")  # RFC 1952: CRC-32 and length of the decoded bytes
+LEAST_BYTES = 20  # of a member: header, an empty block, trailer
+
+
+class ShortWay:
+    """Hands out records from the member at `start` (an offset of the file) on, as long as all is as it should be.
+
+    Afterwards `place` is where the splitter has to go on, `handed_out` how many records that were, and `ended` whether
+    nothing is left.
+    """
+
+    def __init__(self, file: Readable, start: int, max_record_bytes: int, *, verify_digests: bool) -> None:
+        self._file = file
+        self._max_record_bytes = max_record_bytes
+        self._verify_digests = verify_digests
+        file.seek(start)
+        self.place, self.ended = Place(start, 0), False
+        self.handed_out = 0
+        self.consumed = start
+        """Offset in the file up to which its bytes were decoded."""
+
+    def records(self) -> Iterator[Record]:
+        """The records, in order."""
+        for record in self._sure_records():
+            yield record
+            self.place = record.next
+            self.handed_out += 1
+
+    def _sure_records(self) -> Iterator[Record]:
+        # A record is handed out when the one behind it was seen: only then is it known what follows.
+        held: Record | None = None
+        for end, text in self._members():
+            record = self._record(self.place if held is None else held.next, Place(end, 0), text)
+            if record is None:
+                return
+            self.consumed = end
+            if held is not None:
+                yield held
+            held = record
+        if held is not None and self.ended:
+            yield held
+
+    def _record(self, place: Place, following: Place, text: bytearray) -> Record | None:
+        """What the member between these places of the file holds; None if it needs a closer look."""
+        header_bytes = _header_bytes(text)
+        match = CONTENT_LENGTH.search(text, 0, header_bytes)
+        if match is None or FIRST_LINE.match(text) is None or text.find(OTHER_VERSION, 0, header_bytes) >= 0:
+            return None
+        length = header_bytes + int(match[1])
+        if length > len(text) or length > self._max_record_bytes:
+            return None
+        behind = text[length:]
+        if behind != BETWEEN and behind.strip(LINE_ENDS):
+            return None
+        raw = bytes(memoryview(text)[:length])
+        if self._verify_digests and digest_verifies(raw, header_bytes) is False:
+            return None
+        return Record(place, following, raw, header_bytes)
+
+    def _members(self) -> Iterator[tuple[int, bytearray]]:
+        """Where each member ends, and its text, as long as all are small and whole."""
+        offset, ahead = self.place.member, b""
+        while len(ahead) < LARGE_BYTES:
+            block = self._file.read(READ_BYTES)
+            ahead += block
+            # A member ends where the next one begins, or the file; `_text` finds out whether that is so.
+            bounds = [match.start() for match in MEMBER.finditer(ahead)]
+            if not block:
+                bounds.append(len(ahead))
+            if bounds[:1] != [0]:
+                return
+            for begin, end in pairwise(bounds):
+                text = _text(ahead, begin, end)
+                if text is None:
+                    return
+                yield offset + end, text
+            if not block:
+                self.ended = True
+                return
+            offset, ahead = offset + bounds[-1], ahead[bounds[-1] :]
+
+
+def _text(data: bytes, begin: int, end: int) -> bytearray | None:
+    """The text of the member that has exactly these bytes; None if they are no whole member, or a large one."""
+    if end - begin < LEAST_BYTES:
+        return None
+    crc, size = TRAILER.unpack_from(data, end - TRAILER.size)
+    if not 0 < size <= LARGE_BYTES:
+        return None
+    try:
+        text = gzip_decompress(memoryview(data)[begin:end], size)
+    except DeflateError:
+        return None
+    # The decoder does not tell where it has found the trailer. It is this one if that says the same, and stands nowhere
+    # else: then nothing is behind it.
+    if len(text) != size or crc32(text) != crc:
+        return None
+    trailer = data[end - TRAILER.size : end]
+    return text if data.find(trailer, begin, end) == end - TRAILER.size else None
+
+
+def _header_bytes(text: bytearray) -> int:
+    """Length of the header block with its empty line, as `splitter.HEADER_END` finds it; 0: none within bounds."""
+    end = text.find(b"\n\r\n", 0, MAX_HEADER_BYTES)
+    bare = text.find(b"\n\n", 0, end + 1 if end >= 0 else MAX_HEADER_BYTES)
+    if bare >= 0:
+        return bare + 2
+    return end + 3 if end >= 0 else 0

@@ -1,0 +1,140 @@
+"""Which documents table is the live one of a pipeline.
+
+A generation is a documents table with its positions and its profile, in a folder of its own. The pointer file
+`live.json` beside them names the live one; it is written beside its place and renamed, so it is always whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from conf.crash_points import crash_point
+from sinks.documents.table import Documents, DocumentsError
+
+POINTER = "live.json"
+FIRST = "g1"
+ORIGIN = "origin"  # property of a generation that a replay makes: what it is made from, as JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What makes the documents of a generation: its profile by name or path, and the hash of the profile's rules."""
+
+    profile: str
+    rules_hash: str
+
+
+class Generations:
+    """The generations of one pipeline, below `<documents>/<pipeline>/`."""
+
+    def __init__(self, documents_path: Path, pipeline: str) -> None:
+        self.folder = documents_path / pipeline
+        self._pipeline = pipeline
+
+    def live(self) -> str | None:
+        """Name of the live generation; None before the first start. Raises DocumentsError on a damaged pointer."""
+        pointer = self.folder / POINTER
+        try:
+            return str(json.loads(pointer.read_text())["generation"])
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            raise DocumentsError(
+                f'{pointer} is damaged ({error}): write {{"generation": "<folder name>"}} into it, naming one of the '
+                f"folders beside it"
+            ) from error
+
+    def path(self, generation: str) -> Path:
+        """Folder of a generation's documents table."""
+        return self.folder / generation
+
+    def open_live(self) -> tuple[str, Documents] | None:
+        """The live generation and its documents; None before the first start."""
+        generation = self.live()
+        return None if generation is None else (generation, Documents.open(self.path(generation)))
+
+    def open_or_create(self, rules: Rules) -> tuple[str, Documents]:
+        """The live generation, made with these rules if there is none. Raises DocumentsError if it has other rules."""
+        found = self.open_live()
+        if found is None:
+            # A replay may be filling one already, which it makes the live one when it is whole.
+            name = FIRST if not self._is_replay(FIRST) else self._next()
+            documents = self._create(name, rules)
+            crash_point("before-pointer")
+            self.point_to(name)
+            return name, documents
+        self.check_rules(found[1], rules)
+        return found
+
+    def names(self) -> list[str]:
+        """All generations that have a folder, oldest first."""
+        folders = self.folder.glob("g*") if self.folder.is_dir() else []
+        numbers = (int(path.name[1:]) for path in folders if path.name[1:].isdigit() and (path / "_delta_log").is_dir())
+        return [f"g{number}" for number in sorted(numbers)]
+
+    def create_next(self, rules: Rules) -> tuple[str, Documents]:
+        """A new, empty generation that is not live."""
+        name = self._next()
+        return name, self._create(name, rules)
+
+    def drop(self, generation: str) -> None:
+        """Delete a generation's documents. Raises DocumentsError if it is the live one, or does not exist."""
+        if generation not in self.names():
+            raise DocumentsError(f"there is no generation {generation}: `wetstream generations list` names them")
+        if generation == self.live():
+            raise DocumentsError(f"{generation} is the live generation: switch to another one first")
+        # Without its log it is no generation any more, should this be cut off.
+        shutil.rmtree(self.path(generation) / "_delta_log")
+        shutil.rmtree(self.path(generation))
+
+    def check_rules(self, documents: Documents, rules: Rules) -> None:
+        """Raise DocumentsError if the documents were made with other rules."""
+        stored = documents.properties
+        if stored.get("rules_hash") == rules.rules_hash:
+            return
+        other = stored.get("profile")
+        what = f"profile {other}, not {rules.profile}" if other != rules.profile else f"other rules of {other}"
+        raise DocumentsError(
+            f"pipeline {self._pipeline} was made with {what}: its documents would not fit together. Go on with "
+            f"--profile {other}, give the new rules a pipeline of their own (--pipeline NAME), or apply them to the "
+            f"past with `wetstream replay --profile {rules.profile}`"
+        )
+
+    def point_to(self, generation: str) -> None:
+        """Make a generation the live one."""
+        beside = self.folder / f".{POINTER}.{uuid.uuid4().hex}"
+        with beside.open("w") as file:
+            json.dump({"generation": generation}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(self.folder / POINTER)
+
+    def _next(self) -> str:
+        return f"g{max((int(name[1:]) for name in self.names()), default=0) + 1}"
+
+    def _is_replay(self, generation: str) -> bool:
+        return generation in self.names() and ORIGIN in Documents.open(self.path(generation)).properties
+
+    def _create(self, generation: str, rules: Rules) -> Documents:
+        path = self.path(generation)
+        if path.exists():
+            # Without a pointer it was never live: the rest of a start that was cut off. A table with documents stays.
+            if (path / "_delta_log").is_dir() and not Documents.open(path).is_empty:
+                raise DocumentsError(
+                    f"{path} holds documents, but {self.folder / POINTER} is missing: restore it with the content "
+                    f'{{"generation": "{generation}"}}, or move the folder away to begin anew'
+                )
+            shutil.rmtree(path)
+        path.mkdir(parents=True)
+        properties = {
+            "pipeline": self._pipeline,
+            "generation": generation,
+            "profile": rules.profile,
+            "rules_hash": rules.rules_hash,
+        }
+        return Documents.create(path, properties)

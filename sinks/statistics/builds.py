@@ -1,0 +1,149 @@
+"""Bring Redis to where the documents table is, whatever happened to it: the table decides, Redis follows.
+
+Behind (an old snapshot, a lost tail, a crash between the two commits): the missing range is read from the table and
+added. Empty, ahead, or counted before a removal or a file that the table has since seen: everything is counted anew,
+into a new build beside the old one, and readers are switched over at the end.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import cast
+
+from redis import Redis
+
+from conf.crash_points import crash_point
+from sinks.documents.table import FILE_COMMITS, REMOVALS, Documents, Range
+from sinks.keys import Keys, build_prefix, builds_key, generations_key, live_key
+from sinks.position import NOWHERE, Position
+from sinks.statistics.derive import derive
+from sinks.statistics.store import Statistics
+
+log = logging.getLogger("wetstream")
+
+# Readers that have just read the old prefix get this long to finish.
+OLD_BUILD_S = 60
+# Parts of a position that are no offsets of a topic: what they count cannot be read as a range of rows.
+NOT_OFFSETS = (REMOVALS, FILE_COMMITS)
+
+
+class Builds:
+    """The builds of statistics of one pipeline in one Redis."""
+
+    def __init__(self, client: Redis, pipeline: str, *, chunk_words: int, top_words: int) -> None:
+        self._client = client
+        self._pipeline = pipeline
+        self._limits = {"chunk_words": chunk_words, "top_words": top_words}
+
+    def live(self) -> Statistics | None:
+        """The build that readers use; None where there is none."""
+        prefix = cast("bytes | None", self._client.get(live_key(self._pipeline)))
+        return None if prefix is None else self._statistics(prefix.decode())
+
+    def of(self, generation: str) -> Statistics | None:
+        """The build of a generation, live or not; None where there is none."""
+        prefix = cast("bytes | None", self._client.hget(generations_key(self._pipeline), generation))
+        return None if prefix is None else self._statistics(prefix.decode())
+
+    def bring_to(self, documents: Documents, generation: str, position: Position, *, live: bool = True) -> Statistics:
+        """The statistics of a generation, counted up to `position`, which is that of `documents`.
+
+        `live`: readers are to use them. (A replay fills them beside those that are read.)
+        """
+        statistics = self.of(generation)
+        if statistics is None:
+            why = "Redis holds no statistics of this generation"
+        else:
+            why = _heal(statistics, documents, position)
+        if statistics is None or why:
+            if not documents.is_empty:
+                log.warning("%s: counting all documents anew", why)
+            return self.rebuild(documents, generation, position, live=live)
+        statistics.rank_anew()
+        if live:
+            self.show(statistics)
+        return statistics
+
+    def rebuild(self, documents: Documents, generation: str, position: Position, *, live: bool = True) -> Statistics:
+        """Count all documents into a new build, then put it in the place of the old one."""
+        number = self._client.incr(f"{builds_key(self._pipeline)}:number")
+        statistics = self._statistics(build_prefix(self._pipeline, generation, number))
+        self._client.sadd(builds_key(self._pipeline), statistics.keys.prefix)
+        sums = derive(documents.scan())
+        crash_point("during-rebuild")
+        if position:
+            statistics.commit(sums, NOWHERE, position)
+        self._client.hset(statistics.keys.as_of, "profile", documents.properties.get("profile", ""))
+        self._client.hset(generations_key(self._pipeline), generation, statistics.keys.prefix)
+        if live:
+            self.show(statistics)
+        else:
+            self.drop_old()
+        return statistics
+
+    def show(self, statistics: Statistics) -> None:
+        """Have readers use these statistics."""
+        if self._client.get(live_key(self._pipeline)) != statistics.keys.prefix.encode():
+            self._client.set(live_key(self._pipeline), statistics.keys.prefix)
+            self.drop_old()
+
+    def forget(self, generation: str) -> None:
+        """Drop the statistics of a generation that is no more."""
+        self._client.hdel(generations_key(self._pipeline), generation)
+        self.drop_old()
+
+    def drop_old(self) -> None:
+        """Let every build expire that is no generation's, also those that a crash left unfinished."""
+        held = cast("dict[bytes, bytes]", self._client.hgetall(generations_key(self._pipeline)))
+        used = {*held.values(), self._client.get(live_key(self._pipeline))}
+        for prefix in cast("set[bytes]", self._client.smembers(builds_key(self._pipeline))):
+            if prefix not in used:
+                for key in Keys(prefix.decode()).all():
+                    self._client.expire(key, OLD_BUILD_S)
+                self._client.srem(builds_key(self._pipeline), prefix)
+
+    def _statistics(self, prefix: str) -> Statistics:
+        return Statistics(self._client, Keys(prefix), **self._limits)
+
+
+def _heal(statistics: Statistics, documents: Documents, position: Position) -> str:
+    """Add what is missing up to `position`; returns why that cannot be done, or nothing."""
+    here = statistics.position()
+    half = statistics.half_applied()
+    if half is not None:
+        # First to its end with the words as they were cut then; the rest would not fit on a half-applied micro-batch.
+        if not _is_behind(half, position) or not _is_behind(here, half):
+            return "Redis holds half of a micro-batch that is not in the documents table"
+        log.warning("finishing a micro-batch that was half counted")
+        _add(statistics, documents, here, half)
+        here = half
+    if here == dict(position):
+        return ""
+    if not here:
+        return "Redis has counted nothing yet"
+    if not _is_behind(here, position):
+        return (
+            "Redis has counted something else than the documents table holds (it has not seen a removal, or sources "
+            "from files; or was the table restored from an older backup?)"
+        )
+    log.warning("Redis is behind the documents table: adding the missing documents")
+    _add(statistics, documents, here, position)
+    return ""
+
+
+def _add(statistics: Statistics, documents: Documents, start: Position, finish: Position) -> None:
+    ranges = [
+        Range(int(name.rpartition("/")[2]), start.get(name, 0), end)
+        for name, end in finish.items()
+        if name not in NOT_OFFSETS and end > start.get(name, 0)
+    ]
+    crash_point("during-heal")
+    statistics.commit(derive(documents.scan(ranges)), start, finish)
+
+
+def _is_behind(here: Mapping[str, int], there: Mapping[str, int]) -> bool:
+    """Whether `here` can be brought to `there` by adding: no position beyond it, same removals, same files."""
+    if any(here.get(name, 0) != there.get(name, 0) for name in NOT_OFFSETS):
+        return False
+    return all(value <= there.get(name, 0) for name, value in here.items())

@@ -1,0 +1,117 @@
+"""What some words of a micro-batch change in Redis: from what stands there to the commands that make it so.
+
+Columns all the way: a word is an element of an array, never an object of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from sinks.keys import Keys
+from sinks.statistics.resp import packed, packed_column, packed_rows
+from sinks.statistics.word_counts import packed_entries, read_counts
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """The last word that is ranked among the most frequent, and its tf; 0 where fewer are ranked than may be."""
+
+    word: bytes = b""
+    tf: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """What changes in the histogram of words by df: int64 [n, 3], rows df, words and tokens to add; df unique."""
+
+    rows: NDArray[np.int64]
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Moves:
+        """What `to_bytes` gave."""
+        return cls(np.frombuffer(data, "<i8").reshape(-1, 3))
+
+    def to_bytes(self) -> bytes:
+        """For Redis to keep."""
+        return self.rows.astype("<i8").tobytes()
+
+    @classmethod
+    def of(cls, rows: NDArray[np.int64]) -> Moves:
+        """Changes in which a df may come more than once, added up."""
+        if not len(rows):
+            return cls(rows)
+        rows = rows[np.argsort(rows[:, 0])]
+        first = np.flatnonzero(np.diff(rows[:, 0], prepend=-1))
+        summed = np.add.reduceat(rows, first)
+        summed[:, 0] = rows[first, 0]
+        return cls(summed[summed[:, 1:].any(axis=1)])
+
+    @property
+    def words(self) -> int:
+        """By how many words the vocabulary grows."""
+        return int(self.rows[:, 1].sum())
+
+    def by_df(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Words and tokens to add, by df."""
+        dfs = [str(df) for df in self.rows[:, 0].tolist()]
+        words, tokens = (dict(zip(dfs, column, strict=True)) for column in self.rows[:, 1:].T.tolist())
+        return words, tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Words, in bytewise order and unique, and what is added to their tf and df.
+
+    `packed`: the words as arguments of a command (`resp.packed_column`), encoded once for all chunks.
+    """
+
+    words: pa.BinaryArray
+    packed: pa.BinaryArray
+    tf: NDArray[np.int64]
+    df: NDArray[np.int64]
+
+    def commands(
+        self, entries: Sequence[bytes | None] | None, last_ranked: Ranked, keys: Keys, top_words: int
+    ) -> tuple[list[bytes], Moves]:
+        """The commands for `words` and `top`, and what this moves in the histogram.
+
+        `entries`: what stands in `words` for these words; None if these are the first words of all.
+        """
+        known = np.zeros(len(self.words), np.bool_)
+        old_tf, old_df = np.zeros_like(self.tf), np.zeros_like(self.df)
+        if entries is not None:
+            known[:] = [entry is not None for entry in entries]
+            old = read_counts([entry for entry in entries if entry is not None])
+            old_tf[known], old_df[known] = old[:, 0], old[:, 1]
+        tf, df = old_tf + self.tf, old_df + self.df
+        kept = df > 0
+        # A word below the last ranked one cannot be among the most frequent: spared a ZADD.
+        ranked = kept & (tf > last_ranked.tf)
+        for index in np.flatnonzero(kept & (tf == last_ranked.tf)):
+            ranked[index] = self.words[index].as_py() <= last_ranked.word
+        commands = []
+        if kept.any():
+            entries_of = packed_entries(self._packed(kept), tf[kept], df[kept])
+            commands.append(packed_rows(["HSET", keys.words], entries_of, 2))
+        if ranked.any():
+            scores = packed_column(pa.array(-tf[ranked]).cast(pa.string()).cast(pa.binary()))
+            pairs = pc.binary_join_element_wise(scores, self._packed(ranked), b"")
+            commands.append(packed_rows(["ZADD", keys.top], pairs, 2))
+        unranked = ~ranked & (self.tf < 0)
+        if unranked.any():
+            commands.append(packed_rows(["ZREM", keys.top], self._packed(unranked), 1))
+        if not kept.all():
+            commands.append(packed_rows(["HDEL", keys.words], self._packed(~kept), 1))
+        commands.append(packed("ZREMRANGEBYRANK", keys.top, top_words, -1))
+        left = np.stack([old_df, -known.astype(np.int64), -old_tf], axis=1)[known]
+        came = np.stack([df, kept.astype(np.int64), tf], axis=1)[kept]
+        return commands, Moves.of(np.concatenate([left, came]))
+
+    def _packed(self, mask: NDArray[np.bool_]) -> pa.BinaryArray:
+        return self.packed if mask.all() else self.packed.filter(pa.array(mask))

@@ -1,0 +1,115 @@
+"""Statistics as a function of documents rows: used for a micro-batch, for healing and for a rebuild alike."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sinks.documents.schema import PAGE_REASONS
+from sinks.statistics.sums import KEPT, THREADS, SourceCount, Sums, add_seen, sum_words
+
+# Last label of the host of a URL (RFC 3986, 3.2.2), without user, port and the dot of a fully qualified name.
+TLD = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?:[^/?#:]*\.)?(?P<tld>[^./?#:\[\]]+)\.?(?:[:/?#]|$)"
+UNKNOWN = "unknown"
+ADDRESS = "address"  # the host is an IP address
+MERGE_TABLES = 32
+
+
+def derive(batches: Iterable[pa.RecordBatch]) -> Sums:
+    """Sums over documents rows (schema `sinks.documents.schema.DOCUMENTS`; `words` may be dictionary-encoded)."""
+    sums = Sums()
+    words: list[pa.Table] = []
+    with ThreadPoolExecutor(THREADS) as threads:
+        for counts, counted in _in_order(threads, batches):
+            sums.add_counts(counts)
+            words.append(counted)
+            if len(words) >= MERGE_TABLES:
+                words = [sum_words(words)]
+    sums.words = sum_words(words)
+    return sums
+
+
+def _in_order(threads: ThreadPoolExecutor, batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[Sums, pa.Table]]:
+    """The sums of each batch, some batches worked on at a time: Arrow and numpy let other threads go on meanwhile."""
+    waiting: deque[Future[tuple[Sums, pa.Table]]] = deque()
+    for batch in batches:
+        waiting.append(threads.submit(_derive_one, batch))
+        if len(waiting) > THREADS:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _derive_one(batch: pa.RecordBatch) -> tuple[Sums, pa.Table]:
+    counts = Sums()
+    derive_counts(pa.Table.from_batches([batch]), counts)
+    return counts, _words_of(batch)
+
+
+def derive_counts(rows: pa.Table, into: Sums) -> None:
+    """Add everything but the words. Takes source, reason, records, tokens, payload_bytes, language, url and date."""
+    # Dictionary columns and a wider type once, so that the sums below can neither overflow nor compare unequal types.
+    records = rows["records"].cast(pa.int64())
+    reason = pc.fill_null(rows["reason"].cast(pa.string()), KEPT)
+    source = rows["source"].cast(pa.string())
+    counted = pa.table(
+        {
+            "source": source,
+            "reason": reason,
+            "records": records,
+            "tokens": pc.multiply(rows["tokens"].cast(pa.int64()), records),
+            "payload_bytes": pc.multiply(rows["payload_bytes"], records),
+        }
+    )
+    by = counted.group_by(["source", "reason"], use_threads=False)
+    grouped = by.aggregate([("records", "sum"), ("tokens", "sum"), ("payload_bytes", "sum")])
+    for row in grouped.to_pylist():
+        count = SourceCount(row["records_sum"], row["tokens_sum"], row["payload_bytes_sum"])
+        into.add_source(row["source"], row["reason"], count)
+
+    kept = pc.equal(reason, KEPT)
+    for entry in pc.value_counts(rows["tokens"].filter(kept)).to_pylist():
+        into.lengths[entry["values"]] += entry["counts"]
+
+    page = pc.or_(kept, pc.is_in(reason, pa.array(PAGE_REASONS)))
+    pages = pa.table(
+        {
+            "kept": kept,
+            "language": pc.fill_null(rows["language"].cast(pa.string()), UNKNOWN),
+            "tld": tld_of(rows["url"]),
+            "day": pc.fill_null(pc.strftime(rows["date"], "%Y-%m-%d"), UNKNOWN),
+        }
+    ).filter(page)
+    for column, counts in (("language", into.languages), ("tld", into.tlds), ("day", into.days)):
+        grouped = pages.group_by(column, use_threads=False).aggregate([("kept", "count"), ("kept", "sum")])
+        for row in grouped.to_pylist():
+            add_seen(counts, row[column], row["kept_count"], row["kept_sum"] or 0)
+
+
+def tld_of(urls: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Top-level domain of each URL in lower case; `address` for an IP address, `unknown` where there is no host."""
+    hosts = pc.extract_regex(urls.cast(pa.string()), TLD)
+    tld = pc.utf8_lower(pc.struct_field(hosts, "tld"))
+    tld = pc.if_else(pc.match_substring_regex(tld, r"^\d+$"), ADDRESS, tld)
+    bracketed = pc.match_substring_regex(urls.cast(pa.string()), r"^[^/]*://(?:[^/?#@]*@)?\[")
+    return pc.fill_null(pc.if_else(bracketed, ADDRESS, tld), UNKNOWN)
+
+
+def _words_of(batch: pa.RecordBatch) -> pa.Table:
+    """tf and df of the words of documents rows; a word stands once in the bag of a document."""
+    words, counts = batch.column("words").flatten(), batch.column("counts").flatten()
+    if not pa.types.is_dictionary(words.type):
+        words = words.dictionary_encode()
+    indices = words.indices.to_numpy()
+    size = len(words.dictionary)
+    # float64 sums are exact up to 2^53, far above the tokens of one batch.
+    tf = np.bincount(indices, weights=counts.to_numpy(), minlength=size).astype(np.int64)
+    df = np.bincount(indices, minlength=size).astype(np.int64)
+    used = np.flatnonzero(df)
+    word = words.dictionary.take(pa.array(used)).cast(pa.binary())
+    return pa.table({"word": word, "tf": tf[used], "df": df[used]})

@@ -1,0 +1,114 @@
+"""A micro-batch from Spark's sums to the documents table and to Redis, in this order."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+
+import pyarrow as pa
+
+from conf.crash_points import crash_point
+from conf.settings import DocumentsSettings
+from producers.topic.topics import Topic
+from sinks.documents.compaction import compact
+from sinks.documents.table import Documents, partition_key
+from sinks.observations import Commit, Observer
+from streaming.partials import InconsistentPartialsError, MicroBatch, read_partials
+from streaming.statistics_committer import Behind, Counted
+
+log = logging.getLogger("wetstream")
+
+
+class Writer:
+    """Commits the micro-batches of one query, one after the other, from `position` (that of `documents`) on.
+
+    `check` raises where this writer may not write any more; it is called before each commit to the table.
+    """
+
+    def __init__(
+        self,
+        settings: DocumentsSettings,
+        topic: Topic,
+        documents: Documents,
+        position: Mapping[str, int],
+        behind: Behind,
+        check: Callable[[], None],
+        observer: Observer | None,
+    ) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._documents = documents
+        self._position = dict(position)
+        self._behind = behind
+        self._check = check
+        self._observer = observer
+        self.commits = 0
+
+    def process(self, summed: pa.Table, number: int) -> None:
+        """Called by Spark for each micro-batch, with the sums of its one action and its number."""
+        batch = read_partials(summed)
+        if not batch.ranges:
+            return  # only transaction markers
+        finish = dict(self._position)
+        for part in sorted(batch.ranges, key=lambda part: (part.partition, part.first)):
+            name = partition_key(self._topic.id, part.partition)
+            if part.first < finish.get(name, 0):
+                raise InconsistentPartialsError(f"offset {part.first} of partition {part.partition} is counted already")
+            finish[name] = part.end
+        crash_point("after-all-tasks")
+        self._check()
+        moved = {name: end for name, end in finish.items() if end != self._position.get(name, 0)}
+        began = time.monotonic()
+        self._documents.commit(batch.files, moved)
+        table_s = time.monotonic() - began
+        self._position = finish
+        self.commits += 1
+        self._behind.put(batch, finish, lambda counted: self._observe(number, batch, table_s, counted))
+        if self.commits % self._settings.compact_every == 0:
+            self._compact(number)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a commit to Redis has failed."""
+        return self._behind.failed
+
+    def finish(self) -> Exception | None:
+        """Wait until Redis has everything; returns what stood in the way. Called when the query has ended."""
+        try:
+            self._behind.join()
+        except Exception as error:
+            return error
+        finally:
+            self._behind.close()
+        return None
+
+    def _observe(self, number: int, batch: MicroBatch, table_s: float, counted: Counted) -> None:
+        if self._observer is None:
+            return
+        totals = batch.counts.totals()
+        self._observer.committed(
+            number,
+            Commit(
+                rows=sum(part.rows for part in batch.ranges),
+                documents=totals["documents"],
+                payload_bytes=totals["payload_bytes"],
+                words=counted.words,
+                files=len(batch.files),
+                file_bytes=sum(file.size for file in batch.files),
+                table_s=table_s,
+                redis_s=counted.seconds / counted.batches,
+            ),
+        )
+
+    def _compact(self, number: int) -> None:
+        began = time.monotonic()
+        done = compact(
+            self._documents,
+            target_bytes=self._settings.target_file_mb << 20,
+            compression_level=self._settings.compression_level,
+        )
+        if done.files_before:
+            log.info("joined %d small files of the documents table into %d", done.files_before, done.files_after)
+        if self._observer is not None:
+            self._observer.compacted(number, time.monotonic() - began)

@@ -1,0 +1,156 @@
+"""A pipeline's statistics written by the real sink into the real Redis, and the server over them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pyarrow as pa
+import pytest
+from redis import Redis
+
+from conf.settings import Settings
+from serving.api.app import make_app
+from serving.api.live import Live
+from serving.api.server import Server
+from serving.queries import LiveStatistics
+from sinks.keys import Keys, build_prefix, live_key, status_key
+from sinks.statistics.store import Statistics
+from sinks.statistics.sums import Seen, SourceCount, Sums
+from wetstream.serve import WatchedSources
+
+
+@dataclass
+class Made:
+    """Statistics of a pipeline of the test's own; `add` counts documents given as bags of words."""
+
+    client: Redis
+    settings: Settings
+    bags: list[dict[str, int]] = field(default_factory=list)
+    at: int = 0
+
+    @property
+    def pipeline(self) -> str:
+        return self.settings.pipeline
+
+    @property
+    def keys(self) -> Keys:
+        return Keys(build_prefix(self.pipeline, "g", 1))
+
+    @property
+    def live(self) -> LiveStatistics:
+        return LiveStatistics(self.client, self.pipeline)
+
+    def add(self, *bags: dict[str, int], rejected: int = 0, top_words: int = 1000) -> None:
+        """One micro-batch."""
+        tf: Counter[str] = Counter()
+        df: Counter[str] = Counter()
+        for bag in bags:
+            tf.update(bag)
+            df.update(dict.fromkeys(bag, 1))
+        words = sorted(tf, key=str.encode)
+        table = {"word": [w.encode() for w in words], "tf": [tf[w] for w in words], "df": [df[w] for w in words]}
+        schema = pa.schema([("word", pa.binary()), ("tf", pa.int64()), ("df", pa.int64())])
+        sums = Sums(words=pa.table(table, schema=schema))
+        for bag in bags:
+            sums.lengths[sum(bag.values())] += 1
+        sums.add_source("a.warc.wet.gz", "", SourceCount(len(bags), sum(tf.values()), 10 * len(bags)))
+        if rejected:
+            sums.add_source("a.warc.wet.gz", "not_language", SourceCount(rejected, 0, rejected))
+        sums.languages["eng"] = Seen(len(bags) + rejected, len(bags))
+        statistics = Statistics(self.client, self.keys, chunk_words=50_000, top_words=top_words)
+        start = {"t/0": self.at} if self.at else {}
+        self.at += len(bags) + rejected
+        statistics.commit(sums, start, {"t/0": self.at})
+        self.client.hset(self.keys.as_of, "profile", "english")
+        self.client.set(live_key(self.pipeline), self.keys.prefix)
+        self.bags += bags
+
+    def stream_runs(self, lag: int = 0) -> None:
+        self.client.hset(status_key(self.pipeline), mapping={"at": time.time(), "lag": lag, "records_per_s": 12.5})
+
+    def words(self) -> dict[str, tuple[int, int]]:
+        """tf and df, counted plainly."""
+        tf: Counter[str] = Counter()
+        df: Counter[str] = Counter()
+        for bag in self.bags:
+            tf.update(bag)
+            df.update(dict.fromkeys(bag, 1))
+        return {word: (tf[word], df[word]) for word in tf}
+
+
+@pytest.fixture
+def made(redis_client: Redis, make_settings: Callable[..., Settings]) -> Iterator[Made]:
+    made = Made(redis_client, make_settings())
+    yield made
+    for key in redis_client.scan_iter(f"ws:{{{made.pipeline}}}:*"):
+        redis_client.delete(key)
+
+
+@dataclass
+class Running:
+    """A server in this process, asked over real connections."""
+
+    url: str
+    port: int
+    live: Live
+    http: httpx.Client
+    stop: Callable[[], None]
+
+    def get(self, path: str, status: int = 200, **options: Any) -> Any:
+        answer = self.http.get(path, **options)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    def wait_for(self, path: str, condition: Callable[[Any], bool], seconds: float = 10) -> Any:
+        deadline = time.monotonic() + seconds
+        while True:
+            answer = self.http.get(path)
+            if answer.status_code == 200 and condition(answer.json()):
+                return answer.json()
+            assert time.monotonic() < deadline, answer.text
+            time.sleep(0.03)
+
+
+@pytest.fixture
+def serve(made: Made) -> Iterator[Callable[..., Running]]:
+    ends: list[Callable[[], None]] = []
+
+    def start(find: Callable[[], str] | None = None, *, table: Any = None, **changes: Any) -> Running:
+        settings = made.settings.serve.model_copy(update={"port": 0, "refresh_ms": 50, **changes})
+        sources = WatchedSources(made.settings)
+        live = Live(
+            find or (lambda: made.settings.redis.url), made.pipeline, sources, refresh_s=settings.refresh_ms / 1000
+        )
+        server = Server(make_app(live, table, token=settings.token), settings)
+        listening = server.listen()
+        port = listening.getsockname()[1]
+        thread = threading.Thread(target=lambda: server.run(sockets=[listening]), daemon=True)
+        thread.start()
+        headers = {"Authorization": f"Bearer {settings.token}"} if settings.token else {}
+        http = httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=20)
+        deadline = time.monotonic() + 20
+        while not server.started:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+        def end() -> None:
+            server.end()
+            thread.join(2.5)  # less than the server's own patience with open connections
+            ended = not thread.is_alive()
+            thread.join(10)
+            http.close()
+            listening.close()
+            assert ended, "the server did not end at once"
+
+        ends.append(end)
+        return Running(f"http://127.0.0.1:{port}", port, live, http, server.end)
+
+    yield start
+    for end in ends:
+        end()

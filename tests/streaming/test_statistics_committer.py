@@ -1,0 +1,134 @@
+"""What is committed behind is committed in order, once, and its errors reach whoever puts the next or joins."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import streaming.statistics_committer
+from sinks.position import Position
+from sinks.statistics.sums import Sums
+from streaming.partials import MicroBatch
+from streaming.statistics_committer import Behind, Counted
+
+Committed = list[tuple[dict[str, int], dict[str, int], dict[bytes, int]]]
+WAIT_S = 20
+
+
+def batch(*words: bytes) -> MicroBatch:
+    """A micro-batch in which these words are, once each."""
+    ones = pa.array([1] * len(words), pa.int64())
+    return MicroBatch(word_tables=[pa.table({"word": pa.array(words, pa.binary()), "tf": ones, "df": ones})])
+
+
+class Sink:
+    """Notes what is committed; `held` keeps it from going on."""
+
+    def __init__(self) -> None:
+        self.committed: Committed = []
+        self.begun = threading.Semaphore(0)
+        self._open = threading.Event()
+        self._open.set()
+
+    def commit(self, sums: Sums, start: Position, finish: Position) -> None:
+        self.begun.release()
+        assert self._open.wait(WAIT_S)
+        words = dict(zip(sums.words["word"].to_pylist(), sums.words["tf"].to_pylist(), strict=True))
+        self.committed.append((dict(start), dict(finish), words))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        self._open.clear()
+        yield
+        self._open.set()
+
+
+@given(words=st.lists(st.lists(st.sampled_from([b"a", b"b", b"c"]), unique=True), max_size=6), at_leisure=st.booleans())
+def test_whatever_is_joined_each_micro_batch_is_counted_once_and_in_order(
+    words: list[list[bytes]], at_leisure: bool
+) -> None:
+    sink = Sink()
+    with Behind(sink.commit, {"t": 0}, at_leisure=at_leisure) as behind:
+        for number, some in enumerate(words):
+            behind.put(batch(*some), {"t": number + 1})
+        behind.join()
+    ends = [0, *(finish["t"] for _, finish, _ in sink.committed)]
+    assert [start["t"] for start, _, _ in sink.committed] == ends[:-1] and ends[-1] == len(words)
+    total: dict[bytes, int] = {}
+    for _, _, counted in sink.committed:
+        for word, n in counted.items():
+            total[word] = total.get(word, 0) + n
+    assert total == {word: sum(word in some for some in words) for some in words for word in some}
+
+
+def test_what_comes_in_meanwhile_is_one_commit() -> None:
+    sink, told = Sink(), []
+    with Behind(sink.commit, {}) as behind:
+        with sink.held():
+            behind.put(batch(b"a"), {"t": 1}, told.append)
+            assert sink.begun.acquire(timeout=WAIT_S)
+            behind.put(batch(b"a", b"b"), {"t": 2}, told.append)
+            behind.put(batch(b"a"), {"t": 3}, told.append)
+        behind.join()
+    assert sink.committed == [({}, {"t": 1}, {b"a": 1}), ({"t": 1}, {"t": 3}, {b"a": 2, b"b": 1})]
+    assert [(counted.words, counted.batches) for counted in told] == [(1, 1), (2, 2), (2, 2)]
+
+
+def test_what_nobody_reads_yet_waits_for_the_end() -> None:
+    sink = Sink()
+    with Behind(sink.commit, {}, at_leisure=True) as behind:
+        behind.put(batch(b"a"), {"t": 1})
+        behind.put(batch(b"a"), {"t": 2})
+        assert not sink.committed
+        behind.join()
+    assert sink.committed == [({}, {"t": 2}, {b"a": 2})]
+
+
+def test_whoever_puts_waits_while_too_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming.statistics_committer, "MAX_ROWS", 2)
+    sink, passed = Sink(), threading.Event()
+    with Behind(sink.commit, {}) as behind:
+
+        def put_one_more() -> None:
+            behind.put(batch(b"d"), {"t": 4})
+            passed.set()
+
+        with sink.held():
+            behind.put(batch(b"a"), {"t": 1})
+            assert sink.begun.acquire(timeout=WAIT_S)
+            behind.put(batch(b"b"), {"t": 2})
+            behind.put(batch(b"c"), {"t": 3})
+            thread = threading.Thread(target=put_one_more)
+            thread.start()
+            assert not passed.wait(0.2)
+        assert passed.wait(WAIT_S)
+        thread.join()
+        behind.join()
+    assert [finish["t"] for _, finish, _ in sink.committed][-1] == 4
+
+
+def test_after_an_error_nothing_is_counted_and_everyone_is_told() -> None:
+    tried = threading.Semaphore(0)
+    done: list[Counted] = []
+
+    def fail(sums: Sums, start: Position, finish: Position) -> None:
+        tried.release()
+        raise OSError("Redis is gone")
+
+    with Behind(fail, {}) as behind:
+        behind.put(batch(b"a"), {"t": 1}, done.append)
+        with pytest.raises(OSError, match="Redis is gone"):
+            behind.join()
+        assert behind.failed
+        with pytest.raises(OSError, match="Redis is gone"):
+            behind.put(batch(b"b"), {"t": 2}, done.append)
+        with pytest.raises(OSError, match="Redis is gone"):
+            behind.join()
+    assert tried.acquire(blocking=False) and not tried.acquire(blocking=False)
+    assert not done

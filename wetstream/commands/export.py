@@ -1,0 +1,155 @@
+"""Commands that hand the documents on: `p21` and `export`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from conf.settings import Settings
+from wetstream.commands.options import command, err, json_option, out
+
+if TYPE_CHECKING:
+    from wetstream.p21.job import Done
+
+FORMATS = ("p21", "svmlight", "ldac", "matrixmarket", "parquet")
+LISTED = 10
+
+_commands = click.Group()
+
+min_df_option = click.option("--min-df", type=click.IntRange(1), default=1, help="Only words in at least N documents.")
+max_df_option = click.option(
+    "--max-df", type=click.FloatRange(0, 1), help="Only words in less than this share of the documents."
+)
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what an earlier run wrote there.")
+
+
+@command(_commands, name="p21")
+@click.argument("data_path", metavar="DATA_PATH")
+@click.argument("names_file", type=click.Path(path_type=Path))
+@click.argument("stop_words_file", type=click.Path(path_type=Path))
+@click.argument("threshold", metavar="LOW_FREQ_THRESHOLD", type=click.IntRange(0))
+@click.argument("cores", metavar="CORE_COUNT", type=click.IntRange(1))
+@click.argument("output", metavar="OUTPUT_DIRECTORY", type=click.Path(path_type=Path))
+@click.option(
+    "--max-df",
+    type=click.FloatRange(0, min_open=True),
+    default=0.9,
+    show_default=True,
+    help="Words in at least this share of the documents are left out.",
+)
+@overwrite_option
+@json_option
+def p21_command(
+    settings: Settings,
+    data_path: str,
+    names_file: Path,
+    stop_words_file: Path,
+    threshold: int,
+    cores: int,
+    output: Path,
+    max_df: float,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """The batch job of CMU 15-719 P2.1, on Spark alone: dictionary, frequency, statistics and corpus of WET files.
+
+    DATA_PATH holds the WET files, NAMES_FILE names them (a crawl path a line; its slashes may be underscores in the
+    names of the files).
+    """
+    from serving.export.statistics import statistics_lines
+    from wetstream.p21.job import Order, run_p21
+
+    order = Order(data_path, names_file, stop_words_file, threshold, cores, output, max_df, overwrite)
+    done = run_p21(settings, order, _note)
+    if as_json:
+        rejected = dict(sorted(done.sums.reasons().items()))
+        totals = {"words": done.words, "documents": done.totals.documents, "tokens": done.totals.tokens}
+        click.echo(json.dumps({"read": done.sums.totals(), "rejected": rejected, "written": totals}, indent=2))
+    else:
+        for line in statistics_lines(done.words, done.totals.lengths):
+            out.print(line, markup=False)
+    _report(done)
+
+
+@command(_commands, name="export")
+@click.argument("form", metavar="FORMAT", type=click.Choice(FORMATS))
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@min_df_option
+@max_df_option
+@click.option("--stop-words", type=click.Path(path_type=Path), metavar="FILE", help="Leave these words out too.")
+@click.option("--language", "languages", multiple=True, metavar="CODE", help="Only documents in this language.")
+@click.option("--source", "sources", multiple=True, metavar="NAME", help="Only this source, segment or crawl.")
+@overwrite_option
+@json_option
+def export_command(
+    settings: Settings,
+    form: str,
+    folder: Path,
+    min_df: int,
+    max_df: float | None,
+    stop_words: Path | None,
+    languages: tuple[str, ...],
+    sources: tuple[str, ...],
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """The documents as a corpus for topic modelling, in a new folder DIR.
+
+    FORMAT is one of p21, svmlight, ldac, matrixmarket, parquet. Frequencies and thresholds are those of the documents
+    that --language and --source choose (each may be given several times).
+    """
+    from serving.view import View
+    from wetstream.exporting import export_live
+
+    meta = export_live(
+        settings,
+        form,
+        folder,
+        View(min_df, max_df),
+        stop_words=stop_words,
+        languages=languages,
+        sources=sources,
+        overwrite=overwrite,
+    )
+    if as_json:
+        click.echo(json.dumps(meta, indent=2, ensure_ascii=False))
+        return
+    counts = meta["counts"]
+    out.print(
+        f"{folder / meta['corpus']}: {counts['documents']:,} documents, {counts['words']:,} words, "
+        f"{counts['tokens']:,} tokens",
+        markup=False,
+        soft_wrap=True,
+    )
+    if not counts["documents"]:
+        _note("no document has a word under these options: the corpus is empty")
+    elif counts["documents_without_words"]:
+        _note(f"{counts['documents_without_words']:,} documents without a word of the vocabulary are left out")
+
+
+def _report(done: Done) -> None:
+    """What was read and what was not, on stderr."""
+    totals, rejected = done.sums.totals(), done.sums.reasons()
+    named = ", ".join(f"{reason} {n:,}" for reason, n in sorted(rejected.items()) if n)
+    _note(f"{totals['records']:,} records read: {totals['documents']:,} documents kept; rejected: {named or 'none'}")
+    emptied = totals["documents"] - done.totals.documents
+    if emptied:
+        _note(f"{emptied:,} documents have no word left under the thresholds, and are not in the corpus")
+    unreadable = done.unreadable
+    for (source, reason), records in list(unreadable.items())[:LISTED]:
+        err.print(f"unreadable: {records:,} ({reason}) in {source}", style="yellow", markup=False, soft_wrap=True)
+    if len(unreadable) > LISTED:
+        _note(f"unreadable records in {len({source for source, _ in unreadable}):,} files in all")
+
+
+def _note(text: str) -> None:
+    err.print(text, style="dim", markup=False, soft_wrap=True)
+
+
+def add_commands(group: click.Group) -> None:
+    """Add them to the group of all commands."""
+    for each in _commands.commands.values():
+        group.add_command(each)

@@ -1,0 +1,211 @@
+"""The P2.1 job of CMU 15-719 as a batch on Spark: WET files in, dictionary, frequency, statistics and corpus out.
+
+Needs no Kafka, no Redis and no state directory. Tasks read and clean a file each with the project's own reader and
+kernel, and write the bags to Parquet files beside the output; only sums go through Spark. When the whole corpus is
+counted, thresholds are applied in one pass over those files. The output directory is there as a whole or not at all.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F  # noqa: N812
+
+from conf import reasons
+from conf.errors import ExplainedError
+from conf.profiles import Profile, load_profile
+from conf.settings import ProducerSettings, Settings
+from conf.stop_words import read_stop_words
+from producers.sources.discover import Selection as Listed
+from producers.sources.discover import discover
+from producers.sources.listing import read_listing
+from producers.sources.source import Source, is_url
+from serving.export import files
+from serving.export.corpus import numbered, read_rows
+from serving.export.export import SCRATCH, write_p21
+from serving.export.folder import new_folder
+from serving.export.selection import Selection, chosen
+from serving.export.vocabulary import Vocabulary
+from serving.view import View
+from sinks.documents.files import DocumentFile
+from sinks.statistics.sums import Sums
+from streaming.fused import Job
+from streaming.partials import FILE, SPARK_SCHEMA, WORD, read_partials
+from streaming.session import start_session
+from wetstream.p21.progress import telling
+from wetstream.p21.tasks import ERROR, PART_RECORDS, Reading, reading_pass
+from wetstream.servers.java import find_java
+from wetstream.servers.spark_java import quiet_java
+
+MAX_DF = 0.9
+UNREADABLE = (reasons.MALFORMED, reasons.OVERSIZE, reasons.TRUNCATED, reasons.DAMAGED)
+NAMED = 3
+
+
+class P21Error(ExplainedError):
+    """The job cannot be done as asked; the message names the file and what helps."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked for: the arguments of the course, and the share of documents that a word must not reach."""
+
+    data_path: str
+    names_file: Path
+    stop_words_file: Path
+    threshold: int
+    cores: int
+    output: Path
+    max_df: float = MAX_DF
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Done:
+    """What was read (unpruned sums, by source and reason) and what was written."""
+
+    sums: Sums
+    words: int
+    totals: files.Totals
+
+    @property
+    def unreadable(self) -> dict[tuple[str, str], int]:
+        """Records that could not be read, by source and reason."""
+        return {key: n.records for key, n in sorted(self.sums.sources.items()) if key[1] in UNREADABLE and n.records}
+
+
+def run_p21(settings: Settings, order: Order, note: Callable[[str], None]) -> Done:
+    """Do the job on a Spark of its own. Raises P21Error, StopWordsError, ListingError, FolderError, ServerError."""
+    sources, profile = find_sources(order, settings.producer), p21_profile(order.stop_words_file)
+    with _interruptible(), new_folder(order.output, files.OWN, overwrite=order.overwrite) as folder:
+        scratch = folder / SCRATCH
+        scratch.mkdir()
+        with _spark(settings, order.cores, scratch) as spark:
+            note(f"reading {len(sources):,} WET file{'s' * (len(sources) > 1)} on {order.cores} core(s)")
+            with telling(spark, len(sources), note):
+                done = make(spark, settings, order, sources, profile, folder)
+        shutil.rmtree(scratch)
+    return done
+
+
+def make(
+    spark: SparkSession,
+    settings: Settings,
+    order: Order,
+    sources: list[Source],
+    profile: Profile,
+    folder: Path,
+    *,
+    part_records: int = PART_RECORDS,
+) -> Done:
+    """Read the sources with Spark and write the four files into `folder`, by way of Parquet files in its scratch."""
+    rows = folder / SCRATCH / "rows"
+    rows.mkdir(parents=True)
+    job = Job(profile, rows, settings.documents.compression_level)
+    sums, paths = _read(spark, Reading(job, sources, settings, part_records), order.threshold)
+    counted = Vocabulary(sums.words, sums.totals()["documents"])
+    vocabulary = counted.under(View(order.threshold, order.max_df))
+    # The files are in order already: by source, and within a source as its records stand.
+    kept = chosen(read_rows(paths), Selection())
+    totals = write_p21(folder, vocabulary, numbered(kept, vocabulary))
+    return Done(sums, len(vocabulary), totals)
+
+
+def find_sources(order: Order, settings: ProducerSettings) -> list[Source]:
+    """The named WET files, by their identity. Raises P21Error or ListingError if one is missing or named twice."""
+    names = order.names_file
+    try:
+        lines = read_listing(str(names), settings)
+    except OSError as error:
+        raise P21Error(f"the names file {names} cannot be read: {error.strerror or error}") from error
+    if not lines:
+        raise P21Error(f"{names} names no WET files: it needs one path a line, as in a crawl's wet.paths")
+    if not is_url(order.data_path) and not Path(order.data_path).is_dir():
+        raise P21Error(f"the data path {order.data_path} is no folder: name the one that holds the WET files")
+    sources = discover([str(names)], selection=Listed(base=order.data_path), settings=settings)
+    missing = [source.location for source in sources if not is_url(source.location) and not _is_file(source.location)]
+    if missing:
+        which = ", ".join(missing[:NAMED]) + (", …" if len(missing) > NAMED else "")
+        raise P21Error(
+            f"{len(missing):,} of {len(lines):,} files that {names} names are not in {order.data_path}: {which} (a "
+            "slash in a name may be an underscore there)"
+        )
+    if len(sources) != len(lines):
+        raise P21Error(
+            f"{names} names {len(lines) - len(sources):,} of its files twice: each would be counted once only; take "
+            "the doubled lines out"
+        )
+    return sorted(sources, key=lambda source: source.id.encode())
+
+
+def p21_profile(stop_words: Path) -> Profile:
+    """The profile `p21` with the stop words of this file."""
+    return replace(load_profile("p21"), name="p21-job", stop_words=read_stop_words(stop_words))
+
+
+def _is_file(location: str) -> bool:
+    return Path(location).is_file()
+
+
+def _read(spark: SparkSession, reading: Reading, threshold: int) -> tuple[Sums, list[Path]]:
+    """Sums over all sources, of the words in at least `threshold` documents; and the files of rows, in order."""
+    tasks = spark.range(0, len(reading.sources), 1, len(reading.sources))
+    added = (
+        tasks.mapInArrow(reading_pass(reading), SPARK_SCHEMA)
+        .groupBy("kind", "key")
+        .agg(F.sum("a").alias("a"), F.sum("b").alias("b"), F.sum("c").alias("c"), F.max("text").alias("text"))
+        # Most words of a large corpus stand in one document: they need not come here at all.
+        .filter((F.col("kind") != WORD) | (F.col("b") >= threshold))
+        .toArrow()
+    )
+    failures = _of_kind(added, ERROR)
+    if failures:
+        raise P21Error("; ".join(text for _, text in failures[:NAMED]))
+    written = [DocumentFile.from_json(text) for _, text in _of_kind(added, FILE)]
+    return read_partials(added).sums, [reading.job.table / file.path for file in written]
+
+
+def _of_kind(added: pa.Table, kind: str) -> list[tuple[int, str]]:
+    """Key and text of the rows of a kind that is keyed by numbers, in the order of those."""
+    rows = added.filter(pc.equal(added["kind"], kind)).to_pylist()
+    return sorted((int(row["key"]), row["text"]) for row in rows)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C stays what it is: Spark cancels its jobs by it, and then raises whatever came of that."""
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            cause = cause.__context__
+        raise
+
+
+@contextmanager
+def _spark(settings: Settings, cores: int, scratch: Path) -> Iterator[SparkSession]:
+    """A Spark session on `cores` cores that keeps everything in `scratch`."""
+    # What goes wrong in a call to the JVM reaches us as an error; its log would only add a traceback to Ctrl-C.
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
+    stream = settings.stream.model_copy(update={"master": f"local[{cores}]", "min_partitions": cores})
+    settings = settings.model_copy(update={"home": scratch, "stream": stream})
+    os.environ["SPARK_LOCAL_DIRS"] = str(scratch)
+    java = find_java(scratch)
+    session = start_session(settings, java_home=quiet_java(java.executable, scratch / "spark"), jars=[])
+    session.sparkContext.setLogLevel("ERROR")
+    try:
+        yield session
+    finally:
+        session.stop()

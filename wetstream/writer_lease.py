@@ -1,0 +1,52 @@
+"""Commands that write to a pipeline without streaming: they hold the writer lease while they do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from redis import Redis
+
+from conf.settings import Settings
+from sinks.documents.generations import Generations
+from sinks.documents.table import Documents, DocumentsError
+from sinks.keys import lease_key
+from sinks.lease import Lease
+from sinks.statistics.builds import Builds
+from wetstream.connect import find_redis, open_redis
+
+
+def live_documents(settings: Settings) -> Documents:
+    """The documents of the live generation. Raises DocumentsError when there are none."""
+    return _live(settings)[1]
+
+
+@contextmanager
+def as_writer(settings: Settings) -> Iterator[Documents]:
+    """The documents of the live generation, with the writer lease. Raises LeaseError while a stream runs."""
+    lease = Lease(open_redis(find_redis(settings)), lease_key(settings.pipeline), lease_s=settings.stream.lease_s)
+    lease.acquire()
+    try:
+        yield live_documents(settings)
+    finally:
+        lease.release()
+
+
+def rebuild(settings: Settings, client: Redis) -> None:
+    """Count all documents of the live generation into a new build, and switch readers to it.
+
+    Needs neither Kafka nor the WET files. Raises LeaseError while a stream runs.
+    """
+    with as_writer(settings) as documents:
+        generation, _ = _live(settings)
+        builds = Builds(
+            client, settings.pipeline, chunk_words=settings.redis.chunk_words, top_words=settings.redis.top_words
+        )
+        builds.rebuild(documents, generation, documents.position())
+
+
+def _live(settings: Settings) -> tuple[str, Documents]:
+    found = Generations(settings.documents_path, settings.pipeline).open_live()
+    if found is None:
+        raise DocumentsError(f"pipeline {settings.pipeline} has no documents yet: run something first")
+    return found
