@@ -1,4 +1,4 @@
-"""Counting words of WET files the way cc-pyspark does (its word_count.py): a yardstick, not a part of wetstream.
+r"""Counting words of WET files the way cc-pyspark does (its word_count.py): a yardstick, not a part of wetstream.
 
 A file a task, records by warcio, `\\w+` in lower case, a Counter a record, `reduceByKey`. It has no rules, no documents
 and no document frequencies; all that is in its favour.

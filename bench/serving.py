@@ -167,7 +167,8 @@ def streaming(settings: Settings) -> Iterator[int]:
 
 def latencies(url: str, words: list[str], seconds: float, while_pid: int = 0) -> dict[str, dict[str, float]]:
     """p50 and p99 in ms by question, from one client that asks 50 times a second, in a process of its own; for so many
-    seconds at most, and as long as the process `while_pid` runs."""
+    seconds at most, and as long as the process `while_pid` runs.
+    """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         return process.submit(_latencies, url, words, seconds, while_pid).result()
 
@@ -236,7 +237,8 @@ def clients(url: str, number: int) -> Iterator[None]:
 
 def freshness(settings: Settings, seconds: float, folder: Path) -> dict[str, float]:
     """Ages at which records were seen in the API, from the producer's commit on: files of 50 records, one a second, by
-    one producer that runs all the time; asked every 50 ms. Begins when the first files were seen: Spark is warm."""
+    one producer that runs all the time; asked every 50 ms. Begins when the first files were seen: Spark is warm.
+    """
     from producers.ingest import Ingester
     from wetstream.engine import start_stream
 

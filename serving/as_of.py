@@ -35,7 +35,8 @@ AS_OF_REPLIES = 4
 def read_as_of(keys: Keys, replies: Sequence[Any]) -> AsOf:
     """The state from the replies: `time` of the last commit (Unix seconds), `positions` by topic partition, whether a
     stream runs (`streaming`) and its `lag` in offsets (None when none runs), and whether words of an unfinished
-    micro-batch run ahead of the totals (`applying`)."""
+    micro-batch run ahead of the totals (`applying`).
+    """
     updated, position, (finish, last), status = replies
     streaming = bool(status) and time.time() - float(status.get(b"at", 0)) < STREAM_SILENT_S
     answer = {

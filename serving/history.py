@@ -14,7 +14,8 @@ def batches_of(entries: Sequence[bytes]) -> list[dict[str, Any]]:
 
 def growth_of(entries: Sequence[bytes], totals: Mapping[str, int]) -> list[dict[str, Any]]:
     """Points {time, tokens, words, documents} with growing tokens, from the entries under `growth_key`; the last is
-    `totals` as they are now (time None)."""
+    `totals` as they are now (time None).
+    """
     now = {"time": None, **{name: totals[name] for name in ("tokens", "words", "documents")}}
     points = ({name: point[name] for name in now} for point in map(json.loads, entries))
     held = [point for point in points if point["tokens"] < now["tokens"]]
@@ -22,5 +23,5 @@ def growth_of(entries: Sequence[bytes], totals: Mapping[str, int]) -> list[dict[
 
 
 def counters_of(fields: Mapping[bytes, bytes]) -> dict[str, float]:
-    """Sums over all micro-batches that were ever observed: batches, rows, seconds by phase, …"""
+    """Sums over all micro-batches that were ever observed: batches, rows, seconds by phase, …."""
     return {name.decode(): float(value) for name, value in fields.items()}

@@ -36,7 +36,8 @@ def length_summary(lengths: Mapping[int, int]) -> dict[str, Any]:
 
 def histogram(lengths: Mapping[int, int]) -> list[dict[str, int]]:
     """Bins {from, to, documents} with `from` <= length < `to`, evenly wide on a logarithmic scale, none left out
-    between the first and the last that hold documents. Length 0 has a bin of its own."""
+    between the first and the last that hold documents. Length 0 has a bin of its own.
+    """
     if not lengths:
         return []
     bounds = _bounds(max(lengths))

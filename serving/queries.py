@@ -70,13 +70,15 @@ class LiveStatistics:
     def sources(self) -> dict[str, Any]:
         """What is counted of each source: {sources: [{source, records, documents, tokens, payload_bytes, rejected}]}.
 
-        `rejected` is {reason: records}."""
+        `rejected` is {reason: records}.
+        """
         reading = self.reading()
         return {"sources": reading.sources, "as_of": reading.as_of.answer}
 
     def seen(self, what: str) -> dict[str, Any]:
         """Pages and kept documents by `languages`, `tlds` or `days`, most pages first: {<what>: [{name, pages,
-        documents}]}."""
+        documents}]}.
+        """
         reading = self.reading()
         return {what: reading.seen(what), "as_of": reading.as_of.answer}
 
@@ -114,18 +116,21 @@ class LiveStatistics:
 
     def hosts(self, limit: int = 20, offset: int = 0, contains: str = "") -> dict[str, Any]:
         """Hosts with the most pages, from the documents table: {hosts: [{host, pages, documents, tokens}],
-        table_version}. Reads the table, so it takes long on a large one."""
+        table_version}. Reads the table, so it takes long on a large one.
+        """
         return as_of_table(self._tabled().hosts(limit, offset, contains), self._state())
 
     def urls(self, of: str, limit: int = 20, offset: int = 0) -> dict[str, Any]:
         """Pages of a host, or of exactly one URL, from the documents table: {urls: [{url, source, record_offset, date,
-        language, reason, tokens}], table_version}; `reason` None: kept."""
+        language, reason, tokens}], table_version}; `reason` None: kept.
+        """
         return as_of_table(self._tabled().urls(of, limit, offset), self._state())
 
     def as_of(self) -> dict[str, Any]:
         """State of the numbers: `time` of the last commit (Unix seconds), `positions` by topic partition, whether a
         stream runs (`streaming`), its `lag` in offsets (None when none runs), and whether words of an unfinished
-        micro-batch run ahead of the totals (`applying`)."""
+        micro-batch run ahead of the totals (`applying`).
+        """
         return self._state().answer
 
     def _state(self) -> AsOf:

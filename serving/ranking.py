@@ -35,7 +35,8 @@ return cmsgpack.pack({words, entries})
 @dataclass(frozen=True)
 class Ranking:
     """Ranked words, by tf descending, then by word; arrays of the same length. `all_words`: how many words there are,
-    ranked or not."""
+    ranked or not.
+    """
 
     words: Sequence[bytes]
     tf: NDArray[np.int64]

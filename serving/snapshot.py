@@ -44,7 +44,8 @@ return cmsgpack.pack({found[1], words, entries})
 @dataclass(frozen=True)
 class Snapshot:
     """Words in bytewise order, with term and document frequencies; arrays of the same length. `seconds` is what
-    taking it took."""
+    taking it took.
+    """
 
     words: pa.Array
     tf: NDArray[np.int64]
@@ -73,7 +74,8 @@ class Snapshot:
         self, by: str, limit: int, offset: int, view: View = EVERYTHING, *, prefix: str = "", contains: str = ""
     ) -> dict[str, Any]:
         """Any page of the vocabulary, ordered by `tf`, `df` (both descending, then by word) or `word`; only words that
-        begin with `prefix` and hold the text `contains`."""
+        begin with `prefix` and hold the text `contains`.
+        """
         mask = self._holds(view)
         if prefix:
             begin, end = self._range(prefix.lower().encode())

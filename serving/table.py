@@ -29,7 +29,8 @@ limit ? offset ?"""
 
 class Table:
     """Questions to the documents table; `open_documents` gives it as it is now. One question at a time: each may read
-    the whole table. Answers carry the version of the table, and up to which positions of the topic it goes."""
+    the whole table. Answers carry the version of the table, and up to which positions of the topic it goes.
+    """
 
     def __init__(self, open_documents: Callable[[], Documents]) -> None:
         self._open = open_documents

@@ -74,7 +74,7 @@ class Observer:
         self._commits[number] = commit
 
     def compacted(self, number: int, seconds: float) -> None:
-        """After this micro-batch, small files of the documents table were joined. (Said before Spark reports it.)"""
+        """After this micro-batch, small files of the documents table were joined. (Said before Spark reports it.)."""
         self._compactions[number] = seconds
 
     def alive(self) -> None:

@@ -1,7 +1,7 @@
 """Parse an Arrow batch of topic messages into columns: source place, header fields, payload span.
 
-The vectorised inverse of `producers.topic.message`. A message that cannot be parsed still becomes a row: a stub keeps the
-reason that the producer gave it, anything else is `malformed`.
+The vectorised inverse of `producers.topic.message`. A message that cannot be parsed still becomes a row: a stub keeps
+the reason that the producer gave it, anything else is `malformed`.
 """
 
 from __future__ import annotations

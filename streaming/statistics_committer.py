@@ -26,7 +26,8 @@ Commit = Callable[[Sums, Position, Position], None]
 @dataclass(frozen=True, slots=True)
 class Counted:
     """What is told of a micro-batch that Redis has now: of the commit that it was part of, the distinct words, the
-    seconds, and how many micro-batches it holds."""
+    seconds, and how many micro-batches it holds.
+    """
 
     words: int
     seconds: float

@@ -29,7 +29,8 @@ class Answers:
         asks: bool = False,
     ) -> Response:
         """The response to a request whose answer depends on its URL and `version` alone; `asks`: `make` waits for
-        something or has much to reckon, and runs in a thread (which takes two wake-ups)."""
+        something or has much to reckon, and runs in a thread (which takes two wake-ups).
+        """
         etag = f'"{hashlib.blake2b(version.encode(), digest_size=12).hexdigest()}"'
         headers = {"ETag": etag, "Cache-Control": "no-cache"}
         if _matches(request.headers.get("if-none-match", ""), etag):

@@ -39,7 +39,6 @@ def make_app(
     max_event_clients: int = 256,
 ) -> FastAPI:
     """The ASGI application over `live`, which it starts and stops."""
-
     redis = LoopClient()
 
     @asynccontextmanager

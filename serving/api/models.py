@@ -1,4 +1,4 @@
-"""Shapes of the answers, for the OpenAPI description. (Answers are made as plain dicts, and tested against these.)"""
+"""Shapes of the answers, for the OpenAPI description. (Answers are made as plain dicts, and tested against these.)."""
 
 from __future__ import annotations
 
@@ -313,7 +313,8 @@ class Host(Model):
 
 class FromTable(Answer):
     """From version `table_version` of the documents table; `as_of.positions` are those of the table, which the totals
-    follow."""
+    follow.
+    """
 
     table_version: int
 

@@ -33,7 +33,8 @@ UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "unchanged si
 
 def api(live: Live, redis: LoopClient, table: Table | None) -> APIRouter:
     """The router. All answers carry an ETag made from `as_of`, and from what else is
-    in them: the producers' markers, what the stream observes of itself, or the last snapshot."""
+    in them: the producers' markers, what the stream observes of itself, or the last snapshot.
+    """
     router = APIRouter(prefix="/api/v1", dependencies=[Depends(only_known)])
     answers = Answers()
 

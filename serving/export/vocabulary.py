@@ -59,7 +59,7 @@ def count(batches: Iterable[pa.RecordBatch]) -> Vocabulary:
 
 
 def _words(batch: pa.RecordBatch) -> pa.Table:
-    """tf and df of the words of a batch: a word stands once in the bag of a document."""
+    """Tf and df of the words of a batch: a word stands once in the bag of a document."""
     words, counts = encoded(batch), batch.column("counts").flatten()
     indices, size = words.indices.to_numpy(), len(words.dictionary)
     df = np.bincount(indices, minlength=size)

@@ -84,7 +84,8 @@ limit 20"""
 @dataclass(frozen=True)
 class Recount:
     """Everything additive, counted anew: `counts` by name and field, `words` (word, tf, df), records that are not there
-    exactly once, and a digest over all of it that is equal for equal documents."""
+    exactly once, and a digest over all of it that is equal for equal documents.
+    """
 
     counts: dict[str, dict[str, int]]
     words: pa.Table

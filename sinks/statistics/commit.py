@@ -34,7 +34,8 @@ class NotInStepError(StatisticsError):
 @dataclass(frozen=True, slots=True)
 class _Found:
     """What stands in Redis: its position; of a micro-batch that is half applied its end ("" for none) and its last
-    word; for each chunk of words that was asked for, what stands for them."""
+    word; for each chunk of words that was asked for, what stands for them.
+    """
 
     position: str
     finish: str

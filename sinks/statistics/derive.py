@@ -101,7 +101,7 @@ def tld_of(urls: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _words_of(batch: pa.RecordBatch) -> pa.Table:
-    """tf and df of the words of documents rows; a word stands once in the bag of a document."""
+    """Tf and df of the words of documents rows; a word stands once in the bag of a document."""
     words, counts = batch.column("words").flatten(), batch.column("counts").flatten()
     if not pa.types.is_dictionary(words.type):
         words = words.dictionary_encode()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 def read_counts(entries: Sequence[bytes]) -> NDArray[np.int64]:
-    """tf and df, [n, 2], of n entries."""
+    """Tf and df, [n, 2], of n entries."""
     if not entries:
         return np.zeros((0, 2), np.int64)
     return np.fromstring(b" ".join(entries), np.int64, sep=" ").reshape(-1, 2)
