@@ -24,7 +24,7 @@ from bench.corpus import HOME
 from sinks.keys import Keys
 from sinks.statistics.store import Statistics
 from sinks.statistics.sums import SourceCount, Sums
-from wetstream.connect import open_redis
+from wetstream.pipeline.connections import open_redis
 from wetstream.servers import embedded
 
 BARE = """

@@ -18,7 +18,7 @@ from bench.corpus import HOME, raw_bytes, sample_files
 from bench.stream import BATCH_JOBS, Bench, own_seconds, timed
 from conf.settings import Settings
 from producers.sources.source import source_id
-from wetstream.removing import remove
+from wetstream.pipeline.remove import remove
 from wetstream.servers import embedded
 
 SEGMENTS = 21

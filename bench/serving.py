@@ -49,7 +49,7 @@ from serving.queries import LiveStatistics, NoStatisticsError
 from sinks.keys import Keys, build_prefix, live_key, status_key
 from sinks.statistics.store import Statistics
 from sinks.statistics.sums import SourceCount, Sums
-from wetstream.connect import find_redis, find_servers, open_redis
+from wetstream.pipeline.connections import find_redis, find_servers, open_redis
 from wetstream.servers import embedded
 
 WARM_FILES = 5
@@ -240,7 +240,7 @@ def freshness(settings: Settings, seconds: float, folder: Path) -> dict[str, flo
     one producer that runs all the time; asked every 50 ms. Begins when the first files were seen: Spark is warm.
     """
     from producers.ingest import Ingester
-    from wetstream.engine import start_stream
+    from wetstream.pipeline.spark_session import start_stream
 
     servers = find_servers(settings)
     topics = ensure_topics(settings, servers.bootstrap_servers)

@@ -42,7 +42,7 @@ from streaming.replay import Replay, make_builds
 from streaming.session import start_session
 from streaming.statistics_committer import Behind
 from streaming.stream import Connections, Stream
-from wetstream.connect import open_redis
+from wetstream.pipeline.connections import open_redis
 from wetstream.servers import embedded
 from wetstream.servers.jars import default_cache, obtain_jars
 from wetstream.servers.java import find_java

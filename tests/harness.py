@@ -31,7 +31,7 @@ from sinks.keys import live_key
 from streaming.query import Progress
 from streaming.replay import Replay, Result, switch
 from streaming.stream import Connections, Stream
-from wetstream.removing import remove
+from wetstream.pipeline.remove import remove
 from wetstream.servers.embedded import endpoints
 
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from serving.queries import LiveStatistics, NoStatisticsError, Snapshot, View
-    from wetstream.public import open_statistics
+    from wetstream.pipeline.pipeline import open_statistics
 
 _WHERE = {
     "LiveStatistics": "serving.queries",
     "NoStatisticsError": "serving.queries",
     "Snapshot": "serving.queries",
     "View": "serving.queries",
-    "open_statistics": "wetstream.public",
+    "open_statistics": "wetstream.pipeline.pipeline",
 }
 __all__ = ["LiveStatistics", "NoStatisticsError", "Snapshot", "View", "open_statistics"]
 

@@ -12,9 +12,9 @@ from producers.sample.writer import write_sample
 from producers.sources.source import source_id
 from streaming.replay import switch
 from tests.harness import Pipeline
-from wetstream.ledger import ledger
-from wetstream.markers import read_markers
-from wetstream.removing import UnknownSourceError, find_sources
+from wetstream.pipeline.ledger import ledger
+from wetstream.pipeline.markers import read_markers
+from wetstream.pipeline.remove import UnknownSourceError, find_sources
 
 Make = Callable[..., Pipeline]
 

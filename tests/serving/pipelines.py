@@ -22,7 +22,7 @@ from serving.queries import LiveStatistics
 from sinks.keys import Keys, build_prefix, live_key, status_key
 from sinks.statistics.store import Statistics
 from sinks.statistics.sums import Seen, SourceCount, Sums
-from wetstream.serve import WatchedSources
+from wetstream.pipeline.serve import WatchedSources
 
 
 @dataclass

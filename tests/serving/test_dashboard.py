@@ -20,7 +20,7 @@ from producers.sample.writer import write_sample
 from serving.queries import View
 from tests.harness import Pipeline
 from tests.serving.pipelines import Made, Running
-from wetstream.serve import make_server
+from wetstream.pipeline.serve import make_server
 from wetstream.servers import embedded
 
 pytestmark = pytest.mark.browser

@@ -37,10 +37,10 @@ def replay_command(
     """
     from producers.sources.discover import Selection, discover
     from wetstream.commands.display import Display
-    from wetstream.connect import find_servers, find_servers_for_files, open_redis
-    from wetstream.engine import pipeline_profile
-    from wetstream.replaying import refuse_other_rules, replay
-    from wetstream.writer_lease import rebuild
+    from wetstream.pipeline.connections import find_servers, find_servers_for_files, open_redis
+    from wetstream.pipeline.replay import refuse_other_rules, replay
+    from wetstream.pipeline.spark_session import pipeline_profile
+    from wetstream.pipeline.writer_lease import rebuild
 
     if (origin == "files") != bool(sources):
         raise click.UsageError("--from files takes the SOURCES to read; the others take none")
@@ -102,7 +102,7 @@ def switch_command(settings: Settings, generation: str) -> None:
     from sinks.documents.generations import Generations
     from sinks.documents.table import DocumentsError
     from streaming.replay import FINISHED, switch
-    from wetstream.connect import find_redis, open_redis
+    from wetstream.pipeline.connections import find_redis, open_redis
 
     generations = Generations(settings.documents_path, settings.pipeline)
     row = _generation_row(generations, generation) if generation in generations.names() else None
@@ -122,7 +122,7 @@ def drop_command(settings: Settings, generation: str) -> None:
     """Delete GENERATION, which must not be the live one."""
     from sinks.documents.generations import Generations
     from streaming.replay import make_builds
-    from wetstream.connect import find_redis, open_redis
+    from wetstream.pipeline.connections import find_redis, open_redis
 
     Generations(settings.documents_path, settings.pipeline).drop(generation)
     make_builds(settings, open_redis(find_redis(settings))).forget(generation)
@@ -142,7 +142,7 @@ def remove_command(
     SOURCE is an identity as in `wetstream segments --json`, or the path that it was ingested from. Afterwards it can be
     ingested anew. A command that was interrupted is finished by the same command.
     """
-    from wetstream.removing import find_sources, remove
+    from wetstream.pipeline.remove import find_sources, remove
 
     if not (sources or segments or crawls):
         raise click.UsageError("name sources, a --segment or a --crawl")
@@ -177,7 +177,7 @@ def _generation_row(generations: Any, name: str) -> dict[str, Any]:
 
 def _print_stats(settings: Settings, as_json: bool) -> None:
     from serving.queries import LiveStatistics
-    from wetstream.connect import find_redis, open_redis
+    from wetstream.pipeline.connections import find_redis, open_redis
 
     stats = LiveStatistics(open_redis(find_redis(settings)), settings.pipeline).stats()
     if as_json:

@@ -7,7 +7,7 @@ import os
 from conf.settings import Settings
 from producers.estimate import Estimate, Planned, estimate, plan_all
 from wetstream.commands.source_options import Wanted
-from wetstream.markers import read_markers
+from wetstream.pipeline.markers import read_markers
 
 
 def plan(settings: Settings, wanted: Wanted) -> tuple[list[Planned], Estimate]:

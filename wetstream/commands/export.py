@@ -102,7 +102,7 @@ def export_command(
     that --language and --source choose (each may be given several times).
     """
     from serving.view import View
-    from wetstream.exporting import export_live
+    from wetstream.pipeline.export import export_live
 
     meta = export_live(
         settings,

@@ -58,9 +58,9 @@ def run_command(settings: Settings, wanted: Wanted, as_json: bool) -> None:
     """
     from serving.queries import LiveStatistics
     from wetstream.commands.display import Display
-    from wetstream.connect import find_servers, open_redis
-    from wetstream.engine import pipeline_profile
-    from wetstream.ingesting import run
+    from wetstream.pipeline.connections import find_servers, open_redis
+    from wetstream.pipeline.ingest import run
+    from wetstream.pipeline.spark_session import pipeline_profile
 
     found, follower = wanted.sources(settings), wanted.follower(settings)
     profile = pipeline_profile(settings)
@@ -87,8 +87,8 @@ def ingest_command(settings: Settings, wanted: Wanted, dry_run: bool, as_json: b
     """Read WET files into the topic: files, folders, globs (in quotes), URLs, or listings (wet.paths.gz)."""
     from wetstream.commands.display import Display
     from wetstream.commands.dry_run import plan
-    from wetstream.connect import find_servers
-    from wetstream.ingesting import ingest
+    from wetstream.pipeline.connections import find_servers
+    from wetstream.pipeline.ingest import ingest
 
     if dry_run:
         planned, total = plan(settings, wanted)
@@ -115,9 +115,9 @@ def ingest_command(settings: Settings, wanted: Wanted, dry_run: bool, as_json: b
 def stream_command(settings: Settings, once: bool) -> None:
     """Process the topic: clean the records, write the documents table, keep the statistics."""
     from wetstream.commands.display import Display
-    from wetstream.connect import find_servers
-    from wetstream.engine import pipeline_profile
-    from wetstream.ingesting import stream
+    from wetstream.pipeline.connections import find_servers
+    from wetstream.pipeline.ingest import stream
+    from wetstream.pipeline.spark_session import pipeline_profile
 
     profile = pipeline_profile(settings)
     servers = find_servers(settings, start=True, log=_note)
@@ -132,9 +132,9 @@ def demo_command(settings: Settings) -> None:
     from serving.queries import LiveStatistics, View
     from wetstream.commands.demo import next_segment
     from wetstream.commands.display import Display
-    from wetstream.connect import find_servers, open_redis
-    from wetstream.engine import pipeline_profile
-    from wetstream.ingesting import run
+    from wetstream.pipeline.connections import find_servers, open_redis
+    from wetstream.pipeline.ingest import run
+    from wetstream.pipeline.spark_session import pipeline_profile
     from wetstream.servers import embedded
 
     settings = settings.model_copy(update={"pipeline": "demo"})
@@ -214,8 +214,8 @@ def explain_command(settings: Settings, target: str, record: int, examples: int,
     URL is looked up in the documents table and read from the topic; FILE is a WET file, or plain text (.txt).
     """
     from streaming.text.explain import explain
-    from wetstream.engine import pipeline_profile
-    from wetstream.looking import find_page
+    from wetstream.pipeline.lookup import find_page
+    from wetstream.pipeline.spark_session import pipeline_profile
 
     profile = pipeline_profile(settings)
     page = find_page(settings, target, record)
@@ -231,10 +231,9 @@ def explain_command(settings: Settings, target: str, record: int, examples: int,
 @json_option
 def show_command(settings: Settings, position: str, as_json: bool) -> None:
     """The record at a position of the topic, as it stood, and its row in the documents table."""
-    from wetstream.connect import find_servers
-    from wetstream.looking import parse_position
-    from wetstream.lookup import message_at, row_at
-    from wetstream.writer_lease import live_documents
+    from wetstream.pipeline.connections import find_servers
+    from wetstream.pipeline.lookup import message_at, parse_position, row_at
+    from wetstream.pipeline.writer_lease import live_documents
 
     partition, offset = parse_position(position)
     key, value = message_at(settings, find_servers(settings).bootstrap_servers, partition, offset)
@@ -254,8 +253,8 @@ def show_command(settings: Settings, position: str, as_json: bool) -> None:
 def verify_command(settings: Settings, as_json: bool) -> None:
     """Recount everything from the documents table with another engine, compare with Redis, print one digest."""
     from serving.verify.verify import verify
-    from wetstream.connect import find_redis, open_redis
-    from wetstream.writer_lease import live_documents
+    from wetstream.pipeline.connections import find_redis, open_redis
+    from wetstream.pipeline.writer_lease import live_documents
 
     result = verify(open_redis(find_redis(settings)), settings.pipeline, live_documents(settings))
     if as_json:
@@ -278,7 +277,7 @@ def documents_group() -> None:
 def compact_command(settings: Settings) -> None:
     """Join small files now (the stream does it by itself every documents.compact_every micro-batches)."""
     from sinks.documents.compaction import compact
-    from wetstream.writer_lease import as_writer
+    from wetstream.pipeline.writer_lease import as_writer
 
     with as_writer(settings) as documents:
         done = compact(
@@ -299,7 +298,7 @@ def compact_command(settings: Settings) -> None:
 @click.option("--dry-run", is_flag=True, help="Only list what would be deleted.")
 def vacuum_command(settings: Settings, retain_hours: float, dry_run: bool) -> None:
     """Delete files that the table does not name any more: joined ones, and those of tasks that died."""
-    from wetstream.writer_lease import as_writer
+    from wetstream.pipeline.writer_lease import as_writer
 
     with as_writer(settings) as documents:
         deleted = documents.vacuum(retain_hours, dry_run=dry_run)
@@ -313,7 +312,7 @@ def vacuum_command(settings: Settings, retain_hours: float, dry_run: bool) -> No
 @json_option
 def history_command(settings: Settings, limit: int, as_json: bool) -> None:
     """The last commits to the table."""
-    from wetstream.writer_lease import live_documents
+    from wetstream.pipeline.writer_lease import live_documents
 
     commits = live_documents(settings).history(limit)
     if as_json:
@@ -325,8 +324,8 @@ def history_command(settings: Settings, limit: int, as_json: bool) -> None:
 @command(main, name="rebuild")
 def rebuild_command(settings: Settings) -> None:
     """Count the statistics in Redis anew from the documents table (no Kafka, no WET files). No stream may run."""
-    from wetstream.connect import find_redis, open_redis
-    from wetstream.writer_lease import rebuild
+    from wetstream.pipeline.connections import find_redis, open_redis
+    from wetstream.pipeline.writer_lease import rebuild
 
     rebuild(settings, open_redis(find_redis(settings)))
     show.show_stats(out, _statistics(settings).stats())
@@ -335,7 +334,7 @@ def rebuild_command(settings: Settings) -> None:
 @command(main, name="up")
 def up_command(settings: Settings) -> None:
     """Start the embedded Kafka broker and Redis (those for which no server of yours is configured)."""
-    from wetstream.connect import start_embedded
+    from wetstream.pipeline.connections import start_embedded
 
     kafka, redis = not settings.kafka.bootstrap_servers, not settings.redis.url
     if not (kafka or redis):
@@ -419,8 +418,8 @@ def word_command(settings: Settings, words: tuple[str, ...], as_json: bool) -> N
 @json_option
 def segments_command(settings: Settings, as_json: bool) -> None:
     """The ledger: what was produced, processed, kept and rejected of each source."""
-    from wetstream.ledger import ledger
-    from wetstream.markers import read_markers
+    from wetstream.pipeline.ledger import ledger
+    from wetstream.pipeline.markers import read_markers
 
     answer = _statistics(settings).sources()
     rows = ledger(answer["sources"], read_markers(settings))
@@ -464,7 +463,7 @@ def batches_command(settings: Settings, limit: int, as_json: bool) -> None:
 @click.option("--port", type=click.IntRange(0, 65_535), help="Port to listen on (default 8400; 0: any free one).")
 def serve_command(settings: Settings, host: str | None, port: int | None) -> None:
     """Live statistics over HTTP: dashboard at /, JSON under /api/v1, /metrics for Prometheus."""
-    from wetstream.serve import serve
+    from wetstream.pipeline.serve import serve
 
     changes = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     serve(settings.model_copy(update={"serve": settings.serve.model_copy(update=changes)}), _say)
@@ -491,7 +490,7 @@ def doctor_command(settings: Settings, as_json: bool) -> None:
 
 def _statistics(settings: Settings) -> LiveStatistics:
     from serving.queries import LiveStatistics
-    from wetstream.connect import find_redis, open_redis
+    from wetstream.pipeline.connections import find_redis, open_redis
 
     return LiveStatistics(open_redis(find_redis(settings)), settings.pipeline)
 

@@ -8,8 +8,8 @@ from typing import Any
 from conf.settings import load_settings
 from serving.queries import LiveStatistics
 from serving.table import Table
-from wetstream.connect import find_redis, open_redis
-from wetstream.writer_lease import live_documents
+from wetstream.pipeline.connections import find_redis, open_redis
+from wetstream.pipeline.writer_lease import live_documents
 
 
 def open_statistics(pipeline: str | None = None, *, config: Path | None = None, **flags: Any) -> LiveStatistics:

@@ -19,8 +19,8 @@ from producers.topic.topics import Topic, ensure_topics
 from producers.workers import ingest_all
 from streaming.stream import Stream
 from wetstream.commands.display import Display
-from wetstream.connect import Servers
-from wetstream.engine import start_stream
+from wetstream.pipeline.connections import Servers
+from wetstream.pipeline.spark_session import start_stream
 
 
 @contextmanager

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from producers.topic.message import message_key, message_value
 from producers.wet.records import read_records
 from sinks.documents.table import Documents, Range
 from streaming.messages import read_messages
+from wetstream.pipeline.connections import find_servers
+from wetstream.pipeline.writer_lease import live_documents
 
 FETCH_TIMEOUT_MS = 10_000
 MAX_FETCH_BYTES = 64 << 20
@@ -104,3 +108,36 @@ def read_page(key: bytes | None, value: bytes) -> Page:
     payload = messages.data[start:end].tobytes() if start >= 0 else b""
     name = f"{messages.source[0]}@{messages.record_offset[0]}"
     return Page(name, value, payload, messages.url[0].as_py(), messages.language_header[0], messages.reason[0])
+
+
+def find_page(settings: Settings, target: str, record: int) -> Page:
+    """The page behind a URL of the pipeline's documents, or page number `record` (from 1) of a file.
+
+    Raises NotFoundError.
+    """
+    path = Path(target)
+    if path.is_file():
+        page = next(islice(pages_of(path), record - 1, None), None)
+        if page is None:
+            raise NotFoundError(f"{target} has fewer than {record:,} pages")
+        return page
+    if "://" not in target:
+        raise NotFoundError(f"{target} is neither a file nor a URL (http://…)")
+    rows = [row for row in rows_of_url(live_documents(settings), target) if row["topic_offset"] is not None]
+    if not rows:
+        raise NotFoundError(
+            f"no document of pipeline {settings.pipeline} has the URL {target} (it must be exactly equal)"
+        )
+    row = rows[-1]
+    key, value = message_at(
+        settings, find_servers(settings).bootstrap_servers, row["topic_partition"], row["topic_offset"]
+    )
+    return read_page(key, value)
+
+
+def parse_position(text: str) -> tuple[int, int]:
+    """Partition and offset of `3:4711`. Raises NotFoundError for anything else."""
+    match = re.fullmatch(r"(\d{1,9}):(\d{1,18})", text)
+    if match is None:
+        raise NotFoundError(f"{text} is no position: write PARTITION:OFFSET, as in 3:4711 (`wetstream segments`)")
+    return int(match[1]), int(match[2])

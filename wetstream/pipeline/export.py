@@ -12,7 +12,7 @@ from conf.stop_words import read_stop_words
 from producers.sources.source import is_url, source_id
 from serving.export.export import Choice, export
 from serving.view import View
-from wetstream.writer_lease import live_documents
+from wetstream.pipeline.writer_lease import live_documents
 
 
 def export_live(

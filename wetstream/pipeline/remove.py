@@ -20,10 +20,10 @@ from sinks.keys import changes_key, lease_key
 from sinks.lease import Lease, LeaseError
 from sinks.requests import Request, send_request, wait_for_answer
 from streaming.replay import make_builds
-from wetstream.connect import find_redis, open_redis
-from wetstream.markers import read_markers
+from wetstream.pipeline.connections import find_redis, open_redis
+from wetstream.pipeline.markers import read_markers
+from wetstream.pipeline.writer_lease import live_documents
 from wetstream.servers import embedded
-from wetstream.writer_lease import live_documents
 
 ASK_AGAIN_S = 20.0
 

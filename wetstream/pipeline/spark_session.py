@@ -14,7 +14,7 @@ from streaming.fused import warm_up
 from streaming.query import Progress
 from streaming.session import start_session
 from streaming.stream import Connections, Stream
-from wetstream.connect import Servers, open_redis
+from wetstream.pipeline.connections import Servers, open_redis
 from wetstream.servers.jars import default_cache, obtain_jars
 from wetstream.servers.java import find_java
 from wetstream.servers.spark_java import quiet_java

@@ -13,7 +13,7 @@ from sinks.documents.table import Documents, DocumentsError
 from sinks.keys import lease_key
 from sinks.lease import Lease
 from sinks.statistics.builds import Builds
-from wetstream.connect import find_redis, open_redis
+from wetstream.pipeline.connections import find_redis, open_redis
 
 
 def live_documents(settings: Settings) -> Documents:

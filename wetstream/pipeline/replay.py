@@ -12,9 +12,9 @@ from producers.sources.source import Source
 from sinks.documents.generations import Generations
 from streaming.replay import FilesProgress, Replay, Result, switch
 from wetstream.commands.display import Display
-from wetstream.connect import Servers, open_redis
-from wetstream.engine import connect
-from wetstream.ingesting import stopping
+from wetstream.pipeline.connections import Servers, open_redis
+from wetstream.pipeline.ingest import stopping
+from wetstream.pipeline.spark_session import connect
 
 
 def replay(

@@ -17,10 +17,10 @@ from serving.api.app import make_app
 from serving.api.live import Live
 from serving.api.server import Server, check_access
 from serving.table import Table
-from wetstream.connect import find_redis
-from wetstream.ledger import ledger
+from wetstream.pipeline.connections import find_redis
+from wetstream.pipeline.ledger import ledger
+from wetstream.pipeline.writer_lease import live_documents
 from wetstream.servers import embedded
-from wetstream.writer_lease import live_documents
 
 log = logging.getLogger("wetstream")
 
