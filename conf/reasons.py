@@ -1,7 +1,6 @@
-"""Why a record is not kept: the one place where the reasons are named.
+"""Why a record is not kept. Every reason is named here and nowhere else.
 
-A record has exactly one reason, or none when it is kept, so that for every source
-`records read = kept + sum over the reasons`.
+A record has one reason, or none if it is kept, so for every source `records read = kept + sum over the reasons`.
 """
 
 from __future__ import annotations
@@ -9,18 +8,24 @@ from __future__ import annotations
 from typing import Final
 
 NOT_CONVERSION: Final = "not_conversion"
-"""A well-formed WARC record of another type than `conversion` (a `warcinfo`, say)."""
+"""A well-formed WARC record of another type than `conversion`, such as `warcinfo`."""
 NOT_LANGUAGE: Final = "not_language"
-"""The page is not in the profile's language, or its language could not be told."""
+"""The page is not in the profile's language, or its language is unknown."""
 TOO_FEW_WORDS: Final = "too_few_words"
 """The page has fewer valid tokens than the profile's `min_valid_tokens`."""
 MALFORMED: Final = "malformed"
-"""The record's header block cannot be read."""
+"""The message is not a WARC record that can be parsed."""
 OVERSIZE: Final = "oversize"
-"""The record is larger than a message may be; the topic holds a stub."""
+"""The record is larger than `producer.max_record_bytes`; the topic holds a stub."""
 TRUNCATED: Final = "truncated"
-"""The payload ends before its `Content-Length`."""
+"""The file ends inside the record; the topic holds a stub until the file has grown."""
 DAMAGED: Final = "damaged"
-"""A region of the file that cannot be decompressed; the topic holds a stub."""
+"""A region of the file cannot be decoded or is not a record; the topic holds a stub."""
 
-ALL: Final = (NOT_CONVERSION, NOT_LANGUAGE, TOO_FEW_WORDS, MALFORMED, OVERSIZE, TRUNCATED, DAMAGED)
+PAGE_REASONS: Final = (NOT_LANGUAGE, TOO_FEW_WORDS)
+"""The record is a page and was judged as one."""
+STUB_REASONS: Final = (OVERSIZE, TRUNCATED, DAMAGED)
+"""The producer could not send the record and sent a stub instead."""
+UNREADABLE_REASONS: Final = (MALFORMED, *STUB_REASONS)
+"""Nothing is known about the record's content."""
+ALL: Final = (NOT_CONVERSION, *PAGE_REASONS, *UNREADABLE_REASONS)

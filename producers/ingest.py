@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 from kafka.errors import KafkaError, TopicAuthorizationFailedError, TransactionalIdAuthorizationFailedError
 
+from conf import reasons
 from conf.settings import Settings
 from producers.fencing import SURELY, Attempt, find_claim, is_fencing
 from producers.plan import Plan, plan_source
@@ -182,7 +183,7 @@ class Ingester:
             item = clipped(item)
             if isinstance(item, Stub):
                 outcome.damage.append(_damage(source, item))
-                cut = item if item.reason == TRUNCATED else None
+                cut = item if item.reason == reasons.TRUNCATED else None
             transaction.add(item)
             commit_if_due()
         damaged = transaction.marker.damaged + transaction.damaged

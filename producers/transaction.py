@@ -8,9 +8,10 @@ from typing import Any
 
 from kafka import KafkaProducer
 
+from conf import reasons
 from conf.crash_points import crash_point
 from conf.settings import Settings
-from producers.topic.markers import DAMAGED, Marker
+from producers.topic.markers import Marker
 from producers.topic.message import message_key, message_value, partition_of, stub_value
 from producers.topic.topics import MAX_MESSAGE_BYTES, Topic
 from producers.wet.items import Record, Stub
@@ -69,7 +70,7 @@ class Transaction:
         self._place = item.next
         if isinstance(item, Stub):
             self._stubs += 1
-            self.damaged += item.reason == DAMAGED
+            self.damaged += item.reason == reasons.DAMAGED
 
     def is_full(self, limit_bytes: int, limit_ms: int) -> bool:
         """Whether it is time to commit."""

@@ -20,7 +20,6 @@ from streaming.text.headers import DATE, LANGUAGE, RECORD_ID, TYPE, URI, Headers
 # The last @ divides: a source may hold one. The place is <member> or <member>+<inner>.
 KEY = r"(?s)^(?P<source>.+)@(?P<member>\d{1,18})(?:\+(?P<inner>\d{1,18}))?$"
 UNKNOWN_SOURCE = "unknown"
-STUB_REASONS = (reasons.OVERSIZE, reasons.TRUNCATED, reasons.DAMAGED)
 MAX_STUB_HEADER_BYTES = 4096
 
 
@@ -126,6 +125,6 @@ def _read_stub(head: bytes) -> tuple[str, int, int]:
         fields[name.lower()] = value.strip().decode("utf-8", "replace")
     reason, length = fields.get(b"wetstream-reason", ""), fields.get(b"wetstream-length", "")
     records = {"1": 1, "-1": -1}.get(fields.get(b"wetstream-records", ""))
-    if reason not in STUB_REASONS or records is None or not (length.isascii() and length.isdigit()):
+    if reason not in reasons.STUB_REASONS or records is None or not (length.isascii() and length.isdigit()):
         return reasons.MALFORMED, 1, len(head)
     return reason, records, min(int(length), 1 << 62)

@@ -35,7 +35,7 @@ LENGTHS = (
 
 
 @dataclass(frozen=True)
-class Place:
+class CrawlFile:
     """Where a file stands in a crawl. Raises ValueError unless `crawl` is like CC-MAIN-2024-33 (year and week)."""
 
     crawl: str = CRAWL
@@ -61,7 +61,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RecordPlan:
     """What one record will be, before its text is written. `second` is a minor language of the page, or -1."""
 
     page_seed: int
@@ -96,9 +96,9 @@ class Draws:
         return UUID(int=self.bits(128), version=4)
 
 
-def plan_record(seed: int, place: Place, record: int, english_share: float) -> Plan:
+def plan_record(seed: int, crawl_file: CrawlFile, record: int, english_share: float) -> RecordPlan:
     """Decide on a record: its language, length, address and time."""
-    draws = Draws(f"{seed}/{place.file}/{record}")
+    draws = Draws(f"{seed}/{crawl_file.file}/{record}")
     page_seed, record_id, refers_to = draws.bits(64), draws.uuid(), draws.uuid()
     number = _pick_language(draws, english_share)
     language = LANGUAGES[number]
@@ -106,13 +106,13 @@ def plan_record(seed: int, place: Place, record: int, english_share: float) -> P
     second = -1
     if words >= 40 and draws.bits(3) == 0:
         second = ENGLISH if number != ENGLISH else LATIN[1 + draws.below(len(LATIN) - 1)]
-    return Plan(
+    return RecordPlan(
         page_seed,
         number,
         second if language.latin else -1,
         words,
         _url(draws, language),
-        iso_time(place.start_s + draws.below(FETCH_S)),
+        iso_time(crawl_file.start_s + draws.below(FETCH_S)),
         record_id,
         refers_to,
     )
@@ -174,7 +174,7 @@ def iso_time(time_s: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time_s))
 
 
-def conversion(plan: Plan, text: bytes, language_headers: bool, end: bytes) -> bytes:
+def conversion(plan: RecordPlan, text: bytes, language_headers: bool, end: bytes) -> bytes:
     """Make the whole conversion record around a page's text; `end` ends a header line."""
     headers = [
         ("WARC-Type", "conversion"),
@@ -191,23 +191,23 @@ def conversion(plan: Plan, text: bytes, language_headers: bool, end: bytes) -> b
     return _record(headers, text, end)
 
 
-def warcinfo(seed: int, place: Place, end: bytes) -> bytes:
+def warcinfo(seed: int, crawl_file: CrawlFile, end: bytes) -> bytes:
     """Make the record at the beginning of a file, which says that all of it is made up."""
-    draws = Draws(f"{seed}/{place.file}/warcinfo")
-    made = iso_time(place.start_s + FETCH_S)
+    draws = Draws(f"{seed}/{crawl_file.file}/warcinfo")
+    made = iso_time(crawl_file.start_s + FETCH_S)
     fields = (
         ("Software-Info", "wetstream sample"),
         ("Extracted-Date", made),
-        ("isPartOf", place.crawl),
+        ("isPartOf", crawl_file.crawl),
         ("operator", "wetstream"),
-        ("description", f"Synthetic text in the form of a crawl, seed {seed}, file {place.file}"),
+        ("description", f"Synthetic text in the form of a crawl, seed {seed}, file {crawl_file.file}"),
         ("publisher", "wetstream"),
     )
     block = b"".join(f"{name}: {value}\r\n".encode() for name, value in fields) + b"\r\n"
     headers = [
         ("WARC-Type", "warcinfo"),
         ("WARC-Date", made),
-        ("WARC-Filename", place.path.rpartition("/")[2]),
+        ("WARC-Filename", crawl_file.path.rpartition("/")[2]),
         ("WARC-Record-ID", f"<{draws.uuid().urn}>"),
         ("WARC-Block-Digest", block_digest(block)),
         ("Content-Type", "application/warc-fields"),

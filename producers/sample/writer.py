@@ -20,7 +20,7 @@ from isal import isal_zlib
 from producers.sample.foretell import p21_keeps
 from producers.sample.languages import LANGUAGES
 from producers.sample.page import OUT_BYTES, PIECES, write_page
-from producers.sample.record import CRAWL, FILES_PER_SEGMENT, Place, Plan, conversion, plan_record, warcinfo
+from producers.sample.record import CRAWL, FILES_PER_SEGMENT, CrawlFile, RecordPlan, conversion, plan_record, warcinfo
 from producers.sample.tables import load_tables
 
 Compression = Literal["members", "single", "none"]
@@ -75,9 +75,9 @@ def write_sample(
         raise ValueError("records, raw_bytes, seed and file must not be negative")
     if files_per_segment < 1 or not 0 <= english_share <= 1:
         raise ValueError("files_per_segment must be 1 or more, and english_share from 0 to 1")
-    place = Place(crawl, file, files_per_segment)
+    crawl_file = CrawlFile(crawl, file, files_per_segment)
     if path.is_dir():
-        path /= place.path if compression != "none" else place.path.removesuffix(".gz")
+        path /= crawl_file.path if compression != "none" else crawl_file.path.removesuffix(".gz")
     path.parent.mkdir(parents=True, exist_ok=True)
     end = b"\n" if lf_only else b"\r\n"
     summary = SampleSummary(path)
@@ -95,8 +95,8 @@ def write_sample(
                 record = compressor.compress(record)
             summary.gz_bytes += output.write(record)
 
-        write(warcinfo(seed, place, end))
-        for plan, text, kept in _pages(seed, place, english_share):
+        write(warcinfo(seed, crawl_file, end))
+        for plan, text, kept in _pages(seed, crawl_file, english_share):
             if summary.records == records or (raw_bytes is not None and summary.raw_bytes >= raw_bytes):
                 break
             write(conversion(plan, text, language_headers, end))
@@ -145,13 +145,13 @@ def write_samples(
     ]
 
 
-def _pages(seed: int, place: Place, english_share: float) -> Iterator[tuple[Plan, bytes, bool]]:
+def _pages(seed: int, crawl_file: CrawlFile, english_share: float) -> Iterator[tuple[RecordPlan, bytes, bool]]:
     """Yield the pages of a file without an end: plan, text, and whether the p21 rule keeps it."""
     tables = load_tables()
     pieces, out = np.empty(PIECES, np.int64), np.empty(OUT_BYTES, np.uint8)
     record = 0
     while True:
-        plan = plan_record(seed, place, record, english_share)
+        plan = plan_record(seed, crawl_file, record, english_share)
         length = write_page(out, pieces, np.uint64(plan.page_seed), plan.language, plan.second, plan.words, tables)
         page = out[:length].tobytes()
         if plan.page_seed % 4 == 0:

@@ -29,7 +29,7 @@ TRAILER = Struct("<II")  # RFC 1952: CRC-32 and length of the decoded bytes
 LEAST_BYTES = 20  # of a member: header, an empty block, trailer
 
 
-class ShortWay:
+class FastPath:
     """Hands out records from the member at `start` (an offset of the file) on, as long as all is as it should be.
 
     Afterwards `place` is where the splitter has to go on, `handed_out` how many records that were, and `ended` whether

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple, Protocol
 
+from conf.reasons import DAMAGED, TRUNCATED
 from producers.wet.codec import Codec
 
 READ_BYTES = 1 << 18
@@ -129,7 +130,7 @@ class Members:
             try:
                 block = self._decode_slice(codec)
             except codec.errors as error:
-                self.failure = Failure("damaged", self._member, f"{codec.name}: {error}")
+                self.failure = Failure(DAMAGED, self._member, f"{codec.name}: {error}")
                 self.salvaged_at = self._decoded
                 parts.append(self._note(self._salvage(codec)))
                 break
@@ -189,7 +190,7 @@ class Members:
         if self._member == self._input_offset:
             self.ended = True
         else:
-            self.failure = Failure("truncated", self._member, f"the file ends inside a {codec.name} member")
+            self.failure = Failure(TRUNCATED, self._member, f"the file ends inside a {codec.name} member")
 
     def skip_damage(self, beyond: int, limit: int | None = None) -> int | None:
         """Go on at the next member after file offset `beyond` that begins a WARC record; None: there is none.

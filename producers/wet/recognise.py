@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from conf.errors import ExplainedError
+from conf.reasons import DAMAGED
 from producers.wet.codec import CODECS, Codec, codec_of
 from producers.wet.members import Members, Readable
 
@@ -46,7 +47,7 @@ def _decoded_head(file: Readable, name: str, codec: Codec) -> bytes:
     members = Members(file, codec)
     text = members.fill().lstrip(LINE_ENDS)[:SAMPLE_BYTES]
     failure = members.failure
-    if not text.startswith(VERSION) and failure is not None and failure.reason == "damaged":
+    if not text.startswith(VERSION) and failure is not None and failure.reason == DAMAGED:
         if members.skip_damage(failure.member, DAMAGED_HEAD_BYTES) is None:
             raise NotWetError(
                 f"{name}: its first {codec.name} member cannot be read ({failure.detail}, byte offset 0), and no WARC "

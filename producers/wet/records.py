@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from producers.wet.codec import GZIP
-from producers.wet.fast_path import ShortWay
+from producers.wet.fast_path import FastPath
 from producers.wet.items import Record, Stub
 from producers.wet.members import BEGINNING, Members, Place, Readable
 from producers.wet.recognise import NotWetError, recognise
@@ -50,13 +50,13 @@ class WetReader:
         self._start = start
         self._max_record_bytes = max_record_bytes
         self._verify_digests = verify_digests
-        self._reading: ShortWay | Members | None = None
+        self._reading: FastPath | Members | None = None
 
     def __iter__(self) -> Iterator[Record | Stub]:
         place, tries = self._start, TRIES if self._codec is GZIP else 0
         while True:
             if tries and not place.inner:
-                self._reading = short = ShortWay(
+                self._reading = short = FastPath(
                     self._file, place.member, self._max_record_bytes, verify_digests=self._verify_digests
                 )
                 yield from short.records()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from conf.reasons import DAMAGED, OVERSIZE, TRUNCATED
 from producers.wet.digest import digest_verifies
 from producers.wet.items import Record, Stub
 from producers.wet.members import Members, Place, Readable
@@ -100,7 +101,7 @@ class Splitter:
         if self._verify_digests or not (own_member or codec is None):
             verifies = digest_verifies(raw, len(header))
             if verifies is False:
-                return Stub(begin, after, length, "damaged", "digest", header)
+                return Stub(begin, after, length, DAMAGED, "digest", header)
             if verifies is None and in_damage and salvaged_at is not None and end > salvaged_at:
                 # Nothing vouches for it: decoded in the last step before the decoder gave up.
                 return self._failed(begin, header)
@@ -140,8 +141,8 @@ class Splitter:
         self._at = len(self._window)
         if self._members.starts_member(self._base + self._at):
             # The members are whole, so it is the record that promises more than there is: nothing will come.
-            return Stub(begin, self._place(), length, "damaged", detail, header)
-        return Stub(begin, begin, length, "truncated", detail, header)
+            return Stub(begin, self._place(), length, DAMAGED, detail, header)
+        return Stub(begin, begin, length, TRUNCATED, detail, header)
 
     def _damaged(self, begin: Place, header: bytes, detail: str) -> Stub:
         """Skip to the next place that looks like a record."""
@@ -149,24 +150,24 @@ class Splitter:
         found = self._scan(first + 1, None)
         if not found and self._members.failure is not None:
             return self._failed(begin, header)
-        return Stub(begin, self._place(), self._base + self._at - first, "damaged", detail, header)
+        return Stub(begin, self._place(), self._base + self._at - first, DAMAGED, detail, header)
 
     def _oversize(self, begin: Place, header: bytes, length: int) -> Stub:
         """Step over a record that is too long to be sent; if only its length is damaged, to the next record."""
         first = self._base + self._at
         if self._scan(first + 1, first + length):
-            return Stub(begin, self._place(), self._base + self._at - first, "damaged", OVERRUN, header)
+            return Stub(begin, self._place(), self._base + self._at - first, DAMAGED, OVERRUN, header)
         passed = self._base + self._at - first
         detail = f"a record of {length:,} bytes; the limit is {self._max_record_bytes:,}"
         if passed == length:
             self._skip_line_ends()
-            return Stub(begin, self._place(), length, "oversize", detail, header)
+            return Stub(begin, self._place(), length, OVERSIZE, detail, header)
         if self._members.failure is not None:
             return self._failed(begin, header)
         detail = "the file ends inside " + detail
         if self._members.starts_member(self._base + self._at):
-            return Stub(begin, self._place(), passed, "damaged", detail, header)
-        return Stub(begin, begin, passed, "truncated", detail, header)
+            return Stub(begin, self._place(), passed, DAMAGED, detail, header)
+        return Stub(begin, begin, passed, TRUNCATED, detail, header)
 
     def _scan(self, position: int, limit: int | None) -> bool:
         """Move to the next beginning of a record at `position` or behind it; True: it stands there now.
@@ -213,11 +214,11 @@ class Splitter:
         size = self._file.seek(0, 2)
         found = self._members.skip_damage(failure.member)
         self._window, self._at, self._base = b"", 0, 0
-        if failure.reason == "truncated" and found is None:
-            return Stub(begin, begin, size - begin.member, "truncated", failure.detail, header)
+        if failure.reason == TRUNCATED and found is None:
+            return Stub(begin, begin, size - begin.member, TRUNCATED, failure.detail, header)
         # (A member that ran on to the end of the file over others that can be read is not cut but damaged.)
         end = size if found is None else found
-        return Stub(begin, Place(end, 0), end - begin.member, "damaged", failure.detail, header)
+        return Stub(begin, Place(end, 0), end - begin.member, DAMAGED, failure.detail, header)
 
     def _place(self) -> Place:
         return self._members.place(self._base + self._at)

@@ -14,6 +14,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from conf.reasons import PAGE_REASONS
+
 # By name as in Redis: rows of (field, value).
 COUNTS = {
     "totals": """
@@ -47,7 +49,7 @@ create table words as
     from (select unnest(words) as word, unnest(counts) as n from documents where reason is null) group by word;
 create view hosts as
     select *, regexp_extract(url, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#]*)', 1) as authority
-    from documents where reason is null or reason in ('not_language', 'too_few_words');
+    from documents where reason is null or reason in {page_reasons};
 create view judged as
     select *, case
         when authority like '[%' then 'address'
@@ -99,7 +101,7 @@ def recount(files: Sequence[str]) -> Recount:
         connection.execute("set timezone = 'UTC'")
         if not files:
             return Recount({name: {} for name in COUNTS}, _no_words(), [], _digest({}, "0", "0"))
-        connection.execute(VIEWS.format(files=_quoted(files)))
+        connection.execute(VIEWS.format(files=_quoted(files), page_reasons=PAGE_REASONS))
         counts = {}
         for name, query in COUNTS.items():
             rows = connection.execute(query).fetchall()

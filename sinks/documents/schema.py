@@ -27,6 +27,3 @@ DOCUMENTS = pa.schema(
         pa.field("payload_bytes", pa.int64(), nullable=False),  # of a stub: bytes that could not be sent
     ]
 )
-
-# Reasons of rejected records that were judged as pages; the others never came that far.
-PAGE_REASONS = ("not_language", "too_few_words")

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sinks.documents.schema import PAGE_REASONS
+from conf.reasons import PAGE_REASONS
 from sinks.statistics.sums import KEPT, THREADS, SourceCount, Sums, add_seen, sum_words
 
 # Last label of the host of a URL (RFC 3986, 3.2.2), without user, port and the dot of a fully qualified name.

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.wet.codec import GZIP, codec_of
-from producers.wet.fast_path import MEMBER, ShortWay
+from producers.wet.fast_path import MEMBER, FastPath
 from producers.wet.items import Record, Stub
 from producers.wet.members import BEGINNING, Members
 from producers.wet.records import NotWetError, WetReader
@@ -36,8 +36,8 @@ def by_reader(data: bytes, *, verify: bool, limit: int = LIMIT) -> list[Record |
     return list(WetReader(io.BytesIO(data), "it", max_record_bytes=limit, verify_digests=verify))
 
 
-def short(data: bytes, start: int = 0) -> ShortWay:
-    return ShortWay(io.BytesIO(data), start, LIMIT, verify_digests=False)
+def short(data: bytes, start: int = 0) -> FastPath:
+    return FastPath(io.BytesIO(data), start, LIMIT, verify_digests=False)
 
 
 def test_a_whole_file_goes_the_short_way_to_its_end() -> None:

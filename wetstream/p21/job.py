@@ -47,7 +47,6 @@ from wetstream.servers.java import find_java
 from wetstream.servers.spark_java import quiet_java
 
 MAX_DF = 0.9
-UNREADABLE = (reasons.MALFORMED, reasons.OVERSIZE, reasons.TRUNCATED, reasons.DAMAGED)
 NAMED = 3
 
 
@@ -80,7 +79,11 @@ class Done:
     @property
     def unreadable(self) -> dict[tuple[str, str], int]:
         """Records that could not be read, by source and reason."""
-        return {key: n.records for key, n in sorted(self.sums.sources.items()) if key[1] in UNREADABLE and n.records}
+        return {
+            key: n.records
+            for key, n in sorted(self.sums.sources.items())
+            if key[1] in reasons.UNREADABLE_REASONS and n.records
+        }
 
 
 def run_p21(settings: Settings, order: Order, note: Callable[[str], None]) -> Done:
