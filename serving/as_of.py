@@ -21,8 +21,8 @@ class AsOf(NamedTuple):
     version: str
 
 
-def ask_as_of(pipe: Any, keys: Keys, pipeline: str) -> None:
-    """Queue the commands whose replies `read_as_of` takes on a Redis pipeline."""
+def queue_as_of(pipe: Any, keys: Keys, pipeline: str) -> None:
+    """Queue the commands whose replies `parse_as_of` takes on a Redis pipeline."""
     pipe.hget(keys.as_of, "time")
     pipe.get(keys.position)
     pipe.hmget(keys.commit, ["finish", "last"])
@@ -32,7 +32,7 @@ def ask_as_of(pipe: Any, keys: Keys, pipeline: str) -> None:
 AS_OF_REPLIES = 4
 
 
-def read_as_of(keys: Keys, replies: Sequence[Any]) -> AsOf:
+def parse_as_of(keys: Keys, replies: Sequence[Any]) -> AsOf:
     """The state from the replies: `time` of the last commit (Unix seconds), `positions` by topic partition, whether a
     stream runs (`streaming`) and its `lag` in offsets (None when none runs), and whether words of an unfinished
     micro-batch run ahead of the totals (`applying`).

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def batches_of(entries: Sequence[bytes]) -> list[dict[str, Any]]:
+def parse_batches(entries: Sequence[bytes]) -> list[dict[str, Any]]:
     """Micro-batches from the entries under `batches_key`, newest first; fields as `sinks.observations.Batch`."""
     return [json.loads(entry) for entry in entries]
 
 
-def growth_of(entries: Sequence[bytes], totals: Mapping[str, int]) -> list[dict[str, Any]]:
+def parse_growth(entries: Sequence[bytes], totals: Mapping[str, int]) -> list[dict[str, Any]]:
     """Points {time, tokens, words, documents} with growing tokens, from the entries under `growth_key`; the last is
     `totals` as they are now (time None).
     """
@@ -22,6 +22,6 @@ def growth_of(entries: Sequence[bytes], totals: Mapping[str, int]) -> list[dict[
     return [*held, now] if now["tokens"] else []
 
 
-def counters_of(fields: Mapping[bytes, bytes]) -> dict[str, float]:
+def parse_counters(fields: Mapping[bytes, bytes]) -> dict[str, float]:
     """Sums over all micro-batches that were ever observed: batches, rows, seconds by phase, …."""
     return {name.decode(): float(value) for name, value in fields.items()}

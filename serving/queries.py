@@ -11,18 +11,18 @@ from typing import Any
 
 from redis import Redis
 
-from serving import words
+from serving.aggregates import SEEN, Aggregates, parse_aggregates, queue_aggregates, read
 from serving.as_of import AsOf
-from serving.history import batches_of, growth_of
-from serving.instant import NoStatisticsError, ask_at_once
-from serving.ranking import By, read_ranking
-from serving.reading import SEEN, Reading, ask_reading, make_reading, read
-from serving.snapshot import Snapshot, read_snapshot
-from serving.table import Table, as_of_table
+from serving.atomic_read import NoStatisticsError, read_atomically
+from serving.document_queries import DocumentQueries, as_of_table
+from serving.history import parse_batches, parse_growth
+from serving.top_words import By, read_top_words
 from serving.view import EVERYTHING, View
+from serving.vocabulary_snapshot import VocabularySnapshot, read_vocabulary_snapshot
+from serving.word_lookup import look_up_words
 from sinks.keys import Keys, batches_key, growth_key
 
-__all__ = ["EVERYTHING", "SEEN", "LiveStatistics", "NoStatisticsError", "Reading", "Snapshot", "View"]
+__all__ = ["EVERYTHING", "SEEN", "Aggregates", "LiveStatistics", "NoStatisticsError", "View", "VocabularySnapshot"]
 
 
 class LiveStatistics:
@@ -32,21 +32,21 @@ class LiveStatistics:
     NoStatisticsError when nothing is counted yet, and redis.RedisError when Redis is away.
     """
 
-    def __init__(self, client: Redis, pipeline: str, table: Table | None = None) -> None:
+    def __init__(self, client: Redis, pipeline: str, table: DocumentQueries | None = None) -> None:
         self._client = client
         self._pipeline = pipeline
         self._table = table
 
-    def reading(self) -> Reading:
+    def reading(self) -> Aggregates:
         """Everything but the words, at one instant."""
         return read(self._client, self._pipeline)
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> VocabularySnapshot:
         """A copy of the whole vocabulary: prefix search, rarest words, rank-frequency curve, rank of any word.
 
         Takes about a second for a million words. Its own `as_of` tells of which moment it is.
         """
-        return read_snapshot(self._client, self._pipeline)
+        return read_vocabulary_snapshot(self._client, self._pipeline)
 
     def stats(self, view: View = EVERYTHING) -> dict[str, Any]:
         """Totals, rejected records by reason, exact percentiles of document lengths; words and tokens under `view`.
@@ -87,11 +87,11 @@ class LiveStatistics:
 
         Raises ValueError when more words are asked for than are kept ranked (setting redis.top_words).
         """
-        return read_ranking(self._client, self._pipeline).top(limit, view, by=by, offset=offset)
+        return read_top_words(self._client, self._pipeline).top(limit, view, by=by, offset=offset)
 
     def words(self, wanted: Sequence[str]) -> dict[str, Any]:
         """Several words at one instant: {words: [{word, tf, df, idf, rank}], documents}; zeros for unseen ones."""
-        return words.look_up(self._client, self._pipeline, wanted)
+        return look_up_words(self._client, self._pipeline, wanted)
 
     def word(self, word: str) -> dict[str, Any]:
         """One word: {word, tf, df, idf, rank}. idf is ln(documents / df); rank is None when it is not kept ranked."""
@@ -102,17 +102,17 @@ class LiveStatistics:
         """The last micro-batches, newest first: {batches: [{rows, seconds by phase, words, files, …}]}."""
         key = batches_key(self._pipeline)
         _, as_of, (entries,) = self._ask(lambda pipe, keys: pipe.lrange(key, 0, limit - 1))
-        return {"batches": batches_of(entries), "as_of": as_of.answer}
+        return {"batches": parse_batches(entries), "as_of": as_of.answer}
 
     def growth(self) -> dict[str, Any]:
         """Observations of the vocabulary's growth (Heaps' curve): {points: [{time, tokens, words, documents}]}."""
 
         def ask(pipe: Any, keys: Keys) -> None:
             pipe.lrange(growth_key(self._pipeline), 0, -1)
-            ask_reading(pipe, keys)
+            queue_aggregates(pipe, keys)
 
         keys, as_of, (entries, *replies) = self._ask(ask)
-        return {"points": growth_of(entries, make_reading(keys, as_of, replies).totals), "as_of": as_of.answer}
+        return {"points": parse_growth(entries, parse_aggregates(keys, as_of, replies).totals), "as_of": as_of.answer}
 
     def hosts(self, limit: int = 20, offset: int = 0, contains: str = "") -> dict[str, Any]:
         """Hosts with the most pages, from the documents table: {hosts: [{host, pages, documents, tokens}],
@@ -136,10 +136,10 @@ class LiveStatistics:
     def _state(self) -> AsOf:
         return self._ask(lambda pipe, keys: None)[1]
 
-    def _tabled(self) -> Table:
+    def _tabled(self) -> DocumentQueries:
         if self._table is None:
-            raise ValueError("no documents table is given: LiveStatistics(client, pipeline, Table(…))")
+            raise ValueError("no documents table is given: LiveStatistics(client, pipeline, DocumentQueries(…))")
         return self._table
 
     def _ask(self, ask: Callable[[Any, Keys], object]) -> tuple[Keys, AsOf, list[Any]]:
-        return ask_at_once(self._client, self._pipeline, ask)
+        return read_atomically(self._client, self._pipeline, ask)

@@ -22,8 +22,8 @@ from producers.sources.discover import discover
 from producers.sources.source import source_id
 from producers.topic.topics import ensure_topics
 from producers.workers import ingest_all
+from serving.aggregates import NoStatisticsError
 from serving.queries import LiveStatistics
-from serving.reading import NoStatisticsError
 from serving.verify.verify import Verification, verify
 from sinks.documents.generations import Generations
 from sinks.documents.table import Documents

@@ -6,17 +6,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from serving.queries import LiveStatistics, NoStatisticsError, Snapshot, View
+    from serving.queries import LiveStatistics, NoStatisticsError, View, VocabularySnapshot
     from wetstream.pipeline.pipeline import open_statistics
 
 _WHERE = {
     "LiveStatistics": "serving.queries",
     "NoStatisticsError": "serving.queries",
-    "Snapshot": "serving.queries",
+    "VocabularySnapshot": "serving.queries",
     "View": "serving.queries",
     "open_statistics": "wetstream.pipeline.pipeline",
 }
-__all__ = ["LiveStatistics", "NoStatisticsError", "Snapshot", "View", "open_statistics"]
+__all__ = ["LiveStatistics", "NoStatisticsError", "View", "VocabularySnapshot", "open_statistics"]
 
 
 def __getattr__(name: str) -> Any:

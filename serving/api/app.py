@@ -13,14 +13,14 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
 from serving.api import models
-from serving.api.clients import LoopClient
+from serving.api.access import LOCAL_NAMES, AccessMiddleware
 from serving.api.events import Events
-from serving.api.guard import LOCAL_NAMES, Guard
-from serving.api.live import Live
-from serving.api.metrics import CONTENT_TYPE, Figures
+from serving.api.metrics import CONTENT_TYPE, MetricsCollector
+from serving.api.poller import StatisticsPoller
 from serving.api.problems import add_problems, problem
+from serving.api.redis_clients import AsyncRedisClient
 from serving.api.routes import REFUSALS, api
-from serving.table import Table
+from serving.document_queries import DocumentQueries
 
 PAGE = Path(__file__).parent.parent / "page"
 DESCRIPTION = (
@@ -30,8 +30,8 @@ DESCRIPTION = (
 
 
 def make_app(
-    live: Live,
-    table: Table | None = None,
+    live: StatisticsPoller,
+    table: DocumentQueries | None = None,
     *,
     token: str = "",
     hosts: tuple[str, ...] = (),
@@ -39,7 +39,7 @@ def make_app(
     max_event_clients: int = 256,
 ) -> FastAPI:
     """The ASGI application over `live`, which it starts and stops."""
-    redis = LoopClient()
+    redis = AsyncRedisClient()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -59,7 +59,7 @@ def make_app(
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    app.add_middleware(Guard, token=token, hosts=(*LOCAL_NAMES, *hosts))
+    app.add_middleware(AccessMiddleware, token=token, hosts=(*LOCAL_NAMES, *hosts))
     if allow_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -70,7 +70,7 @@ def make_app(
         )
     add_problems(app)
     app.include_router(api(live, redis, table))
-    figures = Figures(live, lambda: app.state.events.clients)
+    figures = MetricsCollector(live, lambda: app.state.events.clients)
 
     @app.get(
         "/api/v1/events",
@@ -86,11 +86,11 @@ def make_app(
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(source.stream(), media_type="text/event-stream", headers=headers)
 
-    @app.get("/health", response_model=models.State, responses=_probe(), summary="Whether this server lives")
+    @app.get("/health", response_model=models.Probe, responses=_probe(), summary="Whether this server lives")
     async def health() -> Any:
         return {"status": "ok", "reason": None}
 
-    @app.get("/ready", response_model=models.State, responses=_probe(), summary="Whether it can answer now")
+    @app.get("/ready", response_model=models.Probe, responses=_probe(), summary="Whether it can answer now")
     async def ready() -> Any:
         state = live.state
         reason = "Redis is away" if state.away else "nothing is counted yet" if state.missing else ""
@@ -98,7 +98,7 @@ def make_app(
             {"status": "waiting" if reason else "ready", "reason": reason or None}, 503 if reason else 200
         )
 
-    @app.get("/metrics", response_class=Response, summary="Figures for Prometheus", responses=_metrics())
+    @app.get("/metrics", response_class=Response, summary="Metrics for Prometheus", responses=_metrics())
     async def metrics() -> Response:
         return Response(figures.text(), media_type=CONTENT_TYPE)
 
@@ -112,7 +112,7 @@ def make_app(
 
 def _probe() -> dict[int | str, dict[str, Any]]:
     refused: dict[int | str, dict[str, Any]] = {status: REFUSALS[status] for status in (400, 401)}
-    return {**refused, 503: {"model": models.State, "description": "not now, and why"}}
+    return {**refused, 503: {"model": models.Probe, "description": "not now, and why"}}
 
 
 def _metrics() -> dict[int | str, dict[str, Any]]:

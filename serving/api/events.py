@@ -10,8 +10,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
-from serving.api.answers import to_json
-from serving.api.live import Live, State
+from serving.api.poller import LiveState, StatisticsPoller
+from serving.api.responses import to_json
 
 HEARTBEAT_S = 10.0
 # Between two events to one client. While micro-batches rush by, each would only be overtaken by the next.
@@ -22,7 +22,7 @@ RETRY_MS = 1_000
 class Events:
     """Spreads the state of `live` to all clients. Made and used in the server's event loop."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: StatisticsPoller) -> None:
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Condition()
         self._number = 1
@@ -32,7 +32,7 @@ class Events:
         self.clients = 0
         live.on_change.append(self._tell)
 
-    def _tell(self, state: State) -> None:
+    def _tell(self, state: LiveState) -> None:
         event = event_of(state, self._pipeline)
         self._soon(lambda: self._put(event))
 
@@ -75,7 +75,7 @@ class Events:
             self.clients -= 1
 
 
-def event_of(state: State, pipeline: str) -> bytes:
+def event_of(state: LiveState, pipeline: str) -> bytes:
     """An event: {pipeline, version, at, away, missing, since, stats, stream, snapshot, batch}."""
     stats: dict[str, Any] | None = state.reading.stats() if state.reading else None
     data = {

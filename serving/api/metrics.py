@@ -1,4 +1,4 @@
-"""Figures for Prometheus, from the same state that answers everything else.
+"""Metrics for Prometheus, from the same state that answers everything else.
 
 Counters are the sums that the pipeline keeps itself, so they go on when this server starts again.
 """
@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from serving.api.live import Live, State
+from serving.api.poller import LiveState, StatisticsPoller
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 TOTALS = {
@@ -22,10 +22,10 @@ TOTALS = {
 }
 
 
-class Figures(Collector):
+class MetricsCollector(Collector):
     """Reads the state at each scrape."""
 
-    def __init__(self, live: Live, clients: Callable[[], int]) -> None:
+    def __init__(self, live: StatisticsPoller, clients: Callable[[], int]) -> None:
         self._live = live
         self._clients = clients
 
@@ -49,7 +49,7 @@ class Figures(Collector):
         return generate_latest(registry)
 
 
-def _statistics(state: State) -> Iterable[Metric]:
+def _statistics(state: LiveState) -> Iterable[Metric]:
     assert state.reading is not None
     for name, text in TOTALS.items():
         yield _counter(name, text, state.reading.totals[name])
@@ -62,7 +62,7 @@ def _statistics(state: State) -> Iterable[Metric]:
     yield rejected
 
 
-def _stream(state: State) -> Iterable[Metric]:
+def _stream(state: LiveState) -> Iterable[Metric]:
     yield _gauge("stream_up", "whether a stream runs", float(state.stream["streaming"]))
     yield _gauge("processed_records_per_second", "rate of the last micro-batch", state.stream["records_per_s"])
     lag = GaugeMetricFamily("wetstream_lag_offsets", "offsets that wait in the topic", labels=["partition"])
@@ -84,7 +84,7 @@ def _stream(state: State) -> Iterable[Metric]:
     yield last
 
 
-def _produced(state: State) -> Iterable[Metric]:
+def _produced(state: LiveState) -> Iterable[Metric]:
     """Rates of the producers: rate() over these."""
     yield _counter("produced_records", "records in the topic", sum(row.get("produced") or 0 for row in state.sources))
     produced = sum(row.get("produced_bytes") or 0 for row in state.sources)

@@ -69,7 +69,7 @@ class Stats(Answer):
     profile: str | None
 
 
-class Vocabulary(Answer):
+class VocabularySize(Answer):
     """Words and tokens under a view, and those of everything."""
 
     words: int
@@ -350,7 +350,7 @@ class Problem(Model):
     message: str
 
 
-class State(Model):
+class Probe(Model):
     """Whether the server lives or is ready."""
 
     status: str

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from redis import RedisError
 from starlette.exceptions import HTTPException
 
-from serving.instant import NoStatisticsError
+from serving.atomic_read import NoStatisticsError
 
 NAMES = {400: "bad_request", 401: "no_token", 404: "not_found", 405: "method_not_allowed", 503: "unavailable"}
 

@@ -7,18 +7,18 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from serving import words
+from serving.aggregates import SEEN, Aggregates
 from serving.api import models
-from serving.api.answers import Answers
-from serving.api.clients import LoopClient
-from serving.api.live import Live, State
 from serving.api.parameters import MAX_WORDS, InView, Limit, Offset, Text, only_known
+from serving.api.poller import LiveState, StatisticsPoller
 from serving.api.problems import NotReadyError
-from serving.instant import NoStatisticsError
-from serving.ledger import group
-from serving.reading import SEEN, Reading
-from serving.snapshot import Snapshot
-from serving.table import Table, as_of_table
+from serving.api.redis_clients import AsyncRedisClient
+from serving.api.responses import ResponseCache
+from serving.atomic_read import NoStatisticsError
+from serving.document_queries import DocumentQueries, as_of_table
+from serving.source_groups import group_sources
+from serving.vocabulary_snapshot import VocabularySnapshot
+from serving.word_lookup import look_up_words_async
 from sinks.keys import Keys
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -31,19 +31,19 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "unchanged since that ETag"}}
 
 
-def api(live: Live, redis: LoopClient, table: Table | None) -> APIRouter:
+def api(live: StatisticsPoller, redis: AsyncRedisClient, table: DocumentQueries | None) -> APIRouter:
     """The router. All answers carry an ETag made from `as_of`, and from what else is
     in them: the producers' markers, what the stream observes of itself, or the last snapshot.
     """
     router = APIRouter(prefix="/api/v1", dependencies=[Depends(only_known)])
-    answers = Answers()
+    answers = ResponseCache()
 
     def get(path: str, model: Any, summary: str) -> Any:
         responses: dict[int | str, dict[str, Any]] = {**REFUSALS, **UNCHANGED, 200: {"model": model}}
         name = path.strip("/").replace("/", "_").replace("{", "").replace("}", "").replace(":path", "")
         return router.get(path, responses=responses, response_class=Response, summary=summary, operation_id=name)
 
-    def here() -> tuple[State, Reading]:
+    def here() -> tuple[LiveState, Aggregates]:
         state = live.state
         if state.away:
             raise NotReadyError(f"Redis does not answer: {state.away}")
@@ -51,13 +51,13 @@ def api(live: Live, redis: LoopClient, table: Table | None) -> APIRouter:
             raise NoStatisticsError(state.missing)
         return state, state.reading
 
-    def copied() -> Snapshot:
+    def copied() -> VocabularySnapshot:
         here()
         if live.snapshot is None:
             raise NotReadyError("the first snapshot of the vocabulary is being taken")
         return live.snapshot
 
-    def part(rows: list[Any], name: str, limit: int, offset: int, reading: Reading) -> Mapping[str, Any]:
+    def part(rows: list[Any], name: str, limit: int, offset: int, reading: Aggregates) -> Mapping[str, Any]:
         return {name: rows[offset : offset + limit], "total": len(rows), "as_of": reading.as_of.answer}
 
     @get("/stats", models.Stats, "Totals, rejected records, percentiles of lengths; words and tokens under a view")
@@ -65,7 +65,7 @@ def api(live: Live, redis: LoopClient, table: Table | None) -> APIRouter:
         _, reading = here()
         return await answers.give(request, reading.as_of.version, lambda: reading.stats(view))
 
-    @get("/vocabulary", models.Vocabulary, "Vocabulary size and tokens under any thresholds, exactly")
+    @get("/vocabulary", models.VocabularySize, "Vocabulary size and tokens under any thresholds, exactly")
     async def vocabulary(request: Request, view: InView) -> Response:
         _, reading = here()
         return await answers.give(request, reading.as_of.version, lambda: reading.vocabulary(view))
@@ -105,7 +105,7 @@ def api(live: Live, redis: LoopClient, table: Table | None) -> APIRouter:
         @get(path, models.GroupsPage, f"Sources summed by {by}, with progress")
         async def groups(request: Request, limit: Limit = 100, offset: Offset = 0) -> Response:
             state, reading = here()
-            make = lambda: part(group(state.sources, by), "groups", limit, offset, reading)  # noqa: E731
+            make = lambda: part(group_sources(state.sources, by), "groups", limit, offset, reading)  # noqa: E731
             return await answers.give(request, state.version, make)
 
     add_groups("/segments", "segment")
@@ -163,7 +163,7 @@ def api(live: Live, redis: LoopClient, table: Table | None) -> APIRouter:
         return await answers.give(request, f"{snapshot.taken}", make, asks=True)
 
     async def look_up(wanted: list[str], keys: Keys) -> dict[str, Any]:
-        answer = await words.look_up_in_loop(await redis.at(live.url), live.pipeline, wanted, keys)
+        answer = await look_up_words_async(await redis.at(live.url), live.pipeline, wanted, keys)
         for row in answer["words"]:
             if row["rank"] is None and row["tf"] and live.snapshot is not None:
                 row["rank"] = live.snapshot.rank(row["word"])
@@ -187,7 +187,7 @@ def api(live: Live, redis: LoopClient, table: Table | None) -> APIRouter:
 
         return await answers.give(request, state.version, make)
 
-    def tabled() -> tuple[Table, State, Reading]:
+    def tabled() -> tuple[DocumentQueries, LiveState, Aggregates]:
         state, reading = here()
         if table is None:
             raise NotReadyError("this server was started without the documents table")

@@ -11,9 +11,9 @@ from fastapi import FastAPI
 
 from conf.errors import ExplainedError
 from conf.settings import ServeSettings
+from serving.api.access import is_loopback
 from serving.api.events import Events
-from serving.api.guard import is_loopback
-from serving.api.patience import patient_protocol
+from serving.api.request_timeout import timeout_protocol
 
 BACKLOG = 512
 
@@ -40,7 +40,7 @@ class Server(uvicorn.Server):
                 app,
                 host=settings.host,
                 port=settings.port,
-                http=patient_protocol(settings.request_timeout_s),
+                http=timeout_protocol(settings.request_timeout_s),
                 ws="none",
                 limit_concurrency=settings.max_connections,
                 backlog=BACKLOG,

@@ -58,7 +58,7 @@ def _read(path: str | Path) -> Iterator[pa.RecordBatch]:
         yield batch
 
 
-def numbered(batches: Iterable[pa.RecordBatch], vocabulary: Vocabulary) -> Iterator[pa.RecordBatch]:
+def with_word_ids(batches: Iterable[pa.RecordBatch], vocabulary: Vocabulary) -> Iterator[pa.RecordBatch]:
     """Documents rows (kept ones) as rows of CORPUS: words of the vocabulary only. What is empty then is dropped."""
     dictionary: pa.Array | None = None
     ids = np.zeros(0, np.int32)
@@ -88,7 +88,7 @@ def _numbered(batch: pa.RecordBatch, ids: np.ndarray) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=CORPUS).filter(pa.array(np.diff(offsets) > 0))
 
 
-def even(batches: Iterable[pa.RecordBatch], rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+def rebatch(batches: Iterable[pa.RecordBatch], rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
     """The same rows in batches of `rows`; the last may have fewer."""
     waiting: list[pa.RecordBatch] = []
     size = 0

@@ -20,11 +20,11 @@ import pyarrow as pa
 
 from conf.errors import ExplainedError
 from serving.export import files
-from serving.export.corpus import even, numbered, read_rows
+from serving.export.corpus import read_rows, rebatch, with_word_ids
+from serving.export.document_filter import DocumentFilter, filter_documents
 from serving.export.folder import new_folder
 from serving.export.formats import FORMATS
-from serving.export.order import in_order
-from serving.export.selection import Selection, chosen
+from serving.export.sorting import sort_rows
 from serving.export.vocabulary import Vocabulary, count
 from serving.view import EVERYTHING, View
 from sinks.documents.table import Documents
@@ -37,7 +37,7 @@ class ExportError(ExplainedError):
 
 
 @dataclass(frozen=True)
-class Choice:
+class ExportOptions:
     """What is exported: words in `view` that are no `stop_words`, of documents in `languages` and of `sources`."""
 
     view: View = EVERYTHING
@@ -54,22 +54,22 @@ class Choice:
 
 
 def export(
-    form: str, target: Path, documents: Documents, choice: Choice | None = None, *, overwrite: bool = False
+    form: str, target: Path, documents: Documents, choice: ExportOptions | None = None, *, overwrite: bool = False
 ) -> dict[str, Any]:
     """Export a documents table to the folder `target` in the format `form` (one of FORMATS); returns what `meta.json`
     holds. `target` is there as a whole or not at all. Raises ExportError, FolderError and CorpusError.
     """
-    choice = choice or Choice()
+    choice = choice or ExportOptions()
     paths, as_of = documents.file_paths(), _as_of(documents)
-    with new_folder(target, files.OWN, overwrite=overwrite) as folder:
-        selection = Selection(choice.languages, choice.sources)
-        counted = count(chosen(read_rows(paths), selection))
+    with new_folder(target, files.OUTPUT_FILES, overwrite=overwrite) as folder:
+        selection = DocumentFilter(choice.languages, choice.sources)
+        counted = count(filter_documents(read_rows(paths), selection))
         if unmet := selection.unmet():
             raise ExportError(f"--source {unmet[0]}: no source of the table is so called; see `wetstream segments`")
         vocabulary = counted.under(choice.view, choice.stop_words)
         scratch = folder / SCRATCH
         scratch.mkdir()
-        rows = in_order(numbered(chosen(read_rows(paths), selection), vocabulary), scratch)
+        rows = sort_rows(with_word_ids(filter_documents(read_rows(paths), selection), vocabulary), scratch)
         totals = write_all(folder, form, vocabulary, rows)
         shutil.rmtree(scratch)
         name, first_word, _ = FORMATS[form]
@@ -97,7 +97,7 @@ def write_all(folder: Path, form: str, vocabulary: Vocabulary, rows: Iterable[pa
     files.write_vocab(folder, vocabulary)
     if form != "p21":
         files.write_frequency(folder, vocabulary)
-        return files.write_corpus(folder, form, vocabulary, even(rows))
+        return files.write_corpus(folder, form, vocabulary, rebatch(rows))
     return write_p21(folder, vocabulary, rows, with_documents=True)
 
 
@@ -107,7 +107,7 @@ def write_p21(
     """The four files of P2.1: dictionary, frequency, statistics, corpus."""
     files.write_dictionary(folder, vocabulary)
     files.write_frequency(folder, vocabulary)
-    totals = files.write_corpus(folder, "p21", vocabulary, even(rows), with_documents=with_documents)
+    totals = files.write_corpus(folder, "p21", vocabulary, rebatch(rows), with_documents=with_documents)
     files.write_statistics(folder, vocabulary, totals)
     return totals
 

@@ -23,7 +23,9 @@ from serving.export.vocabulary import Vocabulary
 VOCAB, FREQUENCY, DOCUMENTS, META = "vocab.txt", "frequency", "documents.parquet", "meta.json"
 DICTIONARY, STATISTICS = "dictionary", "statistics"
 # Everything that any export writes: only a folder that holds nothing else is ever replaced.
-OWN = frozenset({VOCAB, FREQUENCY, DOCUMENTS, META, DICTIONARY, STATISTICS, *(name for name, *_ in FORMATS.values())})
+OUTPUT_FILES = frozenset(
+    {VOCAB, FREQUENCY, DOCUMENTS, META, DICTIONARY, STATISTICS, *(name for name, *_ in FORMATS.values())}
+)
 DOCUMENT_LIST = pa.schema(
     [
         pa.field("id", pa.int64(), nullable=False),

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
-from serving.export.export import Choice, export
+from serving.export.export import ExportOptions, export
 from serving.view import View
 from sinks.documents.files import write_document_file
 from sinks.documents.generations import Generations, Rules
@@ -48,10 +48,10 @@ def tables(draw: st.DrawFn, min_size: int = 0) -> list[Row]:
 
 
 @st.composite
-def choices(draw: st.DrawFn) -> Choice:
+def choices(draw: st.DrawFn) -> ExportOptions:
     entries = [*SOURCES, "1.1", "CC-MAIN-2016-50", "crawl-data/CC-MAIN-2016-50/segments/2.2/", "file:///x"]
     view = View(draw(st.integers(1, 3)), draw(st.sampled_from([None, 1.0, 0.75, 0.5])))
-    return Choice(
+    return ExportOptions(
         view,
         frozenset(word.encode() for word in draw(st.sets(st.sampled_from(WORDS), max_size=2))),
         tuple(draw(st.sets(st.sampled_from(["eng", "deu", "unknown"]), max_size=2))),
@@ -102,7 +102,7 @@ class Expected:
     without_words: int
 
 
-def expected(rows: Sequence[Row], choice: Choice) -> Expected:
+def expected(rows: Sequence[Row], choice: ExportOptions) -> Expected:
     chosen = [each for each in rows if each["reason"] is None and is_chosen(each, choice)]
     chosen.sort(key=lambda each: (each["source"].encode(), each["record_offset"], each["inner_offset"]))
     bags = [dict(zip(each["words"], each["counts"], strict=True)) for each in chosen]
@@ -124,7 +124,7 @@ def expected(rows: Sequence[Row], choice: Choice) -> Expected:
     return Expected(words, [d for d, _ in kept], [b for _, b in kept], len(pruned) - len(kept))
 
 
-def is_chosen(row: Row, choice: Choice) -> bool:
+def is_chosen(row: Row, choice: ExportOptions) -> bool:
     languages, sources = choice.languages, choice.sources
     named = any(
         row["source"] == entry or entry.strip("/") in _beginnings(row["source"]) | set(row["source"].split("/")[:-1])
@@ -138,7 +138,7 @@ def _beginnings(source: str) -> set[str]:
     return {"/".join(parts[:n]) for n in range(1, len(parts))}
 
 
-def exported(documents: Documents, target: Path, form: str, choice: Choice) -> Path:
+def exported(documents: Documents, target: Path, form: str, choice: ExportOptions) -> Path:
     export(form, target, documents, choice, overwrite=True)
     return target
 

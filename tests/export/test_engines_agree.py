@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.export.export import Choice, export
+from serving.export.export import ExportOptions, export
 from serving.view import View
 from sinks.documents.compaction import compact
 from tests.export import corpora
@@ -25,7 +25,7 @@ def test_streamed_compacted_and_batch_are_the_same(
         for file in order:
             pipeline.ingest(file)
         pipeline.stream()
-    choice = Choice(View(3, 0.9))
+    choice = ExportOptions(View(3, 0.9))
     found = []
     for name, pipeline in (("few", few), ("whole", whole), ("compacted", few)):
         if name == "compacted":

@@ -16,7 +16,7 @@ from conf.settings import Settings, load_settings
 from conf.stop_words import StopWordsError, read_stop_words
 from producers.sources.listing import ListingError
 from producers.sources.source import Source
-from serving.export.files import OWN
+from serving.export.files import OUTPUT_FILES
 from serving.export.folder import FolderError, new_folder
 from serving.export.statistics import statistics_lines
 from streaming.fused import Job
@@ -43,7 +43,7 @@ def run(spark: SparkSession, settings: Settings, tmp_path: Path) -> Run:
     def run(data: Path, names: Path, threshold: int, stop_words: Path = spec.STOP_WORDS, **options: int) -> Done:
         order = Order(str(data), names, stop_words, threshold, 2, tmp_path / "out")
         sources, profile = find_sources(order, settings.producer), p21_profile(order.stop_words_file)
-        with new_folder(order.output, OWN | {".scratch"}) as folder:
+        with new_folder(order.output, OUTPUT_FILES | {".scratch"}) as folder:
             return make(spark, settings, order, sources, profile, folder, **options)
 
     return run

@@ -14,26 +14,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.export.corpus import CORPUS, even
-from serving.export.export import Choice, ExportError, export
-from serving.export.files import OWN
+from serving.export.corpus import CORPUS, rebatch
+from serving.export.export import ExportError, ExportOptions, export
+from serving.export.files import OUTPUT_FILES
 from serving.export.formats import FORMATS
-from serving.export.order import in_order
+from serving.export.sorting import sort_rows
 from serving.view import View
 from tests.export import corpora
 from tests.export.corpora import CRAWL, SOURCES, Row
 
 
-def fitting(rows: list[Row], choice: Choice) -> bool:
+def fitting(rows: list[Row], choice: ExportOptions) -> bool:
     """Whether every source that is named is there; others are refused."""
     plain = [{**row, "language": None} for row in rows]
-    met = [any(corpora.is_chosen(row, Choice(sources=(entry,))) for row in plain) for entry in choice.sources]
+    met = [any(corpora.is_chosen(row, ExportOptions(sources=(entry,))) for row in plain) for entry in choice.sources]
     return all(met)
 
 
 @given(rows=corpora.tables(), choice=corpora.choices())
 @settings(max_examples=60, deadline=None)
-def test_counts_add_up_to_the_frequencies(rows: list[Row], choice: Choice) -> None:
+def test_counts_add_up_to_the_frequencies(rows: list[Row], choice: ExportOptions) -> None:
     with tempfile.TemporaryDirectory() as folder:
         documents = corpora.make_table(Path(folder) / "tables", rows)
         if not fitting(rows, choice):
@@ -70,16 +70,16 @@ def test_the_same_documents_give_the_same_bytes(rows: list[Row], data: st.DataOb
         found = []
         for size in (3, data.draw(st.integers(1, 14))):
             documents = corpora.make_table(Path(folder) / "tables", rows, size)
-            found.append(corpora.data_files(corpora.exported(documents, Path(folder) / "out", form, Choice())))
+            found.append(corpora.data_files(corpora.exported(documents, Path(folder) / "out", form, ExportOptions())))
             rows = data.draw(st.permutations(rows))
         assert found[0] == found[1]
-        assert found[0].keys() | {"meta.json"} <= OWN
+        assert found[0].keys() | {"meta.json"} <= OUTPUT_FILES
 
 
 def test_meta_tells_what_was_asked_and_of_what(tmp_path: Path) -> None:
     rows = [corpora.row((SOURCES[0], n, 0), {"alpha": 1, "beta": n + 1}, "eng", None) for n in range(4)]
     documents = corpora.make_table(tmp_path / "tables", rows)
-    choice = Choice(View(2, 0.9), frozenset([b"zeta"]), ("eng",), ("1.1",))
+    choice = ExportOptions(View(2, 0.9), frozenset([b"zeta"]), ("eng",), ("1.1",))
     meta = export("matrixmarket", tmp_path / "out", documents, choice)
     assert json.loads((tmp_path / "out" / "meta.json").read_text()) == json.loads(json.dumps(meta))
     stop_words = {"words": 1, "sha256": hashlib.sha256(b"zeta").hexdigest()}
@@ -113,7 +113,7 @@ def test_meta_tells_what_was_asked_and_of_what(tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", list(FORMATS))
 def test_an_empty_corpus_is_written_too(tmp_path: Path, form: str) -> None:
     documents = corpora.make_table(tmp_path / "tables", [])
-    out = corpora.exported(documents, tmp_path / "out", form, Choice())
+    out = corpora.exported(documents, tmp_path / "out", form, ExportOptions())
     assert corpora.vocabulary(out) == [] and corpora.documents_of(out) == []
 
 
@@ -121,10 +121,10 @@ def test_a_source_by_a_part_of_its_name_is_a_whole_part(tmp_path: Path) -> None:
     rows = [corpora.row((CRAWL.format(segment, "a"), 0, 0), {"alpha": 1}, None, None) for segment in ("1.1", "1.11")]
     documents = corpora.make_table(tmp_path / "tables", rows)
     for entry in ("1.1", "crawl-data/CC-MAIN-2016-50/segments/1.1", CRAWL.format("1.1", "a")):
-        out = corpora.exported(documents, tmp_path / "out", "p21", Choice(sources=(entry,)))
+        out = corpora.exported(documents, tmp_path / "out", "p21", ExportOptions(sources=(entry,)))
         assert [source for source, *_ in corpora.documents_of(out)] == [CRAWL.format("1.1", "a")]
     with pytest.raises(ExportError, match=r"--source 1\.2"):
-        export("p21", tmp_path / "other", documents, Choice(sources=("1.1", "1.2")))
+        export("p21", tmp_path / "other", documents, ExportOptions(sources=("1.1", "1.2")))
     assert not (tmp_path / "other").exists()
 
 
@@ -146,7 +146,7 @@ def test_order_is_by_the_bytes_of_the_source_and_then_by_number(
 ) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         batches = [corpus_batch(places[begin : begin + 4]) for begin in range(0, len(places), 4)]
-        rows = list(in_order(batches, Path(scratch), **sizes))
+        rows = list(sort_rows(batches, Path(scratch), **sizes))
         assert not list(Path(scratch).iterdir())
     found = [(row["source"], row["record_offset"], row["inner_offset"]) for batch in rows for row in batch.to_pylist()]
     assert found == sorted(places, key=lambda place: (place[0].encode(), *place[1:]))
@@ -155,7 +155,7 @@ def test_order_is_by_the_bytes_of_the_source_and_then_by_number(
 def test_runs_of_many_batches_are_merged(tmp_path: Path) -> None:
     numbers = np.random.default_rng(5).permutation(20_000)
     batches = [corpus_batch([("s", int(n) // 100, int(n) % 100) for n in part]) for part in np.split(numbers, 40)]
-    rows = in_order(batches, tmp_path, run_bytes=200_000, batch_rows=64, fan_in=2)
+    rows = sort_rows(batches, tmp_path, run_bytes=200_000, batch_rows=64, fan_in=2)
     found = [row["record_offset"] * 100 + row["inner_offset"] for batch in rows for row in batch.to_pylist()]
     assert found == list(range(20_000))
 
@@ -164,6 +164,6 @@ def test_runs_of_many_batches_are_merged(tmp_path: Path) -> None:
 def test_batches_are_evened_out(sizes: list[int], rows: int) -> None:
     places = [("s", n, 0) for n in range(sum(sizes))]
     batches = [corpus_batch(places[sum(sizes[:i]) : sum(sizes[: i + 1])]) for i in range(len(sizes))]
-    found = list(even(batches, rows))
+    found = list(rebatch(batches, rows))
     assert all(batch.num_rows == rows for batch in found[:-1])
     assert [offset for batch in found for offset in batch["record_offset"].to_pylist()] == list(range(len(places)))

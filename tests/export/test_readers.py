@@ -19,7 +19,7 @@ from scipy.sparse import csr_matrix
 from sklearn.datasets import load_svmlight_file
 from sklearn.decomposition import LatentDirichletAllocation
 
-from serving.export.export import Choice
+from serving.export.export import ExportOptions
 from serving.export.formats import FORMATS
 from serving.view import View
 from sinks.documents.table import Documents
@@ -28,7 +28,7 @@ from tests.export.corpora import SOURCES
 from wetstream.commands import export as cli_export
 
 DOCUMENTS = 60
-CHOICE = Choice(View(min_df=2, max_df=0.95))
+CHOICE = ExportOptions(View(min_df=2, max_df=0.95))
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from redis import Redis
 
 from conf.settings import Settings
 from serving.api.app import make_app
-from serving.api.live import Live
+from serving.api.poller import StatisticsPoller
 from serving.api.server import Server
 from serving.queries import LiveStatistics
 from sinks.keys import Keys, build_prefix, live_key, status_key
@@ -98,7 +98,7 @@ class Running:
 
     url: str
     port: int
-    live: Live
+    live: StatisticsPoller
     http: httpx.Client
     stop: Callable[[], None]
 
@@ -124,7 +124,7 @@ def serve(made: Made) -> Iterator[Callable[..., Running]]:
     def start(find: Callable[[], str] | None = None, *, table: Any = None, **changes: Any) -> Running:
         settings = made.settings.serve.model_copy(update={"port": 0, "refresh_ms": 50, **changes})
         sources = WatchedSources(made.settings)
-        live = Live(
+        live = StatisticsPoller(
             find or (lambda: made.settings.redis.url), made.pipeline, sources, refresh_s=settings.refresh_ms / 1000
         )
         server = Server(make_app(live, table, token=settings.token), settings)

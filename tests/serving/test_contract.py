@@ -13,7 +13,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis import checks as all_checks
 
-from serving.table import Table
+from serving.document_queries import DocumentQueries
 from tests.serving.documents import table_of
 from tests.serving.pipelines import Made, Running
 
@@ -41,7 +41,7 @@ CHECKS = [
 def test_the_api_keeps_its_own_description(made: Made, serve: Callable[..., Running], tmp_path: Path) -> None:
     made.add(*BAGS, rejected=2)
     documents = table_of(tmp_path, ["http://a.example/1", None])
-    server = serve(table=Table(lambda: documents))
+    server = serve(table=DocumentQueries(lambda: documents))
     server.wait_for("/api/v1/words/bottom", lambda answer: True)
     schema = schemathesis.openapi.from_url(f"{server.url}/api/v1/openapi.json")
     answered: dict[str, set[int]] = {}

@@ -15,8 +15,8 @@ from redis import Redis
 
 from conf.settings import ServeSettings
 from serving.api.server import ServeError, Server, check_access
+from serving.document_queries import DocumentQueries
 from serving.queries import LiveStatistics
-from serving.table import Table
 from sinks.documents.table import Documents
 from tests.serving.pipelines import Made, Running
 from wetstream.servers import embedded
@@ -318,12 +318,12 @@ def test_hosts_and_urls_come_from_the_documents_table(made: Made, serve: Serve, 
     documents: Documents = table_of(
         tmp_path, ["http://a.example/1", "https://A.example:8/2", "http://b.example/", None]
     )
-    server = serve(table=Table(lambda: documents))
+    server = serve(table=DocumentQueries(lambda: documents))
     hosts = server.get("/api/v1/hosts")["hosts"]
     assert [(row["host"], row["pages"]) for row in hosts] == [("a.example", 2), ("b.example", 1)]
     assert server.get("/api/v1/hosts?contains=B.")["hosts"][0]["host"] == "b.example"
     assert len(server.get("/api/v1/urls?of=a.example")["urls"]) == 2
-    python = LiveStatistics(made.client, made.pipeline, Table(lambda: documents))
+    python = LiveStatistics(made.client, made.pipeline, DocumentQueries(lambda: documents))
     assert server.get("/api/v1/hosts") == python.hosts()
     assert server.get("/api/v1/urls?of=a.example") == python.urls("a.example")
     assert python.hosts()["as_of"]["positions"] == documents.position()

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis as AsyncRedis
 
 from serving.as_of import AsOf
-from serving.instant import ask_at_once
+from serving.atomic_read import read_atomically
 from serving.lengths import histogram, length_summary
 from serving.queries import NoStatisticsError, View
-from serving.snapshot import Snapshot, _columns
-from serving.words import look_up_in_loop
+from serving.vocabulary_snapshot import VocabularySnapshot, _columns
+from serving.word_lookup import look_up_words_async
 from sinks.keys import Keys, build_prefix, live_key
 from tests.serving.pipelines import Made
 
@@ -62,7 +62,9 @@ def test_words_have_frequencies_idf_and_rank(made: Made) -> None:
 def test_a_snapshot_orders_and_ranks_words_that_are_alike(held: dict[str, tuple[int, int]]) -> None:
     words = sorted(held, key=str.encode)
     columns = (np.array([held[word][column] for word in words], np.int64) for column in (0, 1))
-    copied = Snapshot(pa.array([w.encode() for w in words], pa.binary()), *columns, 9, AsOf({}, ""), True, 0, 0)
+    copied = VocabularySnapshot(
+        pa.array([w.encode() for w in words], pa.binary()), *columns, 9, AsOf({}, ""), True, 0, 0
+    )
     by_tf = sorted(words, key=lambda word: -held[word][0])
     by_df = sorted(by_tf, key=lambda word: -held[word][1])
     assert [copied.rank(word) for word in by_tf] == list(range(1, len(words) + 1))
@@ -128,18 +130,20 @@ def test_a_rebuild_that_switches_meanwhile_is_noticed(made: Made) -> None:
 
     async def look_up() -> int:
         async with AsyncRedis.from_url(made.settings.redis.url) as client:
-            answer = await look_up_in_loop(client, made.pipeline, ["alpha"], before)
+            answer = await look_up_words_async(client, made.pipeline, ["alpha"], before)
             return int(answer["words"][0]["tf"])
 
     # Asked with the keys of a moment ago, as the server does.
     assert asyncio.run(look_up()) == 9
-    keys, _, (entry,) = ask_at_once(made.client, made.pipeline, lambda pipe, at: pipe.hget(at.words, "alpha"), before)
+    keys, _, (entry,) = read_atomically(
+        made.client, made.pipeline, lambda pipe, at: pipe.hget(at.words, "alpha"), before
+    )
     assert (keys, entry) == (after, b"9 1")
     made.client.delete(live_key(made.pipeline))
     with pytest.raises(NoStatisticsError, match=made.pipeline):
         asyncio.run(look_up())
     with pytest.raises(NoStatisticsError, match=made.pipeline):
-        ask_at_once(made.client, made.pipeline, lambda pipe, at: None, before)
+        read_atomically(made.client, made.pipeline, lambda pipe, at: None, before)
 
 
 def test_a_word_that_a_scan_meets_twice_is_taken_once_as_it_was_later() -> None:

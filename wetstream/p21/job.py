@@ -30,10 +30,10 @@ from producers.sources.discover import discover
 from producers.sources.listing import read_listing
 from producers.sources.source import Source, is_url
 from serving.export import files
-from serving.export.corpus import numbered, read_rows
+from serving.export.corpus import read_rows, with_word_ids
+from serving.export.document_filter import DocumentFilter, filter_documents
 from serving.export.export import SCRATCH, write_p21
 from serving.export.folder import new_folder
-from serving.export.selection import Selection, chosen
 from serving.export.vocabulary import Vocabulary
 from serving.view import View
 from sinks.documents.files import DocumentFile
@@ -89,7 +89,7 @@ class Done:
 def run_p21(settings: Settings, order: Order, note: Callable[[str], None]) -> Done:
     """Do the job on a Spark of its own. Raises P21Error, StopWordsError, ListingError, FolderError, ServerError."""
     sources, profile = find_sources(order, settings.producer), p21_profile(order.stop_words_file)
-    with _interruptible(), new_folder(order.output, files.OWN, overwrite=order.overwrite) as folder:
+    with _interruptible(), new_folder(order.output, files.OUTPUT_FILES, overwrite=order.overwrite) as folder:
         scratch = folder / SCRATCH
         scratch.mkdir()
         with _spark(settings, order.cores, scratch) as spark:
@@ -118,8 +118,8 @@ def make(
     counted = Vocabulary(sums.words, sums.totals()["documents"])
     vocabulary = counted.under(View(order.threshold, order.max_df))
     # The files are in order already: by source, and within a source as its records stand.
-    kept = chosen(read_rows(paths), Selection())
-    totals = write_p21(folder, vocabulary, numbered(kept, vocabulary))
+    kept = filter_documents(read_rows(paths), DocumentFilter())
+    totals = write_p21(folder, vocabulary, with_word_ids(kept, vocabulary))
     return Done(sums, len(vocabulary), totals)
 
 

@@ -10,7 +10,7 @@ from conf.languages import three_letters
 from conf.settings import Settings
 from conf.stop_words import read_stop_words
 from producers.sources.source import is_url, source_id
-from serving.export.export import Choice, export
+from serving.export.export import ExportOptions, export
 from serving.view import View
 from wetstream.pipeline.writer_lease import live_documents
 
@@ -27,7 +27,7 @@ def export_live(
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Export the live documents; returns what `meta.json` holds. Needs neither Kafka nor Redis."""
-    choice = Choice(
+    choice = ExportOptions(
         view,
         frozenset() if stop_words is None else read_stop_words(stop_words),
         tuple(dict.fromkeys(three_letters(code) for code in languages)),

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from conf.settings import load_settings
+from serving.document_queries import DocumentQueries
 from serving.queries import LiveStatistics
-from serving.table import Table
 from wetstream.pipeline.connections import find_redis, open_redis
 from wetstream.pipeline.writer_lease import live_documents
 
@@ -19,5 +19,5 @@ def open_statistics(pipeline: str | None = None, *, config: Path | None = None, 
     """
     given = {name.replace("__", "."): value for name, value in flags.items()}
     settings = load_settings(config, {"pipeline": pipeline, **given})
-    table = Table(lambda: live_documents(settings))
+    table = DocumentQueries(lambda: live_documents(settings))
     return LiveStatistics(open_redis(find_redis(settings)), settings.pipeline, table)

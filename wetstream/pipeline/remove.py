@@ -12,8 +12,8 @@ from producers.removal import NOT_IN_TOPIC, begin_removal, finish_removal
 from producers.sources.source import crawl_and_segment, source_id
 from producers.topic.markers import REMOVED
 from producers.topic.topics import Topic, describe_topic
+from serving.aggregates import NoStatisticsError
 from serving.queries import LiveStatistics
-from serving.reading import NoStatisticsError
 from sinks import removal
 from sinks.documents.generations import Generations
 from sinks.keys import changes_key, lease_key

@@ -14,9 +14,9 @@ from conf.settings import Settings
 from producers.topic.markers import Marker, ProgressReader
 from producers.topic.topics import describe_topic
 from serving.api.app import make_app
-from serving.api.live import Live
+from serving.api.poller import StatisticsPoller
 from serving.api.server import Server, check_access
-from serving.table import Table
+from serving.document_queries import DocumentQueries
 from wetstream.pipeline.connections import find_redis
 from wetstream.pipeline.ledger import ledger
 from wetstream.pipeline.writer_lease import live_documents
@@ -82,10 +82,12 @@ def make_server(settings: Settings) -> tuple[Server, WatchedSources]:
     """The server, not yet started. Raises ServeError when it would be open to others without a token."""
     check_access(settings.serve)
     sources = WatchedSources(settings)
-    live = Live(lambda: find_redis(settings), settings.pipeline, sources, refresh_s=settings.serve.refresh_ms / 1000)
+    live = StatisticsPoller(
+        lambda: find_redis(settings), settings.pipeline, sources, refresh_s=settings.serve.refresh_ms / 1000
+    )
     app = make_app(
         live,
-        Table(lambda: live_documents(settings)),
+        DocumentQueries(lambda: live_documents(settings)),
         token=settings.serve.token,
         hosts=(settings.serve.host,),
         allow_origins=tuple(origin.strip() for origin in settings.serve.allow_origins.split(",") if origin.strip()),

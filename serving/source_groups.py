@@ -9,7 +9,7 @@ SUMMED = ("produced", "records", "documents", "tokens", "payload_bytes")
 OTHER = "other sources"
 
 
-def group(rows: Sequence[Mapping[str, Any]], by: str) -> list[dict[str, Any]]:
+def group_sources(rows: Sequence[Mapping[str, Any]], by: str) -> list[dict[str, Any]]:
     """A row a crawl or a segment (`by`), in their order: sources, how many are done, sums, rejected."""
     groups: dict[str, dict[str, Any]] = {}
     for row in rows:

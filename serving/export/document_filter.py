@@ -12,7 +12,7 @@ UNKNOWN = "unknown"  # the language of a page of which it is not known, as in th
 
 
 @dataclass
-class Selection:
+class DocumentFilter:
     """Kept documents in one of `languages` (ISO 639-3 codes or `unknown`) and of one of `sources`; empty: of any.
 
     An entry of `sources` is the identity of a source, the beginning of one up to a slash, or one of its parts (the
@@ -52,7 +52,7 @@ def _fits(entry: str, source: str) -> bool:
     return source == entry or source.startswith(entry.rstrip("/") + "/") or (bool(part) and f"/{part}/" in source)
 
 
-def chosen(batches: Iterable[pa.RecordBatch], selection: Selection) -> Iterable[pa.RecordBatch]:
+def filter_documents(batches: Iterable[pa.RecordBatch], selection: DocumentFilter) -> Iterable[pa.RecordBatch]:
     """The chosen rows of each batch that has any."""
     for batch in batches:
         rows = selection.of(batch)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from redis import Redis
 
 from serving.as_of import AsOf
-from serving.instant import NoStatisticsError as NoStatisticsError
-from serving.instant import ask_at_once
+from serving.atomic_read import NoStatisticsError as NoStatisticsError
+from serving.atomic_read import read_atomically
 from serving.lengths import histogram, length_summary
 from serving.view import EVERYTHING, View
 from sinks.keys import Keys
@@ -39,7 +39,7 @@ class ByDf:
 
 
 @dataclass(frozen=True)
-class Reading:
+class Aggregates:
     """What Redis held at one instant."""
 
     keys: Keys
@@ -167,25 +167,25 @@ class Reading:
         return sorted(rows.values(), key=lambda row: (-row["pages"], row["name"]))
 
 
-def ask_reading(pipe: Any, keys: Keys) -> None:
-    """Queue the commands whose replies `make_reading` takes on a Redis pipeline."""
+def queue_aggregates(pipe: Any, keys: Keys) -> None:
+    """Queue the commands whose replies `parse_aggregates` takes on a Redis pipeline."""
     pipe.hget(keys.as_of, "profile")
     for name in PARTS:
         pipe.hgetall(getattr(keys, name))
 
 
-READING_REPLIES = 1 + len(PARTS)
+AGGREGATES_REPLIES = 1 + len(PARTS)
 
 
-def make_reading(keys: Keys, as_of: AsOf, replies: Sequence[Any]) -> Reading:
+def parse_aggregates(keys: Keys, as_of: AsOf, replies: Sequence[Any]) -> Aggregates:
     """The reading from the replies."""
     profile, *parts = replies
-    return Reading(keys, as_of, None if profile is None else profile.decode(), dict(zip(PARTS, parts, strict=True)))
+    return Aggregates(keys, as_of, None if profile is None else profile.decode(), dict(zip(PARTS, parts, strict=True)))
 
 
-def read(client: Redis, pipeline: str) -> Reading:
+def read(client: Redis, pipeline: str) -> Aggregates:
     """Read everything but the words, at one instant. Raises NoStatisticsError, RedisError."""
-    return make_reading(*ask_at_once(client, pipeline, ask_reading))
+    return parse_aggregates(*read_atomically(client, pipeline, queue_aggregates))
 
 
 def _ints(fields: Fields) -> dict[str, int]:

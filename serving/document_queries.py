@@ -27,7 +27,7 @@ group by url, source, record_offset, reason having sum(records) > 0 order by url
 limit ? offset ?"""
 
 
-class Table:
+class DocumentQueries:
     """Questions to the documents table; `open_documents` gives it as it is now. One question at a time: each may read
     the whole table. Answers carry the version of the table, and up to which positions of the topic it goes.
     """
@@ -63,6 +63,6 @@ class Table:
 
 
 def as_of_table(answer: dict[str, Any], as_of: AsOf) -> dict[str, Any]:
-    """An answer of `Table` with `as_of` like every other: the state, at the positions that the table goes up to."""
+    """Return the answer with `as_of` like every other, at the positions that the table goes up to."""
     positions = answer.pop("positions")
     return {**answer, "as_of": as_of.answer | {"positions": positions}}

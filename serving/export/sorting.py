@@ -24,7 +24,7 @@ FAN_IN = 64
 PLACE = ("source", "record_offset", "inner_offset")
 
 
-def in_order(
+def sort_rows(
     batches: Iterable[pa.RecordBatch],
     scratch: Path,
     *,

@@ -35,7 +35,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-class Guard:
+class AccessMiddleware:
     """ASGI middleware; `token` empty: hosts are checked, else the token is."""
 
     def __init__(self, app: ASGIApp, *, token: str = "", hosts: Iterable[str] = LOCAL_NAMES) -> None:

@@ -13,11 +13,13 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from conf.errors import ExplainedError
-from serving.as_of import AS_OF_REPLIES, AsOf, ask_as_of, read_as_of
+from serving.as_of import AS_OF_REPLIES, AsOf, parse_as_of, queue_as_of
 from sinks.keys import Keys, live_key
 
 # The keys that were live, the state, and the replies to what was asked besides.
 Answer = tuple[Keys, AsOf, list[Any]]
+# Puts commands on a Redis pipeline.
+Queue = Callable[[Any, Keys], object]
 
 
 class NoStatisticsError(ExplainedError):
@@ -36,8 +38,8 @@ def live_keys(client: Redis, pipeline: str) -> Keys:
     return _keys(cast("bytes | None", client.get(live_key(pipeline))), pipeline)
 
 
-def ask_at_once(client: Redis, pipeline: str, ask: Callable[[Any, Keys], object], keys: Keys | None = None) -> Answer:
-    """The replies to the commands that `ask` queues on a Redis pipeline, the state at that instant, and the keys.
+def read_atomically(client: Redis, pipeline: str, queue: Queue, keys: Keys | None = None) -> Answer:
+    """The replies to the commands that `queue` puts on a Redis pipeline, the state at that instant, and the keys.
 
     `keys`: those that were live a moment ago, which saves a trip. Whether they still are is asked in the same
     transaction; when a rebuild has switched them meanwhile, all is asked again. Raises NoStatisticsError, RedisError.
@@ -45,28 +47,28 @@ def ask_at_once(client: Redis, pipeline: str, ask: Callable[[Any, Keys], object]
     keys = keys or live_keys(client, pipeline)
     while True:
         pipe = client.pipeline(transaction=True)
-        _queue(pipe, pipeline, ask, keys)
+        _queue(pipe, pipeline, queue, keys)
         live, *replies = pipe.execute()
         asked, keys = keys, _keys(live, pipeline)
         if keys == asked:
             return _answer(keys, replies)
 
 
-async def ask_in_loop(client: AsyncRedis, pipeline: str, ask: Callable[[Any, Keys], object], keys: Keys) -> Answer:
-    """`ask_at_once` for an event loop."""
+async def read_atomically_async(client: AsyncRedis, pipeline: str, queue: Queue, keys: Keys) -> Answer:
+    """`read_atomically` for an event loop."""
     while True:
         pipe = client.pipeline(transaction=True)
-        _queue(pipe, pipeline, ask, keys)
+        _queue(pipe, pipeline, queue, keys)
         live, *replies = await pipe.execute()
         asked, keys = keys, _keys(live, pipeline)
         if keys == asked:
             return _answer(keys, replies)
 
 
-def _queue(pipe: Any, pipeline: str, ask: Callable[[Any, Keys], object], keys: Keys) -> None:
+def _queue(pipe: Any, pipeline: str, queue: Queue, keys: Keys) -> None:
     pipe.get(live_key(pipeline))
-    ask_as_of(pipe, keys, pipeline)
-    ask(pipe, keys)
+    queue_as_of(pipe, keys, pipeline)
+    queue(pipe, keys)
 
 
 def _keys(prefix: bytes | None, pipeline: str) -> Keys:
@@ -76,4 +78,4 @@ def _keys(prefix: bytes | None, pipeline: str) -> Keys:
 
 
 def _answer(keys: Keys, replies: list[Any]) -> Answer:
-    return keys, read_as_of(keys, replies[:AS_OF_REPLIES]), replies[AS_OF_REPLIES:]
+    return keys, parse_as_of(keys, replies[:AS_OF_REPLIES]), replies[AS_OF_REPLIES:]

@@ -17,13 +17,13 @@ from typing import Any, Protocol
 from redis import Redis, RedisError
 
 from conf.errors import ExplainedError
-from serving.api.clients import connect
+from serving.aggregates import AGGREGATES_REPLIES, Aggregates, parse_aggregates, queue_aggregates
+from serving.api.redis_clients import connect
 from serving.as_of import AsOf
-from serving.history import batches_of, counters_of, growth_of
-from serving.instant import NoStatisticsError, ask_at_once
-from serving.ranking import RANKING_REPLIES, Ranking, ask_ranking, make_ranking, read_ranking
-from serving.reading import READING_REPLIES, Reading, ask_reading, make_reading
-from serving.snapshot import Snapshot, read_snapshot
+from serving.atomic_read import NoStatisticsError, read_atomically
+from serving.history import parse_batches, parse_counters, parse_growth
+from serving.top_words import TOP_WORDS_REPLIES, TopWords, parse_top_words, queue_top_words, read_top_words
+from serving.vocabulary_snapshot import VocabularySnapshot, read_vocabulary_snapshot
 from sinks.keys import Keys, batches_key, counters_key, growth_key, status_key
 
 log = logging.getLogger("wetstream")
@@ -48,7 +48,7 @@ class Sources(Protocol):
 
 
 @dataclass(frozen=True)
-class State:
+class LiveState:
     """One look at Redis. Without `reading`, `missing` says why: nothing is counted yet; `away`: Redis is away.
 
     `ranking` is there when somebody asked for it since the look before. `copied`: when the last snapshot of the
@@ -56,8 +56,8 @@ class State:
     """
 
     version: str = ""
-    reading: Reading | None = None
-    ranking: Ranking | None = None
+    reading: Aggregates | None = None
+    ranking: TopWords | None = None
     missing: str = ""
     away: str = "the server has just started"
     since: float = field(default_factory=time.time)
@@ -70,7 +70,7 @@ class State:
     redis_bytes: int = 0
 
 
-class Live:
+class StatisticsPoller:
     """Holds the last `state` and `snapshot`; calls `on_change` (from its thread) when the state has changed.
 
     `find` gives the URL of the Redis that is to be used now; it is called again after each failure, since an embedded
@@ -85,12 +85,12 @@ class Live:
         self._stop = threading.Event()
         self._client: Redis | None = None
         self._url = ""
-        self.state = State()
-        self.snapshot: Snapshot | None = None
-        self._ranking: tuple[str, Ranking] | None = None
+        self.state = LiveState()
+        self.snapshot: VocabularySnapshot | None = None
+        self._ranking: tuple[str, TopWords] | None = None
         self._ranking_lock = threading.Lock()
         self._ranking_wanted = False
-        self.on_change: list[Callable[[State], None]] = []
+        self.on_change: list[Callable[[LiveState], None]] = []
         self._threads = [
             threading.Thread(target=work, name=f"wetstream-{name}", daemon=True)
             for name, work in (("live", self._look), ("snapshot", self._copy))
@@ -109,7 +109,7 @@ class Live:
             raise RedisError(self.state.away)
         return self._url
 
-    def ranking_at_hand(self, state: State) -> Ranking | None:
+    def ranking_at_hand(self, state: LiveState) -> TopWords | None:
         """The most frequent words if they have been read for this state; the next look will bring them along."""
         self._ranking_wanted = True
         if state.ranking is None and self._ranking is not None and state.reading is not None:
@@ -117,13 +117,13 @@ class Live:
             return ranking if version == state.reading.as_of.version else None
         return state.ranking
 
-    def ranking(self, version: str) -> Ranking:
+    def ranking(self, version: str) -> TopWords:
         """The most frequent words, read once for each version of the state, however many ask. Raises RedisError."""
         with self._ranking_lock:
             if self._ranking is None or self._ranking[0] != version:
                 if self._client is None:
                     raise RedisError(self.state.away)
-                self._ranking = version, read_ranking(self._client, self.pipeline, self.keys)
+                self._ranking = version, read_top_words(self._client, self.pipeline, self.keys)
             return self._ranking[1]
 
     def start(self) -> None:
@@ -154,7 +154,7 @@ class Live:
                 self._client = connect(self._url)
             new = self._state(self._client, old)
         except NoStatisticsError as error:
-            new = State(version="missing", missing=str(error), away="")
+            new = LiveState(version="missing", missing=str(error), away="")
         except (RedisError, ExplainedError, OSError) as error:
             self._client = None
             reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -168,8 +168,8 @@ class Live:
             for tell in self.on_change:
                 tell(new)
 
-    def _state(self, client: Redis, old: State) -> State:
-        keys, as_of, (told,) = ask_at_once(client, self.pipeline, self._ask_told, self.keys)
+    def _state(self, client: Redis, old: LiveState) -> LiveState:
+        keys, as_of, (told,) = read_atomically(client, self.pipeline, self._ask_told, self.keys)
         if self._version(as_of, told) == old.version and not old.away:
             return old
 
@@ -177,22 +177,22 @@ class Live:
 
         def ask(pipe: Any, keys: Keys) -> None:
             if with_ranking:
-                ask_ranking(pipe, keys)
+                queue_top_words(pipe, keys)
             self._ask_told(pipe, keys)
             pipe.lrange(batches_key(self.pipeline), 0, BATCHES_SHOWN - 1)
             pipe.lrange(growth_key(self.pipeline), 0, -1)
             pipe.hgetall(counters_key(self.pipeline))
             pipe.info("memory")
-            ask_reading(pipe, keys)
+            queue_aggregates(pipe, keys)
 
-        keys, as_of, replies = ask_at_once(client, self.pipeline, ask, keys)
+        keys, as_of, replies = read_atomically(client, self.pipeline, ask, keys)
         ranking = None
         if with_ranking:
-            ranking, replies = make_ranking(as_of, replies[:RANKING_REPLIES]), replies[RANKING_REPLIES:]
-        told, batches, growth, counters, memory = replies[:-READING_REPLIES]
-        reading = make_reading(keys, as_of, replies[-READING_REPLIES:])
+            ranking, replies = parse_top_words(as_of, replies[:TOP_WORDS_REPLIES]), replies[TOP_WORDS_REPLIES:]
+        told, batches, growth, counters, memory = replies[:-AGGREGATES_REPLIES]
+        reading = parse_aggregates(keys, as_of, replies[-AGGREGATES_REPLIES:])
         reading.prepare()
-        return State(
+        return LiveState(
             version=self._version(as_of, told),
             reading=reading,
             ranking=ranking,
@@ -200,9 +200,9 @@ class Live:
             since=old.since,
             stream=_stream(told, as_of),
             sources=self._sources.ledger(reading.sources),
-            batches=batches_of(batches),
-            growth=growth_of(growth, reading.totals),
-            counters=counters_of(counters),
+            batches=parse_batches(batches),
+            growth=parse_growth(growth, reading.totals),
+            counters=parse_counters(counters),
             copied=self.snapshot.taken if self.snapshot else None,
             redis_bytes=int(memory.get("used_memory", 0)),
         )
@@ -228,7 +228,7 @@ class Live:
                 continue
             worked = time.thread_time()
             try:
-                snapshot = read_snapshot(client, self.pipeline)
+                snapshot = read_vocabulary_snapshot(client, self.pipeline)
             except (RedisError, NoStatisticsError):
                 continue
             snapshot.prepare()
@@ -236,7 +236,7 @@ class Live:
             wait_s = max(SNAPSHOT_EVERY_S, (time.thread_time() - worked) / SNAPSHOT_SHARE)
 
 
-def _same(snapshot: Snapshot, reading: Reading) -> bool:
+def _same(snapshot: VocabularySnapshot, reading: Aggregates) -> bool:
     here, there = snapshot.as_of.answer, reading.as_of.answer
     return (here["positions"], here["time"]) == (there["positions"], there["time"]) and not there["applying"]
 

@@ -11,26 +11,26 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from serving.as_of import AsOf
-from serving.instant import ask_at_once, ask_in_loop
+from serving.atomic_read import read_atomically, read_atomically_async
 from sinks.keys import Keys
 from sinks.statistics.word_counts import read_counts
 
 
-def look_up(client: Redis, pipeline: str, words: Sequence[str]) -> dict[str, Any]:
+def look_up_words(client: Redis, pipeline: str, words: Sequence[str]) -> dict[str, Any]:
     """Of each word (as it is stored: lower case) tf, df, idf and rank; all at one instant.
 
     idf is ln(documents / df), None for a word that never came. rank counts from 1 by tf descending, then by word; None
     for a word that is not kept ranked.
     """
     stored = [word.lower() for word in words]
-    _, as_of, replies = ask_at_once(client, pipeline, partial(_ask, stored))
+    _, as_of, replies = read_atomically(client, pipeline, partial(_ask, stored))
     return _answer(stored, as_of, replies)
 
 
-async def look_up_in_loop(client: AsyncRedis, pipeline: str, words: Sequence[str], keys: Keys) -> dict[str, Any]:
-    """`look_up` for an event loop; `keys` as in `ask_at_once`."""
+async def look_up_words_async(client: AsyncRedis, pipeline: str, words: Sequence[str], keys: Keys) -> dict[str, Any]:
+    """`look_up_words` for an event loop; `keys` as in `read_atomically`."""
     stored = [word.lower() for word in words]
-    _, as_of, replies = await ask_in_loop(client, pipeline, partial(_ask, stored), keys)
+    _, as_of, replies = await read_atomically_async(client, pipeline, partial(_ask, stored), keys)
     return _answer(stored, as_of, replies)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from redis import Redis
 
 from serving.as_of import AsOf
-from serving.instant import ask_at_once
+from serving.atomic_read import read_atomically
 from serving.view import EVERYTHING, View
 from sinks.keys import Keys
 from sinks.statistics.word_counts import read_counts
@@ -33,7 +33,7 @@ return cmsgpack.pack({words, entries})
 
 
 @dataclass(frozen=True)
-class Ranking:
+class TopWords:
     """Ranked words, by tf descending, then by word; arrays of the same length. `all_words`: how many words there are,
     ranked or not.
     """
@@ -71,25 +71,25 @@ class Ranking:
         return {"words": rows, "by": by, "view": view.to_json(), "as_of": self.as_of.answer}
 
 
-def read_ranking(client: Redis, pipeline: str, keys: Keys | None = None) -> Ranking:
-    """All ranked words. `keys` as in `ask_at_once`. Raises NoStatisticsError, RedisError."""
-    _, as_of, replies = ask_at_once(client, pipeline, ask_ranking, keys)
-    return make_ranking(as_of, replies)
+def read_top_words(client: Redis, pipeline: str, keys: Keys | None = None) -> TopWords:
+    """All ranked words. `keys` as in `read_atomically`. Raises NoStatisticsError, RedisError."""
+    _, as_of, replies = read_atomically(client, pipeline, queue_top_words, keys)
+    return parse_top_words(as_of, replies)
 
 
-def ask_ranking(pipe: Any, keys: Keys) -> None:
-    """Queue the commands whose replies `make_ranking` takes on a Redis pipeline."""
+def queue_top_words(pipe: Any, keys: Keys) -> None:
+    """Queue the commands whose replies `parse_top_words` takes on a Redis pipeline."""
     pipe.hmget(keys.totals, ["documents", "words"])
     pipe.eval(RANKED, 2, keys.top, keys.words)
 
 
-RANKING_REPLIES = 2
+TOP_WORDS_REPLIES = 2
 
 
-def make_ranking(as_of: AsOf, replies: Sequence[Any]) -> Ranking:
+def parse_top_words(as_of: AsOf, replies: Sequence[Any]) -> TopWords:
     """The ranking from the replies."""
     (documents, all_words), packed = replies
     # An empty table of Lua is packed as a map.
     words, entries = (list(column) for column in msgpack.unpackb(packed, raw=True))
     counts = read_counts(entries)
-    return Ranking(words, counts[:, 0], counts[:, 1], int(documents or 0), int(all_words or 0), as_of)
+    return TopWords(words, counts[:, 0], counts[:, 1], int(documents or 0), int(all_words or 0), as_of)

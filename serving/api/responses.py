@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 CACHED = 512
 
 
-class Answers:
+class ResponseCache:
     """Makes responses. An answer is kept until the version that it was made for has passed."""
 
     def __init__(self) -> None:

@@ -13,10 +13,10 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
-def patient_protocol(timeout_s: float) -> type[H11Protocol]:
+def timeout_protocol(timeout_s: float) -> type[H11Protocol]:
     """A protocol for uvicorn that gives each request `timeout_s` seconds to come in whole."""
 
-    class PatientProtocol(H11Protocol):
+    class TimeoutProtocol(H11Protocol):
         _timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: Any) -> None:
@@ -48,4 +48,4 @@ def patient_protocol(timeout_s: float) -> type[H11Protocol]:
             if not self.transport.is_closing():
                 self.transport.close()
 
-    return PatientProtocol
+    return TimeoutProtocol

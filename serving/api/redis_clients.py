@@ -21,7 +21,7 @@ def connect(url: str) -> Redis:
     return client
 
 
-class LoopClient:
+class AsyncRedisClient:
     """A client for the event loop: who waits for Redis there needs no thread to be woken."""
 
     def __init__(self) -> None:

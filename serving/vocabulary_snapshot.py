@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from redis import Redis
 
 from serving.as_of import AsOf
-from serving.instant import ask_at_once
+from serving.atomic_read import read_atomically
 from serving.view import EVERYTHING, View
-from serving.words import inverse_document_frequency
+from serving.word_lookup import inverse_document_frequency
 from sinks.statistics.word_counts import read_counts
 
 SCAN_WORDS = 5_000
@@ -42,7 +42,7 @@ return cmsgpack.pack({found[1], words, entries})
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class VocabularySnapshot:
     """Words in bytewise order, with term and document frequencies; arrays of the same length. `seconds` is what
     taking it took.
     """
@@ -152,10 +152,10 @@ class Snapshot:
         return self._by_tf[np.argsort(-self.df[self._by_tf], kind="stable")]
 
 
-def read_snapshot(client: Redis, pipeline: str) -> Snapshot:
+def read_vocabulary_snapshot(client: Redis, pipeline: str) -> VocabularySnapshot:
     """Read the whole vocabulary. Raises NoStatisticsError, RedisError."""
     began = time.monotonic()
-    keys, before, _ = ask_at_once(client, pipeline, lambda pipe, keys: None)
+    keys, before, _ = read_atomically(client, pipeline, lambda pipe, keys: None)
     pieces: list[pa.Table] = []
     cursor = b"0"
     while not pieces or cursor != b"0":
@@ -163,12 +163,12 @@ def read_snapshot(client: Redis, pipeline: str) -> Snapshot:
         cursor, words, entries = msgpack.unpackb(packed, raw=True)
         counts = read_counts(list(entries))
         pieces.append(pa.table([pa.array(list(words), pa.binary()), counts[:, 0], counts[:, 1]], NAMES))
-    now, after, (documents,) = ask_at_once(client, pipeline, lambda pipe, keys: pipe.hget(keys.totals, "documents"))
+    now, after, (documents,) = read_atomically(client, pipeline, lambda pipe, keys: pipe.hget(keys.totals, "documents"))
     held, tf, df = _columns(pa.concat_tables(pieces))
     still = (now, before.answer["positions"], False, False)
     settled = still == (keys, after.answer["positions"], before.answer["applying"], after.answer["applying"])
     seconds = time.monotonic() - began
-    return Snapshot(held, tf, df, int(documents or 0), after, settled, time.time(), seconds)
+    return VocabularySnapshot(held, tf, df, int(documents or 0), after, settled, time.time(), seconds)
 
 
 def _columns(table: pa.Table) -> tuple[pa.Array, NDArray[np.int64], NDArray[np.int64]]:
