@@ -17,7 +17,7 @@ from bench import report
 from bench.corpus import HOME, raw_bytes, sample_files
 from bench.stream import BATCH_JOBS, Bench, own_seconds, timed
 from conf.settings import Settings
-from producers.sources.source import source_id
+from producers.sources.identity import source_id
 from wetstream.pipeline.remove import remove
 from wetstream.servers import embedded
 

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import lz4.frame
 
 from conf.settings import ProducerSettings
-from producers.plan import Action, plan_source
+from producers.plan import READS, PlanAction, plan_source
+from producers.sources.fingerprint import fingerprint
 from producers.sources.opening import open_location
-from producers.sources.source import Source, fingerprint, is_url
-from producers.topic.markers import Marker
+from producers.sources.source import Source
+from producers.sources.urls import is_url
+from producers.topic.markers import Marker, SourceState
 from producers.wet.items import Record
 from producers.wet.records import NotWetError, WetReader
 
@@ -25,15 +27,15 @@ START_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
-    """What would be done with a source: `action` as in `plan_source`, or `refused` with a message; sizes in bytes.
+class PlannedSource:
+    """What would be done with a source: `action` REFUSED comes with a message; sizes in bytes.
 
     `left_bytes`: of the file, to be read.
     """
 
     source: str
     location: str
-    action: Action | str
+    action: PlanAction
     message: str
     bytes: int
     left_bytes: int
@@ -52,14 +54,14 @@ class Estimate:
 
 def plan_all(
     sources: Sequence[Source], markers: Mapping[str, Marker], settings: ProducerSettings, *, allow_copies: bool = False
-) -> Iterator[Planned]:
+) -> Iterator[PlannedSource]:
     """The plan of each source, in order. Trouble with a source is in its plan."""
     for source in sources:
         known = markers.get(source.id)
-        if known is not None and known.state == "done" and is_url(source.location):
+        if known is not None and known.state is SourceState.DONE and is_url(source.location):
             # Not asked for again: a dry run over a crawl's listing would be 100,000 requests.
             size = known.fingerprint.size
-            yield Planned(source.id, source.name, "already", f"{source.id} is already ingested", size, 0)
+            yield PlannedSource(source.id, source.name, PlanAction.ALREADY, f"{source.id} is already ingested", size, 0)
             continue
         try:
             with open_location(source.location, settings) as file:
@@ -67,18 +69,18 @@ def plan_all(
                 found = fingerprint(file)
                 plan = plan_source(source, file, found, markers, allow_copies=allow_copies)
         except NotWetError as error:
-            yield Planned(source.id, source.name, "refused", str(error), 0, 0)
+            yield PlannedSource(source.id, source.name, PlanAction.REFUSED, str(error), 0, 0)
         except OSError as error:
             message = f"{source.name} cannot be read: {error.strerror or error}"
-            yield Planned(source.id, source.name, "refused", message, 0, 0)
+            yield PlannedSource(source.id, source.name, PlanAction.REFUSED, message, 0, 0)
         else:
             done = 0 if known is None else known.place.member
-            left = found.size - done if plan.action in ("start", "resume") else 0
-            yield Planned(source.id, source.name, plan.action, plan.message, found.size, left)
+            left = found.size - done if plan.action in READS else 0
+            yield PlannedSource(source.id, source.name, plan.action, plan.message, found.size, left)
 
 
 def estimate(
-    planned: Sequence[Planned], sources: Sequence[Source], settings: ProducerSettings, workers: int
+    planned: Sequence[PlannedSource], sources: Sequence[Source], settings: ProducerSettings, workers: int
 ) -> Estimate:
     """Time and topic bytes, from the beginnings of some of the sources, read and compressed here and now."""
     left = [plan for plan in planned if plan.left_bytes]

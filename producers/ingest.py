@@ -20,18 +20,26 @@ from kafka.errors import KafkaError, TopicAuthorizationFailedError, Transactiona
 from conf import reasons
 from conf.settings import Settings
 from producers.fencing import SURELY, Attempt, find_claim, is_fencing
-from producers.plan import Plan, plan_source
-from producers.report import Advance, Note, Outcome
+from producers.plan import READS, PlanAction, SourcePlan, plan_source
+from producers.report import Note, Outcome, OutcomeState, SourceProgress
 from producers.sources.files import SourceFile
+from producers.sources.fingerprint import fingerprint
 from producers.sources.opening import open_location
-from producers.sources.source import Source, fingerprint
-from producers.topic.markers import DAMAGED, DONE, INGESTING, REMOVED, TRUNCATED, Marker, ProgressError, ProgressReader
+from producers.sources.source import Source
+from producers.topic.markers import Marker, ProgressError, ProgressReader, SourceState
 from producers.topic.message import clipped, partition_of
 from producers.topic.topics import Topic
 from producers.transaction import Transaction, cut_fields, source_producer
 from producers.wet.items import Stub
 from producers.wet.records import NotWetError, WetReader
 
+STATE_OF_ACTION = {
+    PlanAction.ALREADY: OutcomeState.ALREADY,
+    PlanAction.STILL_CUT: OutcomeState.TRUNCATED,
+    PlanAction.COPY: OutcomeState.COPY,
+    PlanAction.CHANGED: OutcomeState.CHANGED,
+    PlanAction.REMOVING: OutcomeState.REMOVING,
+}
 FATAL = (TopicAuthorizationFailedError, TransactionalIdAuthorizationFailedError)
 
 
@@ -49,7 +57,7 @@ class Ingester:
         topics: tuple[Topic, Topic],
         *,
         allow_copies: bool = False,
-        on_event: Callable[[Advance | Note], None] = lambda event: None,
+        on_event: Callable[[SourceProgress | Note], None] = lambda event: None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self._settings = settings
@@ -66,13 +74,13 @@ class Ingester:
     def ingest(self, source: Source) -> Outcome:
         """Ingest a source to its end. Trouble with the source is in the outcome; nothing is raised for it."""
         began = time.monotonic()
-        outcome = Outcome(source.id, "failed")
+        outcome = Outcome(source.id, OutcomeState.FAILED)
         try:
             self._ingest(source, outcome)
         except StopError:
-            outcome.state, outcome.message = "stopped", f"{source.id}: stopped; the next run goes on here"
+            outcome.state, outcome.message = OutcomeState.STOPPED, f"{source.id}: stopped; the next run goes on here"
         except NotWetError as error:
-            outcome.state, outcome.message = "not_wet", str(error)
+            outcome.state, outcome.message = OutcomeState.NOT_WET, str(error)
         except OSError as error:
             outcome.message = f"{source.name} cannot be read: {error.strerror or error}"
         except FATAL as error:
@@ -139,10 +147,10 @@ class Ingester:
                     return
                 marker = markers.get(source.id)
                 attempt.found_owner = marker.owner if marker else ""
-                if marker is None or marker.state == REMOVED:
+                if marker is None or marker.state is SourceState.REMOVED:
                     records_partition = partition_of(source.id, self._records_topic.partitions)
                     marker = Marker.first(source.id, source.uri, records_partition, found)
-                marker = marker.at(marker.place, fingerprint=found, owner=self._owner, state=INGESTING)
+                marker = marker.at(marker.place, fingerprint=found, owner=self._owner, state=SourceState.INGESTING)
                 # Before the marker stands in the topic: a file that is no WET file leaves no trace there.
                 reader = self._open_reader(source, file, marker)
                 attempt.transaction = Transaction(producer, self._records_topic, self._progress_topic, marker)
@@ -187,16 +195,16 @@ class Ingester:
             transaction.add(item)
             commit_if_due()
         damaged = transaction.marker.damaged + transaction.damaged
-        state = TRUNCATED if cut is not None else DAMAGED if damaged else DONE
+        state = SourceState.TRUNCATED if cut is not None else SourceState.DAMAGED if damaged else SourceState.DONE
         self._commit(transaction, reader, outcome, state=state, cut=None if cut is None else cut_fields(cut))
-        outcome.state = state
+        outcome.state = OutcomeState(state)
         if cut is not None:
             outcome.message = (
                 f"{source.name} is cut: {cut.detail} (byte offset {cut.place.member:,}). Its "
                 f"{transaction.marker.records - 1:,} whole records are ingested; fetch the rest of the file and ingest "
                 "it again: it is carried on from there"
             )
-        elif state == DAMAGED:
+        elif state is SourceState.DAMAGED:
             places = "1 place" if damaged == 1 else f"{damaged:,} places"
             outcome.message = f"{source.name} is damaged in {places}; all whole records are ingested"
 
@@ -205,13 +213,13 @@ class Ingester:
         outcome.records += records
         outcome.raw_bytes += raw_bytes
         marker = transaction.marker
-        at = marker.fingerprint.size if marker.state != INGESTING else reader.consumed
-        self._on_event(Advance(marker.source, at, marker.fingerprint.size, outcome.records, outcome.raw_bytes))
+        at = marker.fingerprint.size if marker.state is not SourceState.INGESTING else reader.consumed
+        self._on_event(SourceProgress(marker.source, at, marker.fingerprint.size, outcome.records, outcome.raw_bytes))
 
-    def _is_over(self, plan: Plan, outcome: Outcome) -> bool:
-        if plan.action in ("start", "resume"):
+    def _is_over(self, plan: SourcePlan, outcome: Outcome) -> bool:
+        if plan.action in READS:
             return False
-        outcome.state = {"still_cut": TRUNCATED}.get(plan.action, plan.action)
+        outcome.state = STATE_OF_ACTION[plan.action]
         outcome.message = plan.message
         return True
 
@@ -240,7 +248,7 @@ class Ingester:
         if claim is None and not surely:
             return False
         who = f" (host:process {claim.owner})" if claim else ""
-        outcome.state = "fenced"
+        outcome.state = OutcomeState.FENCED
         outcome.message = f"{source.id}: another producer took this source over{who}; it goes on there"
         return True
 

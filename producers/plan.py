@@ -4,20 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from enum import StrEnum
 
 from producers.sources.files import SourceFile
-from producers.sources.source import Fingerprint, Source, continues
-from producers.topic.markers import DAMAGED, DONE, INGESTING, REMOVED, REMOVING, TRUNCATED, Marker
+from producers.sources.fingerprint import Fingerprint, begins_with
+from producers.sources.source import Source
+from producers.topic.markers import COMPLETE, Marker, SourceState
 
-Action = Literal["start", "resume", "already", "still_cut", "copy", "changed", "removing"]
+
+class PlanAction(StrEnum):
+    """What to do with a source."""
+
+    START = "start"
+    RESUME = "resume"
+    ALREADY = "already"
+    """Nothing: it is ingested."""
+    STILL_CUT = "still_cut"
+    """Nothing: it still ends inside a record."""
+    COPY = "copy"
+    """Nothing: another source has the same content."""
+    CHANGED = "changed"
+    """Refuse: its content is not what was ingested under this identity."""
+    REMOVING = "removing"
+    """Refuse: it is being removed."""
+    REFUSED = "refused"
+    """Refuse: it cannot be read or is no WET file."""
+
+
+READS = frozenset({PlanAction.START, PlanAction.RESUME})
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SourcePlan:
     """The action, and for those that do nothing the sentence that says why and what helps."""
 
-    action: Action
+    action: PlanAction
     message: str = ""
 
 
@@ -28,43 +49,43 @@ def plan_source(
     markers: Mapping[str, Marker],
     *,
     allow_copies: bool = False,
-) -> Plan:
+) -> SourcePlan:
     """Start, resume, or leave alone. `markers` are the last markers of all sources."""
     known = markers.get(source.id)
-    if known is None or known.state == REMOVED:
+    if known is None or known.state == SourceState.REMOVED:
         twin = None if allow_copies else _same_content(found, markers)
         if twin is not None:
-            return Plan(
-                "copy",
+            return SourcePlan(
+                PlanAction.COPY,
                 f"{source.name} has the same content as {twin}, which is ingested already: skipped "
                 "(--allow-copies counts it a second time)",
             )
-        return Plan("start")
-    if known.state == REMOVING:
-        return Plan(
-            "removing",
+        return SourcePlan(PlanAction.START)
+    if known.state == SourceState.REMOVING:
+        return SourcePlan(
+            PlanAction.REMOVING,
             f"{source.id} is being taken out, and that has not come to its end: let `wetstream remove '{source.id}'` "
             "finish it, then ingest it anew",
         )
-    if not continues(file, known.fingerprint):
-        return Plan(
-            "changed",
+    if not begins_with(file, known.fingerprint):
+        return SourcePlan(
+            PlanAction.CHANGED,
             f"{source.name} has other content than when {source.id} was ingested ({known.fingerprint.size:,} bytes "
             f"then, {found.size:,} now): take the old content out with `wetstream remove`, then ingest it anew, or "
             "give the new file another identity with --as",
         )
-    if known.state == INGESTING or found.size > known.fingerprint.size:
-        return Plan("resume")
-    if known.state == TRUNCATED:
-        return Plan(
-            "still_cut",
+    if known.state == SourceState.INGESTING or found.size > known.fingerprint.size:
+        return SourcePlan(PlanAction.RESUME)
+    if known.state == SourceState.TRUNCATED:
+        return SourcePlan(
+            PlanAction.STILL_CUT,
             f"{source.name} still ends in the middle of a record (byte offset {known.place.member:,}); its "
             f"{known.records - 1:,} whole records are ingested. Fetch the rest of the file and ingest it again: it is "
             "carried on from there",
         )
-    assert known.state in (DONE, DAMAGED)
-    return Plan("already", f"{source.id} is already ingested ({known.records:,} records): nothing to do")
+    assert known.state in COMPLETE
+    return SourcePlan(PlanAction.ALREADY, f"{source.id} is already ingested ({known.records:,} records): nothing to do")
 
 
 def _same_content(found: Fingerprint, markers: Mapping[str, Marker]) -> str | None:
-    return next((m.source for m in markers.values() if m.fingerprint == found and m.state != REMOVED), None)
+    return next((m.source for m in markers.values() if m.fingerprint == found and m.state != SourceState.REMOVED), None)

@@ -19,7 +19,7 @@ from conf.crash_points import crash_point
 from conf.errors import ExplainedError
 from conf.settings import Settings
 from producers.fencing import is_fencing
-from producers.topic.markers import REMOVED, REMOVING, Marker, ProgressError, ProgressReader
+from producers.topic.markers import Marker, ProgressError, ProgressReader, SourceState
 from producers.topic.message import partition_of
 from producers.topic.topics import Topic
 from producers.transaction import source_producer
@@ -41,7 +41,7 @@ def begin_removal(
     Raises RemovalError when the broker does not let us.
     """
     records, _ = topics
-    markers = _mark(settings, bootstrap_servers, topics, sources, REMOVING)
+    markers = _mark(settings, bootstrap_servers, topics, sources, SourceState.REMOVING)
     crash_point("after-removal-begun")
     partitions = {marker.partition for marker in markers.values()}
     ends = _ends(bootstrap_servers, records, sorted(partitions))
@@ -56,11 +56,11 @@ def finish_removal(
 ) -> None:
     """Let these sources be ingested anew. Raises RemovalError."""
     crash_point("before-removal-finished")
-    _mark(settings, bootstrap_servers, topics, sources, REMOVED)
+    _mark(settings, bootstrap_servers, topics, sources, SourceState.REMOVED)
 
 
 def _mark(
-    settings: Settings, bootstrap_servers: str, topics: tuple[Topic, Topic], sources: Sequence[str], state: str
+    settings: Settings, bootstrap_servers: str, topics: tuple[Topic, Topic], sources: Sequence[str], state: SourceState
 ) -> Mapping[str, Marker]:
     """Give the markers of these sources another state; returns them, without sources that have none."""
     progress = topics[1]
@@ -93,7 +93,7 @@ def _mark_one(
     bootstrap_servers: str,
     topics: tuple[Topic, Topic],
     source: str,
-    state: str,
+    state: SourceState,
     reader: ProgressReader,
 ) -> Marker:
     records, progress = topics
@@ -102,10 +102,10 @@ def _mark_one(
     try:
         producer.init_transactions()
         marker = reader.read(partition)[source]
-        if state == REMOVED and marker.state not in (REMOVING, REMOVED):
+        if state == SourceState.REMOVED and marker.state not in (SourceState.REMOVING, SourceState.REMOVED):
             return marker  # somebody has finished this removal, and the source is being ingested anew
-        marker = marker.at(marker.place if state == REMOVING else BEGINNING, state=state)
-        if state == REMOVED:
+        marker = marker.at(marker.place if state == SourceState.REMOVING else BEGINNING, state=state)
+        if state == SourceState.REMOVED:
             marker = replace(marker, records=0, stubs=0, damaged=0, raw_bytes=0, cut=None)
         producer.begin_transaction()
         producer.send(progress.name, key=source.encode(), value=marker.to_json(), partition=partition)

@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
-FINISHED = frozenset({"done", "already", "copy", "damaged"})
+
+class OutcomeState(StrEnum):
+    """How the ingestion of a source ended."""
+
+    DONE = "done"
+    DAMAGED = "damaged"
+    """Read to its end, skipping damaged regions."""
+    ALREADY = "already"
+    COPY = "copy"
+    TRUNCATED = "truncated"
+    CHANGED = "changed"
+    REMOVING = "removing"
+    NOT_WET = "not_wet"
+    FENCED = "fenced"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+FINISHED = frozenset({OutcomeState.DONE, OutcomeState.DAMAGED, OutcomeState.ALREADY, OutcomeState.COPY})
+RESUMABLE = frozenset({OutcomeState.STOPPED, OutcomeState.TRUNCATED})
 
 
 @dataclass(frozen=True, slots=True)
-class Advance:
+class SourceProgress:
     """Progress of one source, after each transaction: bytes of its file, and counts since the beginning of this run."""
 
     source: str
@@ -35,7 +55,7 @@ class Outcome:
     """
 
     source: str
-    state: str
+    state: OutcomeState
     message: str = ""
     records: int = 0
     raw_bytes: int = 0
@@ -50,7 +70,7 @@ class Outcome:
     @property
     def resumes(self) -> bool:
         """Whether a later run goes on by itself."""
-        return self.state in ("stopped", "truncated")
+        return self.state in RESUMABLE
 
     def after(self, first: Outcome) -> Outcome:
         """This outcome of a second try, with what the first one had brought."""

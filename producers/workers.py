@@ -19,7 +19,7 @@ from typing import Any
 
 from conf.settings import Settings
 from producers.ingest import Ingester
-from producers.report import Advance, Note, Outcome
+from producers.report import Note, Outcome, OutcomeState, SourceProgress
 from producers.sources.follow import Follower
 from producers.sources.source import Source
 from producers.topic.topics import Topic
@@ -37,7 +37,7 @@ def ingest_all(
     allow_copies: bool = False,
     stop: threading.Event | None = None,
     follower: Follower | None = None,
-) -> Iterator[Advance | Note | Outcome]:
+) -> Iterator[SourceProgress | Note | Outcome]:
     """Ingest `sources`, yielding progress as it comes and one Outcome a source.
 
     Sources that failed are tried once more at the end. When `stop` is set, workers end at their next transaction
@@ -47,26 +47,26 @@ def ingest_all(
     waiting, again = deque(sources), deque[Source]()
     failed: dict[str, Outcome] = {}
     count = settings.producer.workers or os.cpu_count() or 1
-    workers = _Workers(settings, bootstrap_servers, topics, allow_copies, count)
-    next_look = 0.0
+    workers = _WorkerPool(settings, bootstrap_servers, topics, allow_copies, count)
+    next_poll = 0.0
     try:
         while True:
             if stop.is_set():
                 workers.stop()
                 waiting.clear()
                 again.clear()
-            elif follower is not None and time.monotonic() >= next_look:
-                waiting.extend(follower.look())
-                next_look = time.monotonic() + settings.producer.follow_poll_s
+            elif follower is not None and time.monotonic() >= next_poll:
+                waiting.extend(follower.poll())
+                next_poll = time.monotonic() + settings.producer.follow_poll_s
             while workers.free and (waiting or again):
-                workers.give((waiting or again).popleft())
+                workers.assign((waiting or again).popleft())
             if not workers.busy:
                 if follower is None or stop.is_set():
                     return
                 stop.wait(POLL_S)
             for source, event in workers.events():
                 if isinstance(event, Outcome):
-                    if event.state == "failed" and source.id not in failed and not stop.is_set():
+                    if event.state is OutcomeState.FAILED and source.id not in failed and not stop.is_set():
                         failed[source.id] = event
                         again.append(source)
                         yield Note(source.id, f"{event.message}; it is tried again at the end")
@@ -74,13 +74,13 @@ def ingest_all(
                     if source.id in failed:
                         event = event.after(failed.pop(source.id))
                     if follower is not None:
-                        follower.ended(event)
+                        follower.record_outcome(event)
                 yield event
     finally:
         workers.end()
 
 
-class _Workers:
+class _WorkerPool:
     """The processes, made when they are needed, and what each is at."""
 
     def __init__(self, settings: Settings, *arguments: Any) -> None:
@@ -90,7 +90,7 @@ class _Workers:
         self._context.set_forkserver_preload(["producers.workers"])
         self._stop = self._context.Event()
         self._arguments = (settings, *given, self._stop)
-        self._patience_s = settings.producer.retry_s
+        self._join_timeout_s = settings.producer.retry_s
         self._idle: list[tuple[Connection, ForkServerProcess]] = []
         self._busy: dict[Connection, tuple[ForkServerProcess, Source]] = {}
 
@@ -102,7 +102,7 @@ class _Workers:
     def busy(self) -> bool:
         return bool(self._busy)
 
-    def give(self, source: Source) -> None:
+    def assign(self, source: Source) -> None:
         pipe, process = self._idle.pop() if self._idle else self._start()
         self._busy[pipe] = (process, source)
         try:
@@ -110,7 +110,7 @@ class _Workers:
         except OSError:
             return  # it has died; `events` finds its pipe closed
 
-    def events(self) -> Iterator[tuple[Source, Advance | Note | Outcome]]:
+    def events(self) -> Iterator[tuple[Source, SourceProgress | Note | Outcome]]:
         """What has come from the workers, waiting a moment for it."""
         for ready in wait(list(self._busy), timeout=POLL_S) if self._busy else ():
             assert isinstance(ready, Connection)
@@ -119,7 +119,9 @@ class _Workers:
                 event: Any = ready.recv()
             except (EOFError, ConnectionError):
                 process.join()
-                event = Outcome(source.id, "failed", f"{source.id}: its worker process died ({process.exitcode})")
+                event = Outcome(
+                    source.id, OutcomeState.FAILED, f"{source.id}: its worker process died ({process.exitcode})"
+                )
                 ready.close()
                 del self._busy[ready]
             else:
@@ -142,7 +144,7 @@ class _Workers:
             except OSError:
                 continue
         for _, process in everyone:
-            process.join(timeout=self._patience_s)
+            process.join(timeout=self._join_timeout_s)
             if process.is_alive():
                 process.kill()
 
@@ -172,7 +174,7 @@ def _work(
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # its retries are ours to report
     lock = threading.Lock()
 
-    def tell(event: Advance | Note | Outcome) -> None:
+    def tell(event: SourceProgress | Note | Outcome) -> None:
         try:
             with lock:  # notes come from the thread that reads a remote source
                 pipe.send(event)
@@ -193,7 +195,7 @@ def _work(
                 outcome = ingester.ingest(source)
             except Exception as error:  # a mistake of ours in one source must not end the others
                 logging.getLogger("wetstream").debug("ingesting %s", source.id, exc_info=True)
-                outcome = Outcome(source.id, "failed", f"{source.id}: {type(error).__name__}: {error}")
+                outcome = Outcome(source.id, OutcomeState.FAILED, f"{source.id}: {type(error).__name__}: {error}")
             tell(outcome)
     except (EOFError, ConnectionResetError, _ParentGoneError):
         return

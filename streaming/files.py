@@ -15,7 +15,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from conf.settings import ProducerSettings
 from producers.sources.opening import open_location
-from producers.sources.source import Source, is_url
+from producers.sources.source import Source
+from producers.sources.urls import is_url
 from producers.topic.message import clipped, message_key, message_value
 from producers.wet.records import NotWetError, WetReader
 from streaming.fused import Job, Pass, TaskWork

@@ -19,7 +19,7 @@ from conf.profiles import load_profile
 from conf.settings import Settings
 from producers.ingest import Outcome
 from producers.sources.discover import discover
-from producers.sources.source import source_id
+from producers.sources.identity import source_id
 from producers.topic.topics import ensure_topics
 from producers.workers import ingest_all
 from serving.aggregates import NoStatisticsError

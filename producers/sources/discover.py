@@ -11,9 +11,11 @@ from urllib.parse import unquote, urlsplit
 
 from conf.errors import ExplainedError
 from conf.settings import ProducerSettings, load_settings
+from producers.sources.identity import SUFFIXES, source_id
 from producers.sources.listing import default_base, read_listing
-from producers.sources.source import SUFFIXES, Source, is_url, public_url, source_id
+from producers.sources.source import Source
 from producers.sources.stores import open_store
+from producers.sources.urls import is_url, public_url
 
 
 class SourceNotFoundError(ExplainedError):
@@ -21,7 +23,7 @@ class SourceNotFoundError(ExplainedError):
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class DiscoverOptions:
     """Which of the found sources are meant.
 
     `match`: a part of the location, or a pattern with * and ? for all of it. `offset`, `limit`: of those, how many to
@@ -33,7 +35,7 @@ class Selection:
     offset: int = 0
     limit: int | None = None
 
-    def of(self, sources: list[Source]) -> list[Source]:
+    def select(self, sources: list[Source]) -> list[Source]:
         """The selected sources, in the same order."""
         if self.match is not None:
             pattern = self.match if glob.has_magic(self.match) else f"*{self.match}*"
@@ -50,7 +52,7 @@ def discover(
     names: Iterable[str],
     *,
     alias: str | None = None,
-    selection: Selection | None = None,
+    options: DiscoverOptions | None = None,
     settings: ProducerSettings | None = None,
 ) -> list[Source]:
     """The sources behind `names`: files as they are, folders with every WET file below them, globs, URLs, listings.
@@ -58,17 +60,17 @@ def discover(
     `alias` gives a single file another identity. Raises SourceNotFoundError, ListingError, StoreError.
     """
     settings = load_settings(environ={}).producer if settings is None else settings
-    selection = selection or Selection()
+    options = options or DiscoverOptions()
     found: dict[str, Source] = {}
     listings = 0
     for name in names:
-        for location, listed in _locations(name, selection, settings):
+        for location, listed in _locations(name, options, settings):
             listings += listed
             source = Source(source_id(location), location)
             found.setdefault(source.id, source)
-    if selection.base is not None and not listings:
+    if options.base is not None and not listings:
         raise SourceNotFoundError("--base says where the files of a listing are, but no listing is among the sources")
-    sources = selection.of(list(found.values()))
+    sources = options.select(list(found.values()))
     if found and not sources:
         raise SourceNotFoundError(f"none of {len(found):,} sources is left by --match, --offset and --limit")
     if alias is not None:
@@ -78,7 +80,7 @@ def discover(
     return sources
 
 
-def _locations(name: str, selection: Selection, settings: ProducerSettings) -> Iterator[tuple[str, bool]]:
+def _locations(name: str, options: DiscoverOptions, settings: ProducerSettings) -> Iterator[tuple[str, bool]]:
     """The locations behind a name, and whether a listing gave them."""
     if urlsplit(name).scheme == "file":
         name = unquote(urlsplit(name).path)
@@ -96,7 +98,7 @@ def _locations(name: str, selection: Selection, settings: ProducerSettings) -> I
         if lines is None:
             yield file, False
         else:
-            for location in _listed(lines, selection.base or default_base(file), settings):
+            for location in _listed(lines, options.base or default_base(file), settings):
                 yield location, True
 
 

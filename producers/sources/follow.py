@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from conf.settings import ProducerSettings
-from producers.report import Outcome
-from producers.sources.discover import Selection, SourceNotFoundError, discover
+from producers.report import Outcome, OutcomeState
+from producers.sources.discover import DiscoverOptions, SourceNotFoundError, discover
 from producers.sources.listing import ListingError
-from producers.sources.source import Source, is_url
+from producers.sources.source import Source
+from producers.sources.urls import is_url
 
 log = logging.getLogger("wetstream")
 # How many looks a source that could not be read is left alone.
 FAILED_LOOKS = 12
-State = tuple[int, int]
+FileVersion = tuple[int, int]
 
 
 class Follower:
@@ -27,21 +28,21 @@ class Follower:
     so following goes on after any stop where it was.
     """
 
-    def __init__(self, names: Sequence[str], selection: Selection, settings: ProducerSettings) -> None:
+    def __init__(self, names: Sequence[str], options: DiscoverOptions, settings: ProducerSettings) -> None:
         self._names = names
-        self._selection = selection
+        self._options = options
         self._settings = settings
-        self._given: dict[str, State] = {}
+        self._given: dict[str, FileVersion] = {}
         self._active: set[str] = set()
         self._later: dict[str, int] = {}
         self._looks = 0
         self._said = ""
 
-    def look(self) -> list[Source]:
+    def poll(self) -> list[Source]:
         """The sources to ingest now. Raises StoreError."""
         self._looks += 1
         try:
-            sources = discover(self._names, selection=self._selection, settings=self._settings)
+            sources = discover(self._names, options=self._options, settings=self._settings)
         except SourceNotFoundError:
             return []  # nothing there yet
         except ListingError as error:
@@ -61,14 +62,14 @@ class Follower:
                 ready.append(source)
         return ready
 
-    def ended(self, outcome: Outcome) -> None:
+    def record_outcome(self, outcome: Outcome) -> None:
         """What became of a source that was given."""
         self._active.discard(outcome.source)
-        if outcome.state == "failed":
+        if outcome.state is OutcomeState.FAILED:
             self._given.pop(outcome.source, None)
             self._later[outcome.source] = self._looks + FAILED_LOOKS
 
-    def _state(self, source: Source) -> State | None:
+    def _state(self, source: Source) -> FileVersion | None:
         """Size and time of change of a local file; None while it does not rest. A remote one is there or not."""
         if is_url(source.location):
             return (0, 0)

@@ -9,7 +9,7 @@ import zlib
 from conf.errors import ExplainedError
 from conf.settings import ProducerSettings
 from producers.sources.opening import open_location
-from producers.sources.source import is_url
+from producers.sources.urls import is_url
 from producers.wet.codec import GZIP, codec_of
 
 WET_LINE = re.compile(r"\S.*\.wet(\.gz|\.zst)?$")

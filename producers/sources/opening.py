@@ -7,8 +7,8 @@ from collections.abc import Callable
 from conf.settings import ProducerSettings
 from producers.sources.files import LocalFile, SourceFile, SourceReadError, no_wait
 from producers.sources.retry import NoRangesError
-from producers.sources.source import is_url, public_url
 from producers.sources.stores import StoreError
+from producers.sources.urls import is_url, public_url
 
 
 def open_location(

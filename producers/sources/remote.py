@@ -11,9 +11,10 @@ from typing import Any
 
 from conf.settings import ProducerSettings
 from producers.sources.files import SourceReadError
-from producers.sources.retry import NoRangesError, Patience
-from producers.sources.source import EDGE_BYTES, public_url
+from producers.sources.fingerprint import EDGE_BYTES
+from producers.sources.retry import NoRangesError, Retrier
 from producers.sources.stores import open_store
+from producers.sources.urls import public_url
 
 FIRST_BYTES = 1 << 18
 BLOCK_BYTES = 1 << 22
@@ -30,11 +31,11 @@ class _Remote:
         self.on_wait = on_wait
         self._fs, self._path = open_store(url, settings)
         self._stop = threading.Event()
-        self._patience = Patience(public_url(url), settings.source_retry_s, on_note, self._stop)
+        self._retrier = Retrier(public_url(url), settings.source_retry_s, on_note, self._stop)
         # Reads happen beside the ingestion, so that it can commit (and stop) while a server keeps it waiting.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="wetstream-remote")
         self._position = 0
-        look = self._thread.submit(self._patience.call, lambda: self._fs.info(self._path), "its size", a_read=False)
+        look = self._thread.submit(self._retrier.call, lambda: self._fs.info(self._path), "its size", a_read=False)
         try:
             self._info: dict[str, Any] = self._wait(look)
         except BaseException:
@@ -143,7 +144,7 @@ class RangeFile(_Remote):
 
     def _submit(self, at: int) -> Future[bytes]:
         end = min(at + self._next_bytes, self.size)
-        return self._thread.submit(self._patience.call, lambda: self._fetch(at, end), f"bytes {at:,} to {end:,}")
+        return self._thread.submit(self._retrier.call, lambda: self._fetch(at, end), f"bytes {at:,} to {end:,}")
 
     def _fetch(self, start: int, end: int) -> bytes:
         with self._fs.open(self._path, "rb", cache_type="none", size=self.size) as file:
@@ -178,7 +179,7 @@ class StreamFile(_Remote):
         if at < len(self._head):
             return self._head[at : at + size]
         part: bytes = self._wait(
-            self._thread.submit(self._patience.call, lambda: self._fetch(at, min(size, FIRST_BYTES)), f"byte {at:,}")
+            self._thread.submit(self._retrier.call, lambda: self._fetch(at, min(size, FIRST_BYTES)), f"byte {at:,}")
         )
         return part
 

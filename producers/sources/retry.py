@@ -32,7 +32,7 @@ class _Verdict(NamedTuple):
     forbidden: bool = False
 
 
-class Patience:
+class Retrier:
     """Calls again after errors that may pass, with waits that double, for at most `retry_s` without any success.
 
     `stop` set ends the wait (and the trying) at once. `on_note` gets a sentence before each longer wait.

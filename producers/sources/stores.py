@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from conf.errors import ExplainedError
 from conf.settings import ProducerSettings
-from producers.sources.source import public_url
+from producers.sources.urls import public_url
 
 EXTRAS = {"s3": "s3", "s3a": "s3"}
 

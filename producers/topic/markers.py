@@ -10,22 +10,34 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from conf.errors import ExplainedError
-from producers.sources.source import Fingerprint
+from producers.sources.fingerprint import Fingerprint
 from producers.topic.topics import Topic
 from producers.wet.members import BEGINNING, Place
 
-INGESTING = "ingesting"
-DONE = "done"
-DAMAGED = "damaged"  # read to the end, with damaged regions on the way
-REMOVING = "removing"  # is being taken out of the statistics: nobody may add to it
-REMOVED = "removed"  # was taken out; may be ingested anew
-TRUNCATED = "truncated"  # the file ends in the middle of a record: carried on when it has grown
+
+class SourceState(StrEnum):
+    """State of a source in the progress topic."""
+
+    INGESTING = "ingesting"
+    DONE = "done"
+    DAMAGED = "damaged"
+    """Read to its end, skipping damaged regions."""
+    TRUNCATED = "truncated"
+    """The file ends inside a record; ingestion continues when the file has grown."""
+    REMOVING = "removing"
+    """Being removed from the statistics; must not be ingested."""
+    REMOVED = "removed"
+    """Removed; may be ingested again."""
+
+
+COMPLETE = frozenset({SourceState.DONE, SourceState.DAMAGED})
 
 
 class ProgressError(ExplainedError):
@@ -44,7 +56,7 @@ class Marker:
 
     source: str
     uri: str
-    state: str
+    state: SourceState
     place: Place
     partition: int
     records: int
@@ -59,7 +71,7 @@ class Marker:
     @classmethod
     def first(cls, source: str, uri: str, partition: int, fingerprint: Fingerprint) -> Marker:
         """The marker of a source of which nothing is in the topic yet."""
-        return cls(source, uri, INGESTING, BEGINNING, partition, 0, 0, 0, 0, fingerprint, None, "", 0.0)
+        return cls(source, uri, SourceState.INGESTING, BEGINNING, partition, 0, 0, 0, 0, fingerprint, None, "", 0.0)
 
     def to_json(self) -> bytes:
         """The value of the marker's message."""
@@ -71,6 +83,7 @@ class Marker:
         """Read a marker's message. Unknown fields of a later version are left out."""
         fields = json.loads(value)
         fields = {name: fields[name] for name in cls.__slots__}
+        fields["state"] = SourceState(fields["state"])
         fields["place"] = Place(*fields["place"])
         fields["fingerprint"] = Fingerprint(**fields["fingerprint"])
         return cls(**fields)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from producers.sample.writer import write_sample
-from producers.sources.source import source_id
+from producers.sources.identity import source_id
 from streaming.replay import switch
 from tests.harness import Pipeline
 from wetstream.pipeline.ledger import ledger

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from producers.sources.discover import Selection, SourceNotFoundError, discover
+from producers.sources.discover import DiscoverOptions, SourceNotFoundError, discover
 from producers.sources.listing import ListingError, default_base
 from tests.producers.wet_forms import put, wet_file
 
 LINES = [f"crawl-data/CC-MAIN-2016-50/segments/148.{number % 2}/wet/{number}.warc.wet.gz" for number in range(6)]
 
 
-def locations(*names: object, **selection: object) -> list[str]:
-    found = discover([str(name) for name in names], selection=Selection(**selection))  # type: ignore[arg-type]
+def locations(*names: object, **options: object) -> list[str]:
+    found = discover([str(name) for name in names], options=DiscoverOptions(**options))  # type: ignore[arg-type]
     return [source.location for source in found]
 
 
@@ -60,7 +60,7 @@ def test_underscores_for_slashes_as_p21_has_them(tmp_path: Path) -> None:
     names = put(tmp_path, "names", "\n".join(LINES).encode())
     for line in LINES:
         put(tmp_path, f"data/{line.replace('/', '_')}", b"")
-    found = discover([str(names)], selection=Selection(base=str(tmp_path / "data")))
+    found = discover([str(names)], options=DiscoverOptions(base=str(tmp_path / "data")))
     assert [source.location for source in found] == [f"{tmp_path}/data/{line.replace('/', '_')}" for line in LINES]
     assert [source.id for source in found] == LINES
 

@@ -12,9 +12,9 @@ import pytest
 
 from conf.settings import Settings
 from producers.report import Outcome
-from producers.sources.discover import Selection
+from producers.sources.discover import DiscoverOptions
 from producers.sources.follow import Follower
-from producers.sources.source import source_id
+from producers.sources.identity import source_id
 from producers.topic.topics import ensure_topics
 from producers.workers import ingest_all
 from tests.producers.topic import assert_whole, read_topic
@@ -31,7 +31,7 @@ class Following:
         self._stop = threading.Event()
         servers = settings.kafka.bootstrap_servers
         topics = ensure_topics(settings, servers)
-        follower = Follower([str(name) for name in names], Selection(), settings.producer)
+        follower = Follower([str(name) for name in names], DiscoverOptions(), settings.producer)
 
         def work() -> None:
             for event in ingest_all(settings, servers, topics, [], stop=self._stop, follower=follower):

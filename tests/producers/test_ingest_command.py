@@ -12,7 +12,7 @@ from pathlib import Path
 
 from conf.settings import Settings
 from producers.sample.writer import write_sample
-from producers.sources.source import source_id
+from producers.sources.identity import source_id
 from tests.producers.topic import assert_whole, markers, read_topic
 from tests.producers.wet_forms import put, wet_file
 

@@ -12,9 +12,9 @@ from kafka import KafkaProducer
 
 from conf.settings import Settings
 from producers.ingest import Ingester
-from producers.report import Advance
+from producers.report import SourceProgress
 from producers.sample.writer import write_sample
-from producers.sources.source import source_id
+from producers.sources.identity import source_id
 from producers.topic.markers import ProgressReader
 from producers.topic.message import partition_of
 from producers.topic.topics import ensure_topics
@@ -178,7 +178,7 @@ def test_a_second_producer_of_a_source_fences_the_first(make_settings: MakeSetti
     under_way, go_on = threading.Event(), threading.Event()
 
     def wait(event: object) -> None:
-        if isinstance(event, Advance) and event.records > 100:
+        if isinstance(event, SourceProgress) and event.records > 100:
             under_way.set()
             go_on.wait(30)
 
@@ -232,7 +232,7 @@ def test_two_workers_keep_each_source_in_order(make_settings: MakeSettings, tmp_
 
 def test_stopped_at_a_transaction_and_carried_on(make_settings: MakeSettings, long_sample: Path) -> None:
     settings = make_settings(**SMALL)
-    seen: list[Advance] = []
+    seen: list[SourceProgress] = []
     stopped = ingest(settings, long_sample, on_event=seen.append, should_stop=lambda: len(seen) >= 3)
     assert (stopped.state, stopped.finished) == ("stopped", False)
     assert 0 < stopped.records == markers(settings)[source_id(long_sample)].records

@@ -12,13 +12,13 @@ import pytest
 
 from conf.settings import ProducerSettings, Settings, load_settings
 from producers.ingest import Ingester
-from producers.report import Advance, Note, Outcome
+from producers.report import Note, Outcome, SourceProgress
 from producers.sample.writer import write_sample
-from producers.sources import remote
-from producers.sources import retry as patience
+from producers.sources import remote, retry
+from producers.sources.identity import source_id
 from producers.sources.listing import ListingError
 from producers.sources.opening import open_location
-from producers.sources.source import Source, source_id
+from producers.sources.source import Source
 from producers.topic.topics import ensure_topics
 from tests.producers.http_server import Server, serve
 from tests.producers.topic import Messages, expected_raws, markers, read_topic
@@ -35,7 +35,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "FIRST_WAIT_S", 0.02)
+    monkeypatch.setattr(retry, "FIRST_WAIT_S", 0.02)
     monkeypatch.setattr(remote, "FIRST_BYTES", 1 << 16)
     monkeypatch.setattr(remote, "BLOCK_BYTES", 1 << 18)
 
@@ -137,7 +137,7 @@ def test_ingested_over_http_exactly_once(
     server.ranges = ranges
     server.faults = iter(["", "503", "", "reset", "short", "429", "", "reset", "short"])
     url = f"{server.url}/it.warc.wet.gz"
-    events: list[Advance | Note] = []
+    events: list[SourceProgress | Note] = []
     # Stopped half-way: the next run goes on where this one stopped.
     stopped = ingest_url(settings, url, on_event=events.append, should_stop=lambda: len(events) > 1)
     assert stopped.state == "stopped"
@@ -188,7 +188,7 @@ def test_identity_of_urls_has_no_secrets() -> None:
 def test_listing_over_http(server: Server, tmp_path: Path) -> None:
     import gzip
 
-    from producers.sources.discover import Selection, discover
+    from producers.sources.discover import DiscoverOptions, discover
 
     lines = [f"crawl-data/CC-MAIN-2016-50/segments/1.1/wet/{number}.warc.wet.gz" for number in range(5)]
     listing = gzip.compress("\n".join(lines).encode())
@@ -199,7 +199,7 @@ def test_listing_over_http(server: Server, tmp_path: Path) -> None:
     assert [source.id for source in found] == lines
     # P2.1's data path: underscores for slashes.
     put(tmp_path, f"data/{lines[0].replace('/', '_')}", b"")
-    mapped = discover([url], settings=options(), selection=Selection(base=f"{server.url}/data/", limit=2))
+    mapped = discover([url], settings=options(), options=DiscoverOptions(base=f"{server.url}/data/", limit=2))
     assert [source.location for source in mapped] == [
         f"{server.url}/data/{line.replace('/', '_')}" for line in lines[:2]
     ]

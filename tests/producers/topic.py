@@ -10,7 +10,8 @@ from kafka import KafkaConsumer, TopicPartition
 from conf.settings import Settings
 from producers.ingest import Ingester
 from producers.report import Outcome
-from producers.sources.source import Source, source_id
+from producers.sources.identity import source_id
+from producers.sources.source import Source
 from producers.topic.markers import Marker, ProgressReader
 from producers.topic.topics import ensure_topics
 from producers.wet.items import Record

@@ -35,7 +35,7 @@ def replay_command(
     From the topic: all that was ever ingested. From files: these SOURCES without Kafka, and whatever else the topic
     holds. From documents: only the statistics, counted anew. With --profile: other rules, applied to the past.
     """
-    from producers.sources.discover import Selection, discover
+    from producers.sources.discover import DiscoverOptions, discover
     from wetstream.commands.display import Display
     from wetstream.pipeline.connections import find_servers, find_servers_for_files, open_redis
     from wetstream.pipeline.replay import refuse_other_rules, replay
@@ -52,7 +52,7 @@ def replay_command(
         _print_stats(settings, as_json)
         return
     if origin == "files":
-        found = discover(sources, selection=Selection(base), settings=settings.producer)
+        found = discover(sources, options=DiscoverOptions(base), settings=settings.producer)
         servers = find_servers_for_files(settings, log=_note)
     else:
         found = []

@@ -12,8 +12,9 @@ from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TaskID
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from producers.report import Advance, Outcome
-from producers.sources.source import Source, is_url
+from producers.report import Outcome, SourceProgress
+from producers.sources.source import Source
+from producers.sources.urls import is_url
 from streaming.query import Progress
 from wetstream.commands.show import STATES, short, size
 
@@ -84,7 +85,7 @@ class Display:
             soft_wrap=True,
         )
 
-    def advance(self, event: Advance) -> None:
+    def advance(self, event: SourceProgress) -> None:
         """A transaction of a source is committed."""
         with self._lock:
             self._at[event.source], self._sizes[event.source] = event.file_bytes, event.size

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 
 from conf.settings import Settings
-from producers.estimate import Estimate, Planned, estimate, plan_all
+from producers.estimate import Estimate, PlannedSource, estimate, plan_all
 from wetstream.commands.source_options import Wanted
 from wetstream.pipeline.markers import read_markers
 
 
-def plan(settings: Settings, wanted: Wanted) -> tuple[list[Planned], Estimate]:
+def plan(settings: Settings, wanted: Wanted) -> tuple[list[PlannedSource], Estimate]:
     """What would be done with each source, and the sums."""
     sources = wanted.found(settings)
     markers = read_markers(settings) or {}

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from producers.sources.source import crawl_and_segment
+from producers.sources.identity import crawl_and_segment
 
 if TYPE_CHECKING:
     from conf.settings import Settings
-    from producers.estimate import Estimate, Planned
+    from producers.estimate import Estimate, PlannedSource
     from producers.report import Outcome
     from streaming.text.explain import Explanation
     from wetstream.servers.status import ServerStatus
@@ -87,7 +87,7 @@ def show_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
                 console.print(f"  {line}", markup=False, style="" if outcome.finished else "yellow", soft_wrap=True)
 
 
-def show_plan(console: Console, planned: Sequence[Planned], total: Estimate) -> None:
+def show_plan(console: Console, planned: Sequence[PlannedSource], total: Estimate) -> None:
     """What an ingestion would do."""
     table = Table(box=None, pad_edge=False)
     for name in ("source", "plan"):

@@ -35,22 +35,22 @@ class Wanted:
 
     def found(self, settings: Settings) -> list[Source]:
         """The sources that are there now."""
-        from producers.sources.discover import Selection, discover
+        from producers.sources.discover import DiscoverOptions, discover
 
-        selection = Selection(self.base, self.match, self.offset, self.limit)
-        return discover(self.names, alias=self.alias, selection=selection, settings=settings.producer)
+        options = DiscoverOptions(self.base, self.match, self.offset, self.limit)
+        return discover(self.names, alias=self.alias, options=options, settings=settings.producer)
 
     def follower(self, settings: Settings) -> Follower | None:
         """Who finds them, when following."""
-        from producers.sources.discover import Selection
+        from producers.sources.discover import DiscoverOptions
         from producers.sources.follow import Follower
 
         if not self.follow:
             return None
         if self.alias is not None:
             raise click.UsageError("--as names one source; with --follow there are many")
-        selection = Selection(self.base, self.match, self.offset, self.limit)
-        return Follower(self.names, selection, settings.producer)
+        options = DiscoverOptions(self.base, self.match, self.offset, self.limit)
+        return Follower(self.names, options, settings.producer)
 
 
 OPTIONS = (

@@ -25,10 +25,10 @@ from conf.errors import ExplainedError
 from conf.profiles import Profile, load_profile
 from conf.settings import ProducerSettings, Settings
 from conf.stop_words import read_stop_words
-from producers.sources.discover import Selection as Listed
-from producers.sources.discover import discover
+from producers.sources.discover import DiscoverOptions, discover
 from producers.sources.listing import read_listing
-from producers.sources.source import Source, is_url
+from producers.sources.source import Source
+from producers.sources.urls import is_url
 from serving.export import files
 from serving.export.corpus import read_rows, with_word_ids
 from serving.export.document_filter import DocumentFilter, filter_documents
@@ -134,7 +134,7 @@ def find_sources(order: Order, settings: ProducerSettings) -> list[Source]:
         raise P21Error(f"{names} names no WET files: it needs one path a line, as in a crawl's wet.paths")
     if not is_url(order.data_path) and not Path(order.data_path).is_dir():
         raise P21Error(f"the data path {order.data_path} is no folder: name the one that holds the WET files")
-    sources = discover([str(names)], selection=Listed(base=order.data_path), settings=settings)
+    sources = discover([str(names)], options=DiscoverOptions(base=order.data_path), settings=settings)
     missing = [source.location for source in sources if not is_url(source.location) and not _is_file(source.location)]
     if missing:
         which = ", ".join(missing[:NAMED]) + (", …" if len(missing) > NAMED else "")

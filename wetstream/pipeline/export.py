@@ -9,7 +9,8 @@ from typing import Any
 from conf.languages import three_letters
 from conf.settings import Settings
 from conf.stop_words import read_stop_words
-from producers.sources.source import is_url, source_id
+from producers.sources.identity import source_id
+from producers.sources.urls import is_url
 from serving.export.export import ExportOptions, export
 from serving.view import View
 from wetstream.pipeline.writer_lease import live_documents

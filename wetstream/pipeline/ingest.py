@@ -11,7 +11,7 @@ from typing import Any
 
 from conf.profiles import Profile
 from conf.settings import Settings
-from producers.report import Advance, Note, Outcome
+from producers.report import Note, Outcome, SourceProgress
 from producers.sources.follow import Follower
 from producers.sources.source import Source
 from producers.topic.offsets import end_offsets
@@ -122,7 +122,7 @@ def _ingest(
         follower=follower,
     )
     for event in events:
-        if isinstance(event, Advance):
+        if isinstance(event, SourceProgress):
             display.advance(event)
         elif isinstance(event, Note):
             display.warn(event.text)

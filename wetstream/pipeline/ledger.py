@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from producers.sources.source import crawl_and_segment
-from producers.topic.markers import DAMAGED, DONE, Marker
+from producers.sources.identity import crawl_and_segment
+from producers.topic.markers import COMPLETE, Marker
 
 
 def ledger(counted: Sequence[Mapping[str, Any]], markers: Mapping[str, Marker] | None) -> list[dict[str, Any]]:
@@ -42,11 +42,11 @@ def ledger(counted: Sequence[Mapping[str, Any]], markers: Mapping[str, Marker] |
 def _state(marker: Marker | None, processed: int) -> str:
     if marker is None:
         return "done"
-    if marker.state in (DONE, DAMAGED) and processed < marker.records:
+    if marker.state in COMPLETE and processed < marker.records:
         return "streaming"
     return marker.state
 
 
 def _read_bytes(marker: Marker) -> int:
     """How much of the file is in the topic; a marker of a source that is done need not stand at its last byte."""
-    return marker.fingerprint.size if marker.state in (DONE, DAMAGED) else marker.place.member
+    return marker.fingerprint.size if marker.state in COMPLETE else marker.place.member

@@ -15,7 +15,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from conf.errors import ExplainedError
 from conf.settings import Settings
-from producers.sources.source import source_id
+from producers.sources.identity import source_id
 from producers.topic.message import message_key, message_value
 from producers.wet.records import read_records
 from sinks.documents.table import Documents, Range

@@ -9,8 +9,8 @@ from redis import Redis
 from conf.errors import ExplainedError
 from conf.settings import Settings
 from producers.removal import NOT_IN_TOPIC, begin_removal, finish_removal
-from producers.sources.source import crawl_and_segment, source_id
-from producers.topic.markers import REMOVED
+from producers.sources.identity import crawl_and_segment, source_id
+from producers.topic.markers import SourceState
 from producers.topic.topics import Topic, describe_topic
 from serving.aggregates import NoStatisticsError
 from serving.queries import LiveStatistics
@@ -53,7 +53,7 @@ def find_sources(settings: Settings, names: Sequence[str], segments: Sequence[st
 
 
 def _known(settings: Settings) -> set[str]:
-    known = {source for source, marker in (read_markers(settings) or {}).items() if marker.state != REMOVED}
+    known = {source for source, marker in (read_markers(settings) or {}).items() if marker.state != SourceState.REMOVED}
     try:
         statistics = LiveStatistics(open_redis(find_redis(settings)), settings.pipeline)
         known |= {str(row["source"]) for row in statistics.sources()["sources"]}
