@@ -21,7 +21,7 @@ from redis import Redis
 
 from bench import report
 from bench.corpus import HOME
-from sinks.keys import Keys
+from sinks.keys import Keys, build_prefix
 from sinks.statistics.store import Statistics
 from sinks.statistics.sums import SourceCount, Sums
 from wetstream.pipeline.connections import open_redis
@@ -80,7 +80,7 @@ def measure(client: Redis, url: str, sums: Sums) -> dict[str, float]:
     """Median seconds of both, into empty keys, in turn; and a reader's longest wait during a second commit."""
     mine: list[float] = []
     plain: list[float] = []
-    target = Statistics(client, Keys("ws:{bench}:g1.1:"), chunk_words=CHUNK_WORDS, top_words=10_000)
+    target = Statistics(client, Keys(build_prefix("bench", "g1", 1)), chunk_words=CHUNK_WORDS, top_words=10_000)
     for _ in range(REPEATS):
         client.flushdb()
         plain.append(seconds(lambda: bare(client, sums)))

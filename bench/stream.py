@@ -29,12 +29,12 @@ from conf.settings import Settings, load_settings
 from producers.sources.discover import discover
 from producers.topic.topics import describe_topic
 from sinks.documents.generations import Generations, Rules
-from sinks.documents.table import Documents
-from sinks.keys import Keys
+from sinks.keys import Keys, build_prefix
 from sinks.position import Position
-from sinks.statistics.chunk import Chunk, Ranked
-from sinks.statistics.resp import packed_column, packed_rows, transactions
+from sinks.statistics.chunk import Chunk, TopCutoff
+from sinks.statistics.resp import packed_column, packed_rows
 from sinks.statistics.sums import Sums
+from sinks.statistics.transactions import transaction_pipeline
 from streaming.fused import Job
 from streaming.partials import read_partials
 from streaming.query import Query, read_topic
@@ -108,17 +108,17 @@ class Bench:
         job = Job(PROFILE, folder, settings.documents.compression_level, direct=True)
         frame = read_topic(self.connections.spark, settings, self.connections.bootstrap_servers, topic)
         records = frame(dict.fromkeys(range(topic.partitions), 0))
-        keys = Keys(f"ws:{{bare}}:{uuid.uuid4().hex}:")
+        keys = Keys(build_prefix("bare", uuid.uuid4().hex, 1))
 
         def add_words(sums: Sums, start: Position, finish: Position) -> None:
             word, packed_word = sums.words["word"].combine_chunks(), packed_column(sums.words["word"].combine_chunks())
             tf, df = sums.words["tf"].to_numpy(), sums.words["df"].to_numpy()
-            with transactions(self.connections.redis) as redis:
+            with transaction_pipeline(self.connections.redis) as redis:
                 for begin in range(0, len(word), settings.redis.chunk_words):
                     part = slice(begin, begin + settings.redis.chunk_words)
                     chunk = Chunk(word[part], packed_word[part], tf[part], df[part])
                     (entries,) = redis.read(packed_rows(["HMGET", keys.words], chunk.packed, 1))
-                    redis.read(*chunk.commands(entries, Ranked(b"", 1 << 62), keys, 1)[0])
+                    redis.read(*chunk.commands(entries, TopCutoff(b"", 1 << 62), keys, 1)[0])
 
         with Behind(add_words, {}) as behind:
             number = 0
@@ -141,7 +141,7 @@ class Bench:
     def rebuild(self, settings: Settings) -> None:
         found = Generations(settings.documents_path, settings.pipeline).open_live()
         assert found is not None
-        make_builds(settings, self.connections.redis).rebuild(found[1], found[0], found[1].position())
+        make_builds(settings, self.connections.redis).rebuild(found, found.documents.position())
 
     def replay(self, settings: Settings, paths: list[Path]) -> None:
         files = discover([str(path) for path in paths])
@@ -170,9 +170,7 @@ def own_seconds(job: list[str], paths: list[Path]) -> float:
 def fresh(bench: Bench, settings: Settings) -> None:
     """Forget what was streamed, so that the same topic is streamed again."""
     generations = Generations(settings.documents_path, settings.pipeline)
-    name, documents = generations.create_next(Rules(PROFILE.name, PROFILE.rules_hash))
-    assert isinstance(documents, Documents)
-    generations.point_to(name)
+    generations.point_to(generations.create_next(Rules(PROFILE.name, PROFILE.rules_hash)).name)
 
 
 def corpora(mb: int, copies: int) -> Iterator[tuple[str, list[Path]]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def parse_batches(entries: Sequence[bytes]) -> list[dict[str, Any]]:
-    """Micro-batches from the entries under `batches_key`, newest first; fields as `sinks.observations.Batch`."""
+    """Micro-batches from the entries under `batches_key`, newest first; fields as `sinks.observations.BatchMetrics`."""
     return [json.loads(entry) for entry in entries]
 
 

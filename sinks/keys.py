@@ -1,8 +1,9 @@
 """Every Redis key, defined once.
 
-`ws:{main}:live` names the prefix that readers use; all else stands below a prefix `ws:{main}:<generation>.<build>:`.
-The braces keep a pipeline in one slot of a Redis cluster, so that one script may write all of its keys. A rebuild
-fills the keys of a new build and switches `live` at its end; readers never see it half done.
+`ws:{main}:live` holds the key prefix of the statistics that readers use; each build of the statistics has a prefix of
+its own, `ws:{main}:<generation>.<build>:`. A rebuild fills a new build and updates `live` at its end, so readers never
+see a partial one. The braces are a hash tag: they keep a pipeline in one slot of a Redis Cluster, so that a transaction
+may touch all of its keys.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 STATISTICS = (
-    "words",  # HASH   word -> `<tf> <df>`: together, they take half the memory and time of a hash each
-    "top",  # ZSET   the most frequent words, score = -tf: `ZRANGE … 0 9 WITHSCORES` are the first ten
+    "words",  # HASH   word -> `<tf> <df>` (one hash takes half the memory and time of two)
+    "top",  # ZSET   the most frequent words, score = -tf: `ZRANGE … 0 9 WITHSCORES` returns the first ten
     "df_words",  # HASH   document frequency -> words that have it
     "df_tokens",  # HASH   document frequency -> tokens of the words that have it
     "totals",  # HASH   records, documents, tokens, words, payload_bytes
@@ -19,37 +20,17 @@ STATISTICS = (
     "reasons",  # HASH   reason -> rejected records
     "sources",  # HASH   `<count>\t<source>` or `rejected\t<reason>\t<source>` -> n
     "languages",  # HASH   `pages\t<code>`, `documents\t<code>` -> n
-    "tlds",  # HASH   the same by top-level domain
-    "days",  # HASH   the same by day of crawling (UTC)
-    "position",  # STRING JSON: how far the documents table is counted here
-    "commit",  # HASH   the micro-batch that is half applied: finish (its position), last (word), moves by chunk
-    "as_of",  # HASH   time (Unix seconds) of the last commit, profile; ranks: `stale` until `top` is ranked anew
+    "tlds",  # HASH   `pages\t<top-level domain>`, `documents\t…` -> n
+    "days",  # HASH   `pages\t<day of the crawl, UTC>`, `documents\t…` -> n
+    "position",  # STRING JSON: the position of the documents table that is counted here
+    "commit",  # HASH   a micro-batch half applied: finish (its end position), last (word), `moves <chunk>`
+    "as_of",  # HASH   time (Unix seconds) of the last commit, profile; ranks: `stale` while `top` needs ranking again
 )
-
-
-def live_key(pipeline: str) -> str:
-    """Key of the prefix that readers use."""
-    return f"ws:{{{pipeline}}}:live"
-
-
-def lease_key(pipeline: str) -> str:
-    """Key of the writer lease."""
-    return f"ws:{{{pipeline}}}:writer"
-
-
-def replay_lease_key(pipeline: str) -> str:
-    """Key of the lease of a replay, which fills a generation beside the live one."""
-    return f"ws:{{{pipeline}}}:replayer"
-
-
-def status_key(pipeline: str) -> str:
-    """Key of what the running stream says of itself (expires when it stops): lag, rates."""
-    return f"ws:{{{pipeline}}}:status"
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The keys below one prefix, as attributes by the names in STATISTICS."""
+    """The keys of one build of statistics, as attributes named as in STATISTICS."""
 
     prefix: str
 
@@ -58,46 +39,90 @@ class Keys:
             raise AttributeError(name)
         return f"{self.prefix}{name}"
 
+    @property
+    def fresh_top(self) -> str:
+        """ZSET that replaces `top` once it is complete."""
+        return f"{self.prefix}top.fresh"
+
     def all(self) -> list[str]:
-        """All keys, in the order of STATISTICS."""
+        """All keys of STATISTICS, in that order."""
         return [f"{self.prefix}{name}" for name in STATISTICS]
 
 
 def build_prefix(pipeline: str, generation: str, build: int) -> str:
     """Prefix of one build of a generation's statistics."""
-    return f"ws:{{{pipeline}}}:{generation}.{build}:"
+    return f"{_pipeline_prefix(pipeline)}{generation}.{build}:"
+
+
+def pipeline_pattern(pipeline: str) -> str:
+    """Pattern for SCAN that matches every key of a pipeline."""
+    return f"{_pipeline_prefix(pipeline)}*"
+
+
+def live_key(pipeline: str) -> str:
+    """STRING: the prefix of the statistics that readers use."""
+    return f"{_pipeline_prefix(pipeline)}live"
 
 
 def generations_key(pipeline: str) -> str:
-    """Key of the HASH generation -> prefix of its statistics, also of those that are not live."""
-    return f"ws:{{{pipeline}}}:generations"
-
-
-def requests_key(pipeline: str) -> str:
-    """Key of the LIST of what the writer is asked to do between two micro-batches."""
-    return f"ws:{{{pipeline}}}:requests"
-
-
-def changes_key(pipeline: str) -> str:
-    """Key of the lease of whoever removes sources or switches generations: one at a time."""
-    return f"ws:{{{pipeline}}}:changes"
+    """HASH: generation -> prefix of its statistics, live or not."""
+    return f"{_pipeline_prefix(pipeline)}generations"
 
 
 def builds_key(pipeline: str) -> str:
-    """Key of the SET of all prefixes that were ever begun and not yet dropped."""
-    return f"ws:{{{pipeline}}}:builds"
+    """SET: the prefixes of all builds that were started and not yet expired."""
+    return f"{_pipeline_prefix(pipeline)}builds"
+
+
+def build_number_key(pipeline: str) -> str:
+    """STRING: the number of the last build that was started."""
+    return f"{_pipeline_prefix(pipeline)}builds:number"
+
+
+def lease_key(pipeline: str) -> str:
+    """STRING: the writer lease."""
+    return f"{_pipeline_prefix(pipeline)}writer"
+
+
+def replay_lease_key(pipeline: str) -> str:
+    """STRING: the lease of a replay, which fills a generation other than the live one."""
+    return f"{_pipeline_prefix(pipeline)}replayer"
+
+
+def changes_key(pipeline: str) -> str:
+    """STRING: the lease for removing sources or switching generations; one such change at a time."""
+    return f"{_pipeline_prefix(pipeline)}changes"
+
+
+def requests_key(pipeline: str) -> str:
+    """LIST: requests to the writer, handled between two micro-batches (`sinks.requests`)."""
+    return f"{_pipeline_prefix(pipeline)}requests"
+
+
+def answer_key(pipeline: str, request_id: str) -> str:
+    """LIST: the writer's answer to one request."""
+    return f"{_pipeline_prefix(pipeline)}requests:{request_id}"
+
+
+def status_key(pipeline: str) -> str:
+    """HASH: lag and rates of the running stream; expires when the stream stops."""
+    return f"{_pipeline_prefix(pipeline)}status"
 
 
 def batches_key(pipeline: str) -> str:
-    """Key of the LIST of the last micro-batches, newest first (JSON, see `sinks.observations`)."""
-    return f"ws:{{{pipeline}}}:batches"
+    """LIST: the last micro-batches, newest first (JSON, see `sinks.observations`)."""
+    return f"{_pipeline_prefix(pipeline)}batches"
 
 
 def growth_key(pipeline: str) -> str:
-    """Key of the LIST of observations of the vocabulary's growth, oldest first (JSON)."""
-    return f"ws:{{{pipeline}}}:growth"
+    """LIST: points of the vocabulary growth curve, oldest first (JSON)."""
+    return f"{_pipeline_prefix(pipeline)}growth"
 
 
 def counters_key(pipeline: str) -> str:
-    """Key of the HASH of sums over all micro-batches that were observed: batches, rows, seconds by phase."""
-    return f"ws:{{{pipeline}}}:counters"
+    """HASH: totals over all observed micro-batches: batches, rows, seconds by phase."""
+    return f"{_pipeline_prefix(pipeline)}counters"
+
+
+def _pipeline_prefix(pipeline: str) -> str:
+    return f"ws:{{{pipeline}}}:"

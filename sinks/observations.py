@@ -25,7 +25,7 @@ GROWTH_KEPT = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Commit:
+class BatchMetrics:
     """What the writer knows of a micro-batch that it has committed.
 
     `words`: distinct words in its commit to Redis. `file_bytes`: size of the `files` written to the documents table.
@@ -49,7 +49,7 @@ class Observer:
         self._client = client
         self._pipeline = pipeline
         # By number of the micro-batch: what the writer and what Spark said of it, until both have.
-        self._commits: dict[int, Commit] = {}
+        self._commits: dict[int, BatchMetrics] = {}
         self._reports: dict[int, dict[str, Any]] = {}
         self._compactions: dict[int, float] = {}
         self._said = 0.0
@@ -69,9 +69,9 @@ class Observer:
         except RedisError:
             return
 
-    def committed(self, number: int, commit: Commit) -> None:
+    def committed(self, number: int, metrics: BatchMetrics) -> None:
         """The micro-batch of that number (Spark's) is in the documents table and in Redis."""
-        self._commits[number] = commit
+        self._commits[number] = metrics
 
     def compacted(self, number: int, seconds: float) -> None:
         """After this micro-batch, small files of the documents table were joined. (Said before Spark reports it.)."""

@@ -1,16 +1,17 @@
-"""How far a documents table, or what was counted of it, has come: a number by part, no entry meaning 0."""
+"""A position: how much of the topic, and of other inputs, a documents table or its statistics contain."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 
+# Next offset by `<topic id>/<partition>`, and the numbers of removals and of commits from files; missing means 0.
 Position = Mapping[str, int]
-NOWHERE: Position = {}
+EMPTY_POSITION: Position = {}
 
 
 def canonical(position: Position) -> str:
-    """A position as JSON that is equal for equal positions."""
+    """Serialize a position as JSON; equal positions give equal text, the empty one gives ""."""
     if not any(position.values()):
         return ""
     return json.dumps({key: value for key, value in sorted(position.items()) if value}, separators=(",", ":"))

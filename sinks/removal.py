@@ -44,7 +44,7 @@ def remove_sources(
     crash_point("before-removal-counts")
     statistics.commit(negated(gone), start, documents.position())
     crash_point("before-removal-ranks")
-    statistics.rank_anew()
+    statistics.rerank()
     return gone.totals()["records"]
 
 

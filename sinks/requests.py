@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from redis import Redis, RedisError
 
-from sinks.keys import requests_key
+from sinks.keys import answer_key, requests_key
 
 ANSWER_TTL_S = 600
 
@@ -48,12 +48,12 @@ def take_request(client: Redis, pipeline: str) -> Request | None:
 
 def answer_request(client: Redis, pipeline: str, request: Request, records: int) -> None:
     """Say that it is done, and how many records it was."""
-    key = f"{requests_key(pipeline)}:{request.id}"
+    key = answer_key(pipeline, request.id)
     client.rpush(key, records)
     client.expire(key, ANSWER_TTL_S)
 
 
 def wait_for_answer(client: Redis, pipeline: str, request: Request, seconds: float) -> int | None:
     """The number of records that were taken out; None if there is no answer yet."""
-    answer = cast("Any", client.blpop([f"{requests_key(pipeline)}:{request.id}"], timeout=seconds))
+    answer = cast("Any", client.blpop([answer_key(pipeline, request.id)], timeout=seconds))
     return int(answer[1]) if answer is not None else None

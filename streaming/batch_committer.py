@@ -13,7 +13,7 @@ from conf.settings import DocumentsSettings
 from producers.topic.topics import Topic
 from sinks.documents.compaction import compact
 from sinks.documents.table import Documents, partition_key
-from sinks.observations import Commit, Observer
+from sinks.observations import BatchMetrics, Observer
 from streaming.partials import InconsistentPartialsError, MicroBatch, read_partials
 from streaming.statistics_committer import Behind, Counted
 
@@ -89,7 +89,7 @@ class Writer:
         totals = batch.counts.totals()
         self._observer.committed(
             number,
-            Commit(
+            BatchMetrics(
                 rows=sum(part.rows for part in batch.ranges),
                 documents=totals["documents"],
                 payload_bytes=totals["payload_bytes"],

@@ -21,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sinks.documents.files import DocumentFile
-from sinks.statistics.sums import SourceCount, Sums, add_seen, sum_words
+from sinks.statistics.sums import SourceCount, Sums, add_page_counts, sum_words
 
 SCHEMA = pa.schema(
     [
@@ -167,7 +167,7 @@ def read_partials(summed: pa.Table) -> MicroBatch:
             result.counts.add_source(source, reason, SourceCount(a, b, c))
         elif kind in (LANGUAGE, TLD, DAY):
             into = {LANGUAGE: result.counts.languages, TLD: result.counts.tlds, DAY: result.counts.days}[kind]
-            add_seen(into, key, a, b)
+            add_page_counts(into, key, a, b)
         elif kind == RANGE:
             result.ranges.append(OffsetRange(int(key.partition(":")[0]), a, b, c))
         elif kind == FILE:

@@ -27,12 +27,12 @@ from producers.sources.source import Source
 from producers.topic.offsets import end_offsets
 from producers.topic.topics import Topic, describe_topic
 from sinks.documents.exclusions import INHERITED
-from sinks.documents.generations import ORIGIN, Generations, Rules
+from sinks.documents.generations import ORIGIN, Generation, Generations, Rules
 from sinks.documents.table import Documents, partition_key
 from sinks.keys import changes_key, replay_lease_key
 from sinks.lease import Lease
 from sinks.removal import finish_removal, remove_sources
-from sinks.statistics.builds import Builds
+from sinks.statistics.builds import StatisticsBuilds
 from streaming.errors import StreamError
 from streaming.files import parts_of, summed_files
 from streaming.fused import Job
@@ -117,10 +117,11 @@ class Replay:
 
         Raises StreamError, LeaseError, DocumentsError or StatisticsError when it cannot go on.
         """
-        name, documents, resumed = self._generation()
+        generation, resumed = self._generation()
+        name, documents = generation.name, generation.documents
         result = Result(name, resumed=resumed)
         if self._files:
-            self._read_files(name, documents, result)
+            self._read_files(generation, result)
         if not self._stop.is_set() and result.complete and self._topic() is not None:
             self._read_topic(name)
         documents = Documents.open(documents.path)
@@ -129,24 +130,25 @@ class Replay:
             documents.mark(FINISHED, "yes")
         return result
 
-    def _generation(self) -> tuple[str, Documents, bool]:
+    def _generation(self) -> tuple[Generation, bool]:
         """The generation to fill, whether it was begun before."""
         origin = json.dumps(sorted(source.id for source in self._files))
         live = self._generations.live()
         for name in reversed(self._generations.names()):
-            documents = Documents.open(self._generations.path(name))
-            found = documents.properties
+            begun = self._generations.open(name)
+            found = begun.documents.properties
             same = (found.get(ORIGIN), found.get("rules_hash")) == (origin, self._profile.rules_hash)
             if name != live and same and FINISHED not in found:
-                return name, documents, True
+                return begun, True
         old = self._generations.open_live()
-        self._check_sources(old[1] if old else None)
-        name, documents = self._generations.create_next(Rules(self._profile.name, self._profile.rules_hash))
+        self._check_sources(old.documents if old else None)
+        generation = self._generations.create_next(Rules(self._profile.name, self._profile.rules_hash))
         if old is not None:
-            documents.inherit([replace(e, removal=INHERITED) for e in old[1].exclusions() if e.removal])
-        documents.mark(ORIGIN, origin)
+            removals = [e for e in old.documents.exclusions() if e.removal]
+            generation.documents.inherit([replace(e, removal=INHERITED) for e in removals])
+        generation.documents.mark(ORIGIN, origin)
         crash_point("replay-generation-made")
-        return name, documents, False
+        return generation, False
 
     def _check_sources(self, live: Documents | None) -> None:
         """What is live from files is in no topic: a replay has to be told where they are."""
@@ -159,12 +161,13 @@ class Replay:
                 "them. Name them too: `wetstream replay --from files SOURCE...` (all else comes from the topic)"
             )
 
-    def _read_files(self, name: str, documents: Documents, result: Result) -> None:
+    def _read_files(self, generation: Generation, result: Result) -> None:
+        documents = generation.documents
         lease = Lease(self._connections.redis, replay_lease_key(self._settings.pipeline), lease_s=self._lease_s)
         lease.acquire()
         try:
             finish_removal(documents, compression_level=self._settings.documents.compression_level)
-            statistics = self._builds.bring_to(documents, name, documents.position(), live=False)
+            statistics = self._builds.catch_up(generation, documents.position(), live=False)
             documents.expect_files([source.id for source in self._files])
             left = [source for source in self._files if not documents.is_from_file(source.id)]
             done, records = len(self._files) - len(left), 0
@@ -253,10 +256,10 @@ class Replay:
         return self._settings.stream.lease_s
 
 
-def make_builds(settings: Settings, redis: Any) -> Builds:
+def make_builds(settings: Settings, redis: Any) -> StatisticsBuilds:
     """The builds of statistics of the pipeline."""
     limit = settings.redis
-    return Builds(redis, settings.pipeline, chunk_words=limit.chunk_words, top_words=limit.top_words)
+    return StatisticsBuilds(redis, settings.pipeline, chunk_words=limit.chunk_words, top_words=limit.top_words)
 
 
 def switch(settings: Settings, redis: Any, generation: str) -> int:
@@ -273,16 +276,17 @@ def switch(settings: Settings, redis: Any, generation: str) -> int:
         filling = Lease(redis, replay_lease_key(settings.pipeline), lease_s=settings.stream.lease_s)
         filling.acquire()
         try:
-            documents = Documents.open(generations.path(generation))
+            found = generations.open(generation)
+            documents = found.documents
             finish_removal(documents, compression_level=settings.documents.compression_level)
-            statistics = builds.bring_to(documents, generation, documents.position(), live=False)
+            statistics = builds.catch_up(found, documents.position(), live=False)
             ends = _removed_since(generations, documents)
             if ends:
                 remove_sources(documents, statistics, ends, compression_level=settings.documents.compression_level)
             crash_point("before-switch")
             generations.point_to(generation)
             crash_point("after-switch")
-            builds.show(statistics)
+            builds.publish(statistics)
             return documents.row_count()
         finally:
             filling.release()
@@ -293,11 +297,11 @@ def switch(settings: Settings, redis: Any, generation: str) -> int:
 def _removed_since(generations: Generations, documents: Documents) -> dict[str, tuple[int, int]]:
     """Removals of the live generation that this one does not know."""
     live = generations.open_live()
-    if live is None or live[1].path == documents.path:
+    if live is None or live.documents.path == documents.path:
         return {}
     known = {(e.source, e.partition): e.end for e in documents.exclusions() if e.removal}
     return {
         e.source: (e.partition, e.end)
-        for e in live[1].exclusions()
+        for e in live.documents.exclusions()
         if e.removal and known.get((e.source, e.partition), -1) < e.end
     }

@@ -24,7 +24,7 @@ from conf.profiles import Profile, load_profile
 from conf.settings import Settings
 from producers.topic.offsets import first_offsets
 from producers.topic.topics import Topic, TopicError, describe_topic
-from sinks.documents.generations import Generations, Rules
+from sinks.documents.generations import Generation, Generations, Rules
 from sinks.documents.table import Documents, DocumentsError, FencedError, partition_key
 from sinks.keys import lease_key, replay_lease_key
 from sinks.lease import Lease, LeaseError
@@ -32,7 +32,7 @@ from sinks.observations import Observer
 from sinks.position import Position
 from sinks.removal import finish_removal, remove_sources
 from sinks.requests import Request, answer_request, take_request
-from sinks.statistics.builds import Builds
+from sinks.statistics.builds import StatisticsBuilds
 from sinks.statistics.commit import NotInStepError, StatisticsError
 from sinks.statistics.store import Statistics
 from sinks.statistics.sums import Sums
@@ -135,21 +135,22 @@ class Stream:
         """One query from the stored positions on; returns whether it has committed anything. Its error is in _error."""
         self._error, self._go_on = None, False
         topic = self._topic()
-        generation, documents = self._open()
+        generation = self._open()
+        documents = generation.documents
         documents.bind_topic(topic.name, topic.id, topic.partitions)
         # A removal that was decided and cut off; Redis, which has not seen it, is then counted anew.
         finish_removal(documents, compression_level=self._settings.documents.compression_level)
         position = documents.position()
-        builds = Builds(
+        builds = StatisticsBuilds(
             self._connections.redis,
             self._settings.pipeline,
             chunk_words=self._settings.redis.chunk_words,
             top_words=self._settings.redis.top_words,
         )
         live = self._into is None
-        statistics = self._retrying(lambda: builds.bring_to(documents, generation, position, live=live))
+        statistics = self._retrying(lambda: builds.catch_up(generation, position, live=live))
         if self._observer is not None:
-            self._observer.begin(statistics.keys, generation)
+            self._observer.begin(statistics.keys, generation.name)
 
         def commit(sums: Sums, start: Position, finish: Position) -> None:
             self._retrying(lambda: statistics.commit(sums, start, finish))
@@ -192,20 +193,20 @@ class Stream:
         role = "live" if self._into is None else "replay"
         return self._settings.home / "spark" / "checkpoints" / self._settings.pipeline / role
 
-    def _open(self) -> tuple[str, Documents]:
+    def _open(self) -> Generation:
         """The generation to write. The live one may have changed since the last query: then its own profile counts."""
         rules = Rules(self._profile.name, self._profile.rules_hash)
         if self._into is not None:
-            documents = Documents.open(self._generations.path(self._into))
-            self._generations.check_rules(documents, rules)
-            return self._into, documents
+            filled = self._generations.open(self._into)
+            self._generations.check_rules(filled.documents, rules)
+            return filled
         live = self._generations.open_live()
-        if live is not None and self._generation not in (None, live[0]):
-            self._profile = load_profile(live[1].properties["profile"])
+        if live is not None and self._generation not in (None, live.name):
+            self._profile = load_profile(live.documents.properties["profile"])
             rules = Rules(self._profile.name, self._profile.rules_hash)
-            log.info("going on with generation %s, profile %s", live[0], self._profile.name)
+            log.info("going on with generation %s, profile %s", live.name, self._profile.name)
         found = self._generations.open_or_create(rules)
-        self._generation = found[0]
+        self._generation = found.name
         return found
 
     def _is_switched(self) -> bool:

@@ -27,7 +27,7 @@ from serving.queries import LiveStatistics
 from serving.verify.verify import Verification, verify
 from sinks.documents.generations import Generations
 from sinks.documents.table import Documents
-from sinks.keys import live_key
+from sinks.keys import live_key, pipeline_pattern
 from streaming.query import Progress
 from streaming.replay import Replay, Result, switch
 from streaming.stream import Connections, Stream
@@ -76,7 +76,7 @@ class Pipeline:
     def documents(self) -> Documents:
         found = Generations(self.settings.documents_path, self.settings.pipeline).open_live()
         assert found is not None
-        return found[1]
+        return found.documents
 
     @property
     def live(self) -> LiveStatistics:
@@ -104,7 +104,7 @@ class Pipeline:
         return bytes(prefix)
 
     def forget_redis(self) -> None:
-        for key in self.redis.scan_iter(f"ws:{{{self.settings.pipeline}}}:*"):
+        for key in self.redis.scan_iter(pipeline_pattern(self.settings.pipeline)):
             self.redis.delete(key)
 
 

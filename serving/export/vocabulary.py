@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from serving.view import View
 from sinks.statistics.sums import sum_words
+from sinks.statistics.word_counts import count_words
 
 MERGE_TABLES = 32
 
@@ -52,21 +53,10 @@ def count(batches: Iterable[pa.RecordBatch]) -> Vocabulary:
     documents = 0
     for batch in batches:
         documents += batch.num_rows
-        tables.append(_words(batch))
+        tables.append(count_words(batch))
         if len(tables) >= MERGE_TABLES:
             tables = [sum_words(tables)]
     return Vocabulary(sum_words(tables), documents)
-
-
-def _words(batch: pa.RecordBatch) -> pa.Table:
-    """Tf and df of the words of a batch: a word stands once in the bag of a document."""
-    words, counts = encoded(batch), batch.column("counts").flatten()
-    indices, size = words.indices.to_numpy(), len(words.dictionary)
-    df = np.bincount(indices, minlength=size)
-    tf = np.bincount(indices, weights=counts.to_numpy(), minlength=size).astype(np.int64)  # float64: exact up to 2^53
-    used = np.flatnonzero(df)
-    word = words.dictionary.take(pa.array(used)).cast(pa.binary())
-    return pa.table({"word": word, "tf": tf[used], "df": df[used].astype(np.int64)})
 
 
 def encoded(batch: pa.RecordBatch) -> pa.DictionaryArray:

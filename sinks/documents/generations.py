@@ -29,6 +29,14 @@ class Rules:
     rules_hash: str
 
 
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A documents table and its name, which is that of its folder."""
+
+    name: str
+    documents: Documents
+
+
 class Generations:
     """The generations of one pipeline, below `<documents>/<pipeline>/`."""
 
@@ -53,22 +61,26 @@ class Generations:
         """Folder of a generation's documents table."""
         return self.folder / generation
 
-    def open_live(self) -> tuple[str, Documents] | None:
-        """The live generation and its documents; None before the first start."""
-        generation = self.live()
-        return None if generation is None else (generation, Documents.open(self.path(generation)))
+    def open(self, name: str) -> Generation:
+        """Open a generation. Raises DocumentsError when there is none of this name."""
+        return Generation(name, Documents.open(self.path(name)))
 
-    def open_or_create(self, rules: Rules) -> tuple[str, Documents]:
+    def open_live(self) -> Generation | None:
+        """Open the live generation; None before the first start."""
+        name = self.live()
+        return None if name is None else self.open(name)
+
+    def open_or_create(self, rules: Rules) -> Generation:
         """The live generation, made with these rules if there is none. Raises DocumentsError if it has other rules."""
         found = self.open_live()
         if found is None:
             # A replay may be filling one already, which it makes the live one when it is whole.
             name = FIRST if not self._is_replay(FIRST) else self._next()
-            documents = self._create(name, rules)
+            generation = self._create(name, rules)
             crash_point("before-pointer")
             self.point_to(name)
-            return name, documents
-        self.check_rules(found[1], rules)
+            return generation
+        self.check_rules(found.documents, rules)
         return found
 
     def names(self) -> list[str]:
@@ -77,10 +89,9 @@ class Generations:
         numbers = (int(path.name[1:]) for path in folders if path.name[1:].isdigit() and (path / "_delta_log").is_dir())
         return [f"g{number}" for number in sorted(numbers)]
 
-    def create_next(self, rules: Rules) -> tuple[str, Documents]:
-        """A new, empty generation that is not live."""
-        name = self._next()
-        return name, self._create(name, rules)
+    def create_next(self, rules: Rules) -> Generation:
+        """Create an empty generation that is not live."""
+        return self._create(self._next(), rules)
 
     def drop(self, generation: str) -> None:
         """Delete a generation's documents. Raises DocumentsError if it is the live one, or does not exist."""
@@ -120,21 +131,21 @@ class Generations:
     def _is_replay(self, generation: str) -> bool:
         return generation in self.names() and ORIGIN in Documents.open(self.path(generation)).properties
 
-    def _create(self, generation: str, rules: Rules) -> Documents:
-        path = self.path(generation)
+    def _create(self, name: str, rules: Rules) -> Generation:
+        path = self.path(name)
         if path.exists():
             # Without a pointer it was never live: the rest of a start that was cut off. A table with documents stays.
             if (path / "_delta_log").is_dir() and not Documents.open(path).is_empty:
                 raise DocumentsError(
                     f"{path} holds documents, but {self.folder / POINTER} is missing: restore it with the content "
-                    f'{{"generation": "{generation}"}}, or move the folder away to begin anew'
+                    f'{{"generation": "{name}"}}, or move the folder away to begin anew'
                 )
             shutil.rmtree(path)
         path.mkdir(parents=True)
         properties = {
             "pipeline": self._pipeline,
-            "generation": generation,
+            "generation": name,
             "profile": rules.profile,
             "rules_hash": rules.rules_hash,
         }
-        return Documents.create(path, properties)
+        return Generation(name, Documents.create(path, properties))

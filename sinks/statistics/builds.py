@@ -14,9 +14,10 @@ from typing import cast
 from redis import Redis
 
 from conf.crash_points import crash_point
+from sinks.documents.generations import Generation
 from sinks.documents.table import FILE_COMMITS, REMOVALS, Documents, Range
-from sinks.keys import Keys, build_prefix, builds_key, generations_key, live_key
-from sinks.position import NOWHERE, Position
+from sinks.keys import Keys, build_number_key, build_prefix, builds_key, generations_key, live_key
+from sinks.position import EMPTY_POSITION, Position
 from sinks.statistics.derive import derive
 from sinks.statistics.store import Statistics
 
@@ -28,7 +29,7 @@ OLD_BUILD_S = 60
 NOT_OFFSETS = (REMOVALS, FILE_COMMITS)
 
 
-class Builds:
+class StatisticsBuilds:
     """The builds of statistics of one pipeline in one Redis."""
 
     def __init__(self, client: Redis, pipeline: str, *, chunk_words: int, top_words: int) -> None:
@@ -46,54 +47,54 @@ class Builds:
         prefix = cast("bytes | None", self._client.hget(generations_key(self._pipeline), generation))
         return None if prefix is None else self._statistics(prefix.decode())
 
-    def bring_to(self, documents: Documents, generation: str, position: Position, *, live: bool = True) -> Statistics:
-        """The statistics of a generation, counted up to `position`, which is that of `documents`.
+    def catch_up(self, generation: Generation, position: Position, *, live: bool = True) -> Statistics:
+        """The statistics of a generation, counted up to `position`, which is that of its documents.
 
         `live`: readers are to use them. (A replay fills them beside those that are read.)
         """
-        statistics = self.of(generation)
+        statistics = self.of(generation.name)
         if statistics is None:
             why = "Redis holds no statistics of this generation"
         else:
-            why = _heal(statistics, documents, position)
+            why = _heal(statistics, generation.documents, position)
         if statistics is None or why:
-            if not documents.is_empty:
+            if not generation.documents.is_empty:
                 log.warning("%s: counting all documents anew", why)
-            return self.rebuild(documents, generation, position, live=live)
-        statistics.rank_anew()
+            return self.rebuild(generation, position, live=live)
+        statistics.rerank()
         if live:
-            self.show(statistics)
+            self.publish(statistics)
         return statistics
 
-    def rebuild(self, documents: Documents, generation: str, position: Position, *, live: bool = True) -> Statistics:
+    def rebuild(self, generation: Generation, position: Position, *, live: bool = True) -> Statistics:
         """Count all documents into a new build, then put it in the place of the old one."""
-        number = self._client.incr(f"{builds_key(self._pipeline)}:number")
-        statistics = self._statistics(build_prefix(self._pipeline, generation, number))
+        number = self._client.incr(build_number_key(self._pipeline))
+        statistics = self._statistics(build_prefix(self._pipeline, generation.name, number))
         self._client.sadd(builds_key(self._pipeline), statistics.keys.prefix)
-        sums = derive(documents.scan())
+        sums = derive(generation.documents.scan())
         crash_point("during-rebuild")
         if position:
-            statistics.commit(sums, NOWHERE, position)
-        self._client.hset(statistics.keys.as_of, "profile", documents.properties.get("profile", ""))
-        self._client.hset(generations_key(self._pipeline), generation, statistics.keys.prefix)
+            statistics.commit(sums, EMPTY_POSITION, position)
+        self._client.hset(statistics.keys.as_of, "profile", generation.documents.properties.get("profile", ""))
+        self._client.hset(generations_key(self._pipeline), generation.name, statistics.keys.prefix)
         if live:
-            self.show(statistics)
+            self.publish(statistics)
         else:
-            self.drop_old()
+            self.expire_unused()
         return statistics
 
-    def show(self, statistics: Statistics) -> None:
+    def publish(self, statistics: Statistics) -> None:
         """Have readers use these statistics."""
         if self._client.get(live_key(self._pipeline)) != statistics.keys.prefix.encode():
             self._client.set(live_key(self._pipeline), statistics.keys.prefix)
-            self.drop_old()
+            self.expire_unused()
 
     def forget(self, generation: str) -> None:
         """Drop the statistics of a generation that is no more."""
         self._client.hdel(generations_key(self._pipeline), generation)
-        self.drop_old()
+        self.expire_unused()
 
-    def drop_old(self) -> None:
+    def expire_unused(self) -> None:
         """Let every build expire that is no generation's, also those that a crash left unfinished."""
         held = cast("dict[bytes, bytes]", self._client.hgetall(generations_key(self._pipeline)))
         used = {*held.values(), self._client.get(live_key(self._pipeline))}

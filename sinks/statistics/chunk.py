@@ -19,7 +19,7 @@ from sinks.statistics.word_counts import packed_entries, read_counts
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
+class TopCutoff:
     """The last word that is ranked among the most frequent, and its tf; 0 where fewer are ranked than may be."""
 
     word: bytes = b""
@@ -27,13 +27,13 @@ class Ranked:
 
 
 @dataclass(frozen=True, slots=True)
-class Moves:
+class DfHistogramDelta:
     """What changes in the histogram of words by df: int64 [n, 3], rows df, words and tokens to add; df unique."""
 
     rows: NDArray[np.int64]
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Moves:
+    def from_bytes(cls, data: bytes) -> DfHistogramDelta:
         """What `to_bytes` gave."""
         return cls(np.frombuffer(data, "<i8").reshape(-1, 3))
 
@@ -42,7 +42,7 @@ class Moves:
         return self.rows.astype("<i8").tobytes()
 
     @classmethod
-    def of(cls, rows: NDArray[np.int64]) -> Moves:
+    def of(cls, rows: NDArray[np.int64]) -> DfHistogramDelta:
         """Changes in which a df may come more than once, added up."""
         if not len(rows):
             return cls(rows)
@@ -77,8 +77,8 @@ class Chunk:
     df: NDArray[np.int64]
 
     def commands(
-        self, entries: Sequence[bytes | None] | None, last_ranked: Ranked, keys: Keys, top_words: int
-    ) -> tuple[list[bytes], Moves]:
+        self, entries: Sequence[bytes | None] | None, cutoff: TopCutoff, keys: Keys, top_words: int
+    ) -> tuple[list[bytes], DfHistogramDelta]:
         """The commands for `words` and `top`, and what this moves in the histogram.
 
         `entries`: what stands in `words` for these words; None if these are the first words of all.
@@ -92,9 +92,9 @@ class Chunk:
         tf, df = old_tf + self.tf, old_df + self.df
         kept = df > 0
         # A word below the last ranked one cannot be among the most frequent: spared a ZADD.
-        ranked = kept & (tf > last_ranked.tf)
-        for index in np.flatnonzero(kept & (tf == last_ranked.tf)):
-            ranked[index] = self.words[index].as_py() <= last_ranked.word
+        ranked = kept & (tf > cutoff.tf)
+        for index in np.flatnonzero(kept & (tf == cutoff.tf)):
+            ranked[index] = self.words[index].as_py() <= cutoff.word
         commands = []
         if kept.any():
             entries_of = packed_entries(self._packed(kept), tf[kept], df[kept])
@@ -111,7 +111,7 @@ class Chunk:
         commands.append(packed("ZREMRANGEBYRANK", keys.top, top_words, -1))
         left = np.stack([old_df, -known.astype(np.int64), -old_tf], axis=1)[known]
         came = np.stack([df, kept.astype(np.int64), tf], axis=1)[kept]
-        return commands, Moves.of(np.concatenate([left, came]))
+        return commands, DfHistogramDelta.of(np.concatenate([left, came]))
 
     def _packed(self, mask: NDArray[np.bool_]) -> pa.BinaryArray:
         return self.packed if mask.all() else self.packed.filter(pa.array(mask))

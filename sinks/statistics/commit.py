@@ -14,9 +14,10 @@ from conf.crash_points import crash_point
 from conf.errors import ExplainedError
 from sinks.keys import Keys
 from sinks.position import Position, canonical
-from sinks.statistics.chunk import Chunk, Moves, Ranked
-from sinks.statistics.resp import Transaction, packed, packed_column, packed_rows
-from sinks.statistics.sums import KEPT, Seen, Sums
+from sinks.statistics.chunk import Chunk, DfHistogramDelta, TopCutoff
+from sinks.statistics.resp import packed, packed_column, packed_rows
+from sinks.statistics.sums import KEPT, PageCounts, Sums
+from sinks.statistics.transactions import TransactionPipeline
 
 # Nobody else writes these keys, but for a writer that has lost its lease and does not know it yet.
 MAX_COLLISIONS = 10
@@ -40,11 +41,11 @@ class _Found:
     position: str
     finish: str
     last: bytes
-    last_ranked: Ranked
+    cutoff: TopCutoff
     entries: list[list[bytes | None]]
 
 
-class Commit:
+class StatisticsCommit:
     """Adds `sums`, those of the documents between two positions, to the statistics below `keys`."""
 
     def __init__(
@@ -60,18 +61,18 @@ class Commit:
         # Where the next chunk begins, and the word before it; what the words up to that have moved; what stands for the
         # next words, where that has been read; the last ranked word, as it was when last looked at.
         self._begin, self._after = 0, b""
-        self._moved: list[Moves] = []
+        self._moved: list[DfHistogramDelta] = []
         self._entries: list[bytes | None] | None = None
-        self._last_ranked = Ranked()
+        self._cutoff = TopCutoff()
         self._unanswered: int | None = None  # the number of commands of the write that is under way
         self._collisions = 0
 
-    def run(self, transaction: Transaction) -> None:
+    def run(self, pipeline: TransactionPipeline) -> None:
         """Commit, from wherever Redis stands in it. Raises NotInStepError, StatisticsError, RedisError."""
-        while not self.step(transaction):
+        while not self.step(pipeline):
             pass
 
-    def step(self, transaction: Transaction) -> bool:
+    def step(self, pipeline: TransactionPipeline) -> bool:
         """One chunk; returns whether all is done."""
         chunk, following = self._chunk(self._begin), self._chunk(self._begin + self._chunk_words)
         # At the beginning nothing stands anywhere.
@@ -79,49 +80,50 @@ class Commit:
         unread = [
             part for part in ((following,) if is_known else (chunk, following)) if self._start and len(part.words)
         ]
-        transaction.ask_watch(self._keys.all(), *self._looks(), *(self._lookup(part) for part in unread))
+        pipeline.send_watch(self._keys.all(), *self._looks(), *(self._lookup(part) for part in unread))
         # Made while Redis is still at the chunk before. That one may rank more words than were known here; then some
         # are ranked only to fall out again.
-        ready = chunk.commands(self._entries, self._last_ranked, self._keys, self._top_words) if is_known else None
-        self._fetch_written(transaction)
-        found = _found(transaction.watched(LOOKS + len(unread)))
-        self._last_ranked = found.last_ranked
+        ready = chunk.commands(self._entries, self._cutoff, self._keys, self._top_words) if is_known else None
+        self._fetch_written(pipeline)
+        found = _found(pipeline.receive_watch(LOOKS + len(unread)))
+        self._cutoff = found.cutoff
         if found.position == self._finish:
             return True
         if found.position != self._start or found.finish not in ("", self._finish):
             stands = found.finish or found.position or "the beginning"
             raise NotInStepError(f"Redis stands at {stands}, not at {self._start or 'the beginning'}")
         if found.last != self._after:
-            self._resume(transaction)
+            self._resume(pipeline)
             return False
         crash_point("redis-chunk-read")
         if ready is None:
             entries = found.entries[0] if len(chunk.words) else []
-            ready = chunk.commands(entries, found.last_ranked, self._keys, self._top_words)
+            ready = chunk.commands(entries, found.cutoff, self._keys, self._top_words)
         # Nobody can change these before they are added to, without moving what the next look sees: the position, or
         # the last word of the micro-batch that is half applied. Till the write below, they are watched as well.
         self._entries = found.entries[-1] if self._start and len(following.words) else None
         commands, moves = ready
         if not len(following.words):
-            whole = Moves.of(np.concatenate([moved.rows for moved in (*self._moved, moves)]))
-            self._unanswered = transaction.ask_write(*commands, *self._final(transaction, whole))
-            return self._fetch_written(transaction)
+            whole = DfHistogramDelta.of(np.concatenate([moved.rows for moved in (*self._moved, moves)]))
+            self._unanswered = pipeline.send_exec(*commands, *self._final(pipeline, whole))
+            return self._fetch_written(pipeline)
         self._after = chunk.words[-1].as_py()
         # A field for each chunk: in one, what all have moved would be read and written again and again.
         so_far = ("finish", self._finish, "last", self._after, f"moves {self._begin}", moves.to_bytes())
-        self._unanswered = transaction.ask_write(*commands, packed("HSET", self._keys.commit, *so_far))
+        self._unanswered = pipeline.send_exec(*commands, packed("HSET", self._keys.commit, *so_far))
         self._begin += len(chunk.words)
         self._moved.append(moves)
         return False
 
-    def _resume(self, transaction: Transaction) -> None:
+    def _resume(self, pipeline: TransactionPipeline) -> None:
         """Go on where a try before this one was cut off, or its answer lost."""
-        (held,) = transaction.read(packed("HGETALL", self._keys.commit))
+        (held,) = pipeline.read(packed("HGETALL", self._keys.commit))
         if not isinstance(held, dict):  # as RESP 2 has it
             held = dict(zip(held[::2], held[1::2], strict=True))
         self._after = held.get(b"last", b"")
         self._begin = pc.sum(pc.less_equal(self._words, self._after)).as_py() or 0
-        self._moved = [Moves.from_bytes(value) for field, value in held.items() if field.startswith(b"moves ")]
+        moves = [value for field, value in held.items() if field.startswith(b"moves ")]
+        self._moved = [DfHistogramDelta.from_bytes(value) for value in moves]
         self._entries = None
 
     def _chunk(self, begin: int) -> Chunk:
@@ -138,12 +140,12 @@ class Commit:
     def _lookup(self, chunk: Chunk) -> bytes:
         return packed_rows(["HMGET", self._keys.words], chunk.packed, 1)
 
-    def _fetch_written(self, transaction: Transaction) -> bool:
+    def _fetch_written(self, pipeline: TransactionPipeline) -> bool:
         """Whether the write that is under way was done; True if there is none. What to do else, the next look says."""
         unanswered, self._unanswered = self._unanswered, None
         if unanswered is None:
             return True
-        if transaction.written(unanswered):
+        if pipeline.receive_exec(unanswered):
             crash_point("redis-chunk")
             return True
         self._collisions += 1
@@ -154,14 +156,14 @@ class Commit:
             )
         return False
 
-    def _final(self, transaction: Transaction, moves: Moves) -> list[bytes]:
+    def _final(self, pipeline: TransactionPipeline, moves: DfHistogramDelta) -> list[bytes]:
         """The last commands of a micro-batch: everything but its words, and its position."""
         amounts = _counts(self._sums)
         amounts["totals"]["words"] = moves.words
         amounts["df_words"], amounts["df_tokens"] = moves.by_df()
         by_key = {getattr(self._keys, name): {f: n for f, n in by.items() if n} for name, by in amounts.items()}
         by_key = {key: by for key, by in by_key.items() if by}
-        standing = transaction.read(*(packed("HMGET", key, *by) for key, by in by_key.items()))
+        standing = pipeline.read(*(packed("HMGET", key, *by) for key, by in by_key.items()))
         commands: list[bytes] = []
         for (key, by), old in zip(by_key.items(), standing, strict=True):
             commands += _added(key, by, old)
@@ -183,7 +185,7 @@ def _found(answers: Sequence[Any]) -> _Found:
         position=(position or b"").decode(),
         finish=(finish or b"").decode(),
         last=last or b"",
-        last_ranked=Ranked(ranked[0], -int(float(ranked[1]))) if ranked else Ranked(),
+        cutoff=TopCutoff(ranked[0], -int(float(ranked[1]))) if ranked else TopCutoff(),
         entries=entries,
     )
 
@@ -208,8 +210,8 @@ def _counts(sums: Sums) -> dict[str, dict[str, int]]:
     }
 
 
-def _seen(by: Mapping[str, Seen]) -> dict[str, int]:
-    return {f"{name}\t{key}": getattr(seen, name) for key, seen in by.items() for name in Seen._fields}
+def _seen(by: Mapping[str, PageCounts]) -> dict[str, int]:
+    return {f"{name}\t{key}": getattr(seen, name) for key, seen in by.items() for name in PageCounts._fields}
 
 
 def _added(key: str, amounts: Mapping[str, int], old: Sequence[bytes | None]) -> Iterator[bytes]:

@@ -6,12 +6,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from conf.reasons import PAGE_REASONS
-from sinks.statistics.sums import KEPT, THREADS, SourceCount, Sums, add_seen, sum_words
+from sinks.statistics.sums import KEPT, THREADS, SourceCount, Sums, add_page_counts, sum_words
+from sinks.statistics.word_counts import count_words
 
 # Last label of the host of a URL (RFC 3986, 3.2.2), without user, port and the dot of a fully qualified name.
 TLD = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?:[^/?#:]*\.)?(?P<tld>[^./?#:\[\]]+)\.?(?:[:/?#]|$)"
@@ -48,7 +48,7 @@ def _in_order(threads: ThreadPoolExecutor, batches: Iterable[pa.RecordBatch]) ->
 def _derive_one(batch: pa.RecordBatch) -> tuple[Sums, pa.Table]:
     counts = Sums()
     derive_counts(pa.Table.from_batches([batch]), counts)
-    return counts, _words_of(batch)
+    return counts, count_words(batch)
 
 
 def derive_counts(rows: pa.Table, into: Sums) -> None:
@@ -88,7 +88,7 @@ def derive_counts(rows: pa.Table, into: Sums) -> None:
     for column, counts in (("language", into.languages), ("tld", into.tlds), ("day", into.days)):
         grouped = pages.group_by(column, use_threads=False).aggregate([("kept", "count"), ("kept", "sum")])
         for row in grouped.to_pylist():
-            add_seen(counts, row[column], row["kept_count"], row["kept_sum"] or 0)
+            add_page_counts(counts, row[column], row["kept_count"], row["kept_sum"] or 0)
 
 
 def tld_of(urls: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -98,18 +98,3 @@ def tld_of(urls: pa.ChunkedArray) -> pa.ChunkedArray:
     tld = pc.if_else(pc.match_substring_regex(tld, r"^\d+$"), ADDRESS, tld)
     bracketed = pc.match_substring_regex(urls.cast(pa.string()), r"^[^/]*://(?:[^/?#@]*@)?\[")
     return pc.fill_null(pc.if_else(bracketed, ADDRESS, tld), UNKNOWN)
-
-
-def _words_of(batch: pa.RecordBatch) -> pa.Table:
-    """Tf and df of the words of documents rows; a word stands once in the bag of a document."""
-    words, counts = batch.column("words").flatten(), batch.column("counts").flatten()
-    if not pa.types.is_dictionary(words.type):
-        words = words.dictionary_encode()
-    indices = words.indices.to_numpy()
-    size = len(words.dictionary)
-    # float64 sums are exact up to 2^53, far above the tokens of one batch.
-    tf = np.bincount(indices, weights=counts.to_numpy(), minlength=size).astype(np.int64)
-    df = np.bincount(indices, minlength=size).astype(np.int64)
-    used = np.flatnonzero(df)
-    word = words.dictionary.take(pa.array(used)).cast(pa.binary())
-    return pa.table({"word": word, "tf": tf[used], "df": df[used]})

@@ -19,9 +19,9 @@ from redis import Redis
 from conf.crash_points import crash_point
 from sinks.keys import STATISTICS, Keys
 from sinks.position import Position
-from sinks.statistics.commit import Commit, StatisticsError
-from sinks.statistics.resp import transactions
+from sinks.statistics.commit import StatisticsCommit, StatisticsError
 from sinks.statistics.sums import Sums
+from sinks.statistics.transactions import transaction_pipeline
 from sinks.statistics.word_counts import read_counts
 
 SPARE_RANKED = 100_000  # words looked at, when ranked anew, before the least frequent of them are dropped
@@ -54,12 +54,13 @@ class Statistics:
         """
         crash_point("before-redis-commit")
         self._check_types()
-        commit = Commit(self.keys, sums, start, finish, chunk_words=self._chunk_words, top_words=self._top_words)
-        with transactions(self._client) as transaction:
-            commit.run(transaction)
+        limits = {"chunk_words": self._chunk_words, "top_words": self._top_words}
+        commit = StatisticsCommit(self.keys, sums, start, finish, **limits)
+        with transaction_pipeline(self._client) as pipeline:
+            commit.run(pipeline)
         crash_point("after-redis-commit")
 
-    def rank_anew(self) -> None:
+    def rerank(self) -> None:
         """Rank the most frequent words anew from all words, if a removal has made that necessary.
 
         By the writer only: nobody else changes words meanwhile. Readers see the old ranks until the new ones are whole.
@@ -67,7 +68,7 @@ class Statistics:
         if self._client.hget(self.keys.as_of, "ranks") is None:
             return
         ranked = self._most_frequent()
-        fresh = f"{self.keys.top}.fresh"
+        fresh = self.keys.fresh_top
         self._client.delete(fresh)
         for first in range(0, len(ranked), 5_000):
             self._client.zadd(fresh, {word: score for score, word in ranked[first : first + 5_000]})

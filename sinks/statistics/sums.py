@@ -30,7 +30,7 @@ class SourceCount(NamedTuple):
     payload_bytes: int
 
 
-class Seen(NamedTuple):
+class PageCounts(NamedTuple):
     """Of one language, top-level domain or day: pages judged, and documents kept of them."""
 
     pages: int
@@ -53,9 +53,9 @@ class Sums:
     words: pa.Table = field(default_factory=empty_words)
     lengths: Counter[int] = field(default_factory=Counter)
     sources: dict[tuple[str, str], SourceCount] = field(default_factory=dict)
-    languages: dict[str, Seen] = field(default_factory=dict)
-    tlds: dict[str, Seen] = field(default_factory=dict)
-    days: dict[str, Seen] = field(default_factory=dict)
+    languages: dict[str, PageCounts] = field(default_factory=dict)
+    tlds: dict[str, PageCounts] = field(default_factory=dict)
+    days: dict[str, PageCounts] = field(default_factory=dict)
 
     def add_source(self, source: str, reason: str, count: SourceCount) -> None:
         """Add to the count of a source and reason."""
@@ -73,7 +73,7 @@ class Sums:
             (self.days, other.days),
         ):
             for key, seen in theirs.items():
-                add_seen(mine, key, seen.pages, seen.documents)
+                add_page_counts(mine, key, seen.pages, seen.documents)
 
     def totals(self) -> dict[str, int]:
         """records, documents (kept), tokens and payload bytes."""
@@ -94,10 +94,10 @@ class Sums:
         return total
 
 
-def add_seen(into: dict[str, Seen], key: str, pages: int, documents: int) -> None:
+def add_page_counts(into: dict[str, PageCounts], key: str, pages: int, documents: int) -> None:
     """Add to the pages and documents of a language, top-level domain or day."""
-    old = into.get(key, Seen(0, 0))
-    into[key] = Seen(old.pages + pages, old.documents + documents)
+    old = into.get(key, PageCounts(0, 0))
+    into[key] = PageCounts(old.pages + pages, old.documents + documents)
 
 
 def sum_words(tables: Iterable[pa.Table]) -> pa.Table:
@@ -135,9 +135,9 @@ def negated(sums: Sums) -> Sums:
         words=pa.table({"word": words["word"], "tf": pc.negate(words["tf"]), "df": pc.negate(words["df"])}),
         lengths=Counter({length: -documents for length, documents in sums.lengths.items()}),
         sources={key: SourceCount(*(-n for n in count)) for key, count in sums.sources.items()},
-        languages={key: Seen(*(-n for n in seen)) for key, seen in sums.languages.items()},
-        tlds={key: Seen(*(-n for n in seen)) for key, seen in sums.tlds.items()},
-        days={key: Seen(*(-n for n in seen)) for key, seen in sums.days.items()},
+        languages={key: PageCounts(*(-n for n in seen)) for key, seen in sums.languages.items()},
+        tlds={key: PageCounts(*(-n for n in seen)) for key, seen in sums.tlds.items()},
+        days={key: PageCounts(*(-n for n in seen)) for key, seen in sums.days.items()},
     )
 
 

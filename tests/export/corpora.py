@@ -85,7 +85,7 @@ def make_table(folder: Path, rows: Sequence[Row], rows_a_file: int = 3) -> Docum
     """A documents table of these rows in this order; made anew if there is one."""
     shutil.rmtree(folder, ignore_errors=True)
     generations = Generations(folder, "main")
-    _, documents = generations.open_or_create(Rules("p21", "0"))
+    documents = generations.open_or_create(Rules("p21", "0")).documents
     for number, begin in enumerate(range(0, len(rows), rows_a_file), 1):
         table = pa.Table.from_pylist(list(rows[begin : begin + rows_a_file]), schema=DOCUMENTS)
         documents.commit([write_document_file(documents.path, table, compression_level=1)], {"t/0": number})

@@ -12,6 +12,7 @@ import pytest
 
 from producers.sample.writer import write_sample
 from sinks.documents.table import DocumentsError
+from sinks.keys import lease_key
 from sinks.lease import LeaseError
 from streaming.query import DIRECT_TASKS
 from tests.harness import Pipeline
@@ -107,7 +108,7 @@ def test_a_second_writer_is_told_who_the_first_is(make_pipeline: Make, sample: P
     thread.start()
     try:
         deadline = time.monotonic() + 60
-        while not pipeline.redis.exists(f"ws:{{{pipeline.settings.pipeline}}}:writer"):
+        while not pipeline.redis.exists(lease_key(pipeline.settings.pipeline)):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         with pytest.raises(LeaseError, match="another writer has this pipeline: process"):

@@ -16,6 +16,7 @@ import pytest
 from redis import Redis
 
 from producers.sample.writer import write_sample
+from sinks.keys import live_key
 from tests.harness import Command, Pipeline
 from wetstream.servers import embedded
 from wetstream.servers.state import read_record
@@ -64,7 +65,7 @@ def wait_for(condition: Callable[[], Any], running: subprocess.Popen[str], what:
 
 def position(client: Redis, pipeline: str) -> Any:
     """How far Redis has counted."""
-    prefix: Any = client.get(f"ws:{{{pipeline}}}:live")
+    prefix: Any = client.get(live_key(pipeline))
     return client.get(prefix.decode() + "position")
 
 
@@ -172,7 +173,7 @@ def test_a_restored_backup_of_any_one_store(make_pipeline: Callable[..., Pipelin
     pipeline.stream()
     backup = tmp_path / "backup"
     shutil.copytree(pipeline.settings.documents_path, backup)
-    prefix = pipeline.redis.get(f"ws:{{{pipeline.settings.pipeline}}}:live").decode()  # type: ignore[union-attr]
+    prefix = pipeline.redis.get(live_key(pipeline.settings.pipeline)).decode()  # type: ignore[union-attr]
     dumped = {key: pipeline.redis.dump(key) for key in pipeline.redis.scan_iter(prefix + "*")}
     assert len(dumped) > 8
     pipeline.ingest(second)

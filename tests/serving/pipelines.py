@@ -19,9 +19,9 @@ from serving.api.app import make_app
 from serving.api.poller import StatisticsPoller
 from serving.api.server import Server
 from serving.queries import LiveStatistics
-from sinks.keys import Keys, build_prefix, live_key, status_key
+from sinks.keys import Keys, build_prefix, live_key, pipeline_pattern, status_key
 from sinks.statistics.store import Statistics
-from sinks.statistics.sums import Seen, SourceCount, Sums
+from sinks.statistics.sums import PageCounts, SourceCount, Sums
 from wetstream.pipeline.serve import WatchedSources
 
 
@@ -62,7 +62,7 @@ class Made:
         sums.add_source("a.warc.wet.gz", "", SourceCount(len(bags), sum(tf.values()), 10 * len(bags)))
         if rejected:
             sums.add_source("a.warc.wet.gz", "not_language", SourceCount(rejected, 0, rejected))
-        sums.languages["eng"] = Seen(len(bags) + rejected, len(bags))
+        sums.languages["eng"] = PageCounts(len(bags) + rejected, len(bags))
         statistics = Statistics(self.client, self.keys, chunk_words=50_000, top_words=top_words)
         start = {"t/0": self.at} if self.at else {}
         self.at += len(bags) + rejected
@@ -88,7 +88,7 @@ class Made:
 def made(redis_client: Redis, make_settings: Callable[..., Settings]) -> Iterator[Made]:
     made = Made(redis_client, make_settings())
     yield made
-    for key in redis_client.scan_iter(f"ws:{{{made.pipeline}}}:*"):
+    for key in redis_client.scan_iter(pipeline_pattern(made.pipeline)):
         redis_client.delete(key)
 
 

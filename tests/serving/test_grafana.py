@@ -13,11 +13,11 @@ DASHBOARD = Path(__file__).resolve().parents[2] / "conf" / "grafana" / "wetstrea
 
 
 def test_every_figure_of_the_dashboard_is_there(made: Made, serve: Callable[..., Running]) -> None:
-    from sinks.observations import Commit, Observer
+    from sinks.observations import BatchMetrics, Observer
 
     made.add({"alpha": 1}, rejected=1)
     observer = Observer(made.client, made.pipeline)
-    observer.committed(0, Commit(2, 1, 1, 1, 1, 1, 0.1, 0.1))
+    observer.committed(0, BatchMetrics(2, 1, 1, 1, 1, 1, 0.1, 0.1))
     observer.progress(0, rows=2, rows_per_s=1, lag=0, lag_by_partition={0: 0}, seconds={"addBatch": 1})
     server = serve()
     server.wait_for("/api/v1/words/bottom", lambda answer: True)

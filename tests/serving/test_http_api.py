@@ -332,18 +332,18 @@ def test_hosts_and_urls_come_from_the_documents_table(made: Made, serve: Serve, 
 
 
 def test_metrics_follow_the_stream(made: Made, serve: Serve) -> None:
-    from sinks.observations import Commit, Observer
+    from sinks.observations import BatchMetrics, Observer
 
     made.add(*BAGS, rejected=2)
     observer = Observer(made.client, made.pipeline)
     observer.begin(made.keys, "g")
     observer.progress(0, rows=5, rows_per_s=10, lag=5, lag_by_partition={0: 5}, seconds={"addBatch": 0.5})
     assert made.live.batches()["batches"] == []  # Redis is still at it
-    observer.committed(0, Commit(5, 3, 50, 4, 1, 900, 0.1, 0.2))
+    observer.committed(0, BatchMetrics(5, 3, 50, 4, 1, 900, 0.1, 0.2))
     observer.alive()
     assert len(made.live.batches()["batches"]) == 1
-    observer.committed(1, Commit(9, 3, 50, 4, 1, 900, 0.1, 0.2))  # its report is lost
-    observer.committed(2, Commit(5, 3, 50, 4, 1, 900, 0.1, 0.2))
+    observer.committed(1, BatchMetrics(9, 3, 50, 4, 1, 900, 0.1, 0.2))  # its report is lost
+    observer.committed(2, BatchMetrics(5, 3, 50, 4, 1, 900, 0.1, 0.2))
     observer.progress(2, rows=5, rows_per_s=10, lag=0, lag_by_partition={0: 0}, seconds={"addBatch": 0.5})
     server = serve()
     text = server.http.get("/metrics").text
@@ -365,20 +365,20 @@ def test_metrics_follow_the_stream(made: Made, serve: Serve) -> None:
 
 
 def test_losing_the_observations_does_not_matter(made: Made) -> None:
-    from sinks.observations import BATCHES_KEPT, Commit, Observer
+    from sinks.observations import BATCHES_KEPT, BatchMetrics, Observer
 
     made.add(*BAGS)
     before = made.live.stats()
     gone = Observer(Redis(port=1, socket_connect_timeout=0.1, retry=None), made.pipeline)
     gone.begin(made.keys, "g")
     gone.alive()
-    gone.committed(0, Commit(1, 1, 1, 1, 1, 1, 0.1, 0.1))
+    gone.committed(0, BatchMetrics(1, 1, 1, 1, 1, 1, 0.1, 0.1))
     gone.progress(0, rows=1, rows_per_s=1, lag=0, lag_by_partition={}, seconds={})
     gone.gone()
     assert made.live.stats() == before and made.live.batches()["batches"] == []
     observer = Observer(made.client, made.pipeline)
     for number in range(BATCHES_KEPT + 5):
-        observer.committed(number, Commit(1, 1, 1, 1, 1, 1, 0.1, 0.1))
+        observer.committed(number, BatchMetrics(1, 1, 1, 1, 1, 1, 0.1, 0.1))
         observer.progress(number, rows=1, rows_per_s=1, lag=0, lag_by_partition={}, seconds={})
     assert len(made.live.batches(1000)["batches"]) == BATCHES_KEPT
 

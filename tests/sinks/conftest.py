@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from redis import Redis
 
-from sinks.keys import Keys
+from sinks.keys import Keys, build_prefix
 from sinks.statistics.store import Statistics
 
 
@@ -16,7 +16,7 @@ def make_statistics(redis_client: Redis, request: pytest.FixtureRequest) -> Call
     """Statistics under a prefix of the test's own; emptied at each call with `fresh`."""
 
     def make(*, chunk_words: int = 3, top_words: int = 5, fresh: bool = True) -> Statistics:
-        keys = Keys(f"ws:{{{request.node.name}}}:g.1:")
+        keys = Keys(build_prefix(request.node.name, "g", 1))
         if fresh:
             redis_client.delete(*keys.all())
         return Statistics(redis_client, keys, chunk_words=chunk_words, top_words=top_words)

@@ -11,10 +11,11 @@ from redis import Redis
 
 from serving.verify.verify import verify
 from sinks.documents.files import write_document_file
+from sinks.documents.generations import Generation
 from sinks.documents.schema import DOCUMENTS
 from sinks.documents.table import Documents
-from sinks.keys import live_key
-from sinks.statistics.builds import Builds
+from sinks.keys import live_key, pipeline_pattern
+from sinks.statistics.builds import StatisticsBuilds
 from sinks.statistics.store import Statistics
 from tests.sinks.batches import WORDS, held, row
 
@@ -33,10 +34,10 @@ def documents(tmp_path: Path) -> Documents:
 
 
 @pytest.fixture
-def builds(redis_client: Redis, request: pytest.FixtureRequest) -> Builds:
-    for key in redis_client.scan_iter(f"ws:{{{request.node.name}}}:*"):
+def builds(redis_client: Redis, request: pytest.FixtureRequest) -> StatisticsBuilds:
+    for key in redis_client.scan_iter(pipeline_pattern(request.node.name)):
         redis_client.delete(key)
-    return Builds(redis_client, request.node.name, chunk_words=3, top_words=5)
+    return StatisticsBuilds(redis_client, request.node.name, chunk_words=3, top_words=5)
 
 
 def add(documents: Documents, rows: list[dict[str, Any]]) -> None:
@@ -44,21 +45,25 @@ def add(documents: Documents, rows: list[dict[str, Any]]) -> None:
     documents.commit([file], {"id/0": rows[-1]["topic_offset"] + 1})
 
 
-def heal(builds: Builds, documents: Documents) -> Statistics:
-    return builds.bring_to(documents, "g1", documents.position())
+def heal(builds: StatisticsBuilds, documents: Documents) -> Statistics:
+    return builds.catch_up(Generation("g1", documents), documents.position())
 
 
-def assert_right(client: Redis, builds: Builds, documents: Documents) -> None:
+def assert_right(client: Redis, builds: StatisticsBuilds, documents: Documents) -> None:
     result = verify(client, builds._pipeline, documents)
     assert result.ok, result.differences
 
 
-def test_an_empty_table_gives_empty_statistics(builds: Builds, documents: Documents, redis_client: Redis) -> None:
+def test_an_empty_table_gives_empty_statistics(
+    builds: StatisticsBuilds, documents: Documents, redis_client: Redis
+) -> None:
     assert heal(builds, documents).position() == {}
     assert_right(redis_client, builds, documents)
 
 
-def test_redis_behind_gets_the_missing_range_only(builds: Builds, documents: Documents, redis_client: Redis) -> None:
+def test_redis_behind_gets_the_missing_range_only(
+    builds: StatisticsBuilds, documents: Documents, redis_client: Redis
+) -> None:
     add(documents, BATCHES[0])
     statistics = heal(builds, documents)
     add(documents, BATCHES[1])
@@ -68,17 +73,17 @@ def test_redis_behind_gets_the_missing_range_only(builds: Builds, documents: Doc
     assert_right(redis_client, builds, documents)
 
 
-def test_redis_flushed_is_rebuilt(builds: Builds, documents: Documents, redis_client: Redis) -> None:
+def test_redis_flushed_is_rebuilt(builds: StatisticsBuilds, documents: Documents, redis_client: Redis) -> None:
     add(documents, BATCHES[0])
     heal(builds, documents)
-    for key in redis_client.scan_iter(f"ws:{{{builds._pipeline}}}:*"):
+    for key in redis_client.scan_iter(pipeline_pattern(builds._pipeline)):
         redis_client.delete(key)
     heal(builds, documents)
     assert_right(redis_client, builds, documents)
 
 
 def test_redis_ahead_of_a_restored_table_is_rebuilt(
-    builds: Builds, documents: Documents, redis_client: Redis, tmp_path: Path
+    builds: StatisticsBuilds, documents: Documents, redis_client: Redis, tmp_path: Path
 ) -> None:
     add(documents, BATCHES[0])
     add(documents, BATCHES[1])
@@ -91,7 +96,7 @@ def test_redis_ahead_of_a_restored_table_is_rebuilt(
 
 
 def test_a_half_counted_micro_batch_is_finished(
-    builds: Builds, documents: Documents, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+    builds: StatisticsBuilds, documents: Documents, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heal(builds, documents)
     add(documents, BATCHES[0])
@@ -111,7 +116,7 @@ def test_a_half_counted_micro_batch_is_finished(
     assert_right(redis_client, builds, documents)
 
 
-def heal_behind(builds: Builds, documents: Documents) -> None:
+def heal_behind(builds: StatisticsBuilds, documents: Documents) -> None:
     """Apply the table's first micro-batch to the live (empty) statistics, as the writer would."""
     from sinks.statistics.derive import derive
 
@@ -121,12 +126,12 @@ def heal_behind(builds: Builds, documents: Documents) -> None:
 
 
 def test_a_rebuild_switches_readers_at_its_end_and_drops_the_old(
-    builds: Builds, documents: Documents, redis_client: Redis
+    builds: StatisticsBuilds, documents: Documents, redis_client: Redis
 ) -> None:
     add(documents, BATCHES[0])
     old = heal(builds, documents)
     before = held(redis_client, old.keys)
-    new = builds.rebuild(documents, "g1", documents.position())
+    new = builds.rebuild(Generation("g1", documents), documents.position())
     assert redis_client.get(live_key(builds._pipeline)) == new.keys.prefix.encode() != old.keys.prefix.encode()
     assert held(redis_client, new.keys) == before
     assert 0 < redis_client.ttl(old.keys.words) <= 60

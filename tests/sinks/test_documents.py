@@ -87,7 +87,7 @@ def test_other_rules_are_refused_with_the_remedy(tmp_path: Path) -> None:
 
 def test_a_lost_pointer_never_costs_documents(tmp_path: Path) -> None:
     generations = Generations(tmp_path, "main")
-    _, documents = generations.open_or_create(Rules("p21", "hash"))
+    documents = generations.open_or_create(Rules("p21", "hash")).documents
     documents.commit([write(documents, [row(0, {"a": 1})])], {"id/0": 1})
     (generations.folder / "live.json").unlink()
     with pytest.raises(DocumentsError, match=r"live\.json is missing"):

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from redis import ConnectionPool, Redis
 from redis.exceptions import ConnectionError
 
-from sinks.position import NOWHERE
-from sinks.statistics.commit import Commit, NotInStepError, StatisticsError
-from sinks.statistics.resp import Transaction, transactions
+from sinks.position import EMPTY_POSITION
+from sinks.statistics.commit import NotInStepError, StatisticsCommit, StatisticsError
 from sinks.statistics.store import Statistics
 from sinks.statistics.sums import Sums, negated
+from sinks.statistics.transactions import TransactionPipeline, transaction_pipeline
 from tests.sinks.batches import WORDS, documents, expected_words, held, row, sums_of
 
 Make = Callable[..., Statistics]
@@ -32,7 +32,7 @@ def test_any_split_into_micro_batches_and_chunks_gives_the_same(
     rows: list[dict[str, object]], cuts: list[int], chunk_words: int, make_statistics: Make, redis_client: Redis
 ) -> None:
     whole = make_statistics(chunk_words=50)
-    whole.commit(sums_of(rows), NOWHERE, {"t/0": len(rows) + 1})
+    whole.commit(sums_of(rows), EMPTY_POSITION, {"t/0": len(rows) + 1})
     at_once = held(redis_client, whole.keys)
     parts = make_statistics(chunk_words=chunk_words)
     ends = sorted({min(cut, len(rows)) for cut in cuts} | {len(rows)})
@@ -50,7 +50,7 @@ def test_what_is_held_equals_a_plain_count(
     rows: list[dict[str, object]], make_statistics: Make, redis_client: Redis
 ) -> None:
     statistics = make_statistics()
-    statistics.commit(sums_of(rows), NOWHERE, {"t/0": 99})
+    statistics.commit(sums_of(rows), EMPTY_POSITION, {"t/0": 99})
     tf, df = expected_words(rows)
     kept = [r for r in rows if r["reason"] is None]
     entries = redis_client.hgetall(statistics.keys.words)
@@ -81,10 +81,10 @@ def test_after_a_removal_the_ranks_are_those_of_the_words_that_are_left(
     words = {f"word{n:05d}": 1 + n * 7919 % 3 for n in range(30_000)}
     statistics = make_statistics(chunk_words=2_000, top_words=350)
     gone = sums_of([row(1, {word: 5 for word, tf in words.items() if tf > 2})])
-    statistics.commit(sums_of([row(0, words)]), NOWHERE, {"t/0": 1})
+    statistics.commit(sums_of([row(0, words)]), EMPTY_POSITION, {"t/0": 1})
     statistics.commit(gone, {"t/0": 1}, {"t/0": 2})
     statistics.commit(negated(gone), {"t/0": 2}, {"t/0": 3})
-    statistics.rank_anew()
+    statistics.rerank()
     ranked = redis_client.zrange(statistics.keys.top, 0, -1, withscores=True)
     expected = sorted(words.items(), key=lambda item: (-item[1], item[0]))[:350]
     assert [(word.decode(), -score) for word, score in ranked] == expected
@@ -94,9 +94,9 @@ def test_after_a_removal_the_ranks_are_those_of_the_words_that_are_left(
 def test_a_commit_made_twice_counts_once(make_statistics: Make, redis_client: Redis) -> None:
     statistics = make_statistics()
     sums = sums_of([row(0, {"alpha": 2, "beta": 1})])
-    statistics.commit(sums, NOWHERE, {"t/0": 1})
+    statistics.commit(sums, EMPTY_POSITION, {"t/0": 1})
     once = held(redis_client, statistics.keys)
-    statistics.commit(sums, NOWHERE, {"t/0": 1})
+    statistics.commit(sums, EMPTY_POSITION, {"t/0": 1})
     assert held(redis_client, statistics.keys) == once
 
 
@@ -106,7 +106,7 @@ def test_a_half_applied_commit_is_finished_from_its_last_word(
 ) -> None:
     sums = sums_of([row(0, dict.fromkeys(WORDS, 2)), row(1, {"alpha": 1})])
     whole = make_statistics(chunk_words=50)
-    whole.commit(sums, NOWHERE, {"t/0": 2})
+    whole.commit(sums, EMPTY_POSITION, {"t/0": 2})
     right = held(redis_client, whole.keys)
 
     passed = []
@@ -119,14 +119,14 @@ def test_a_half_applied_commit_is_finished_from_its_last_word(
     cut = make_statistics(chunk_words=3)
     monkeypatch.setattr("sinks.statistics.commit.crash_point", crash)
     with pytest.raises(KeyboardInterrupt):
-        cut.commit(sums, NOWHERE, {"t/0": 2})
+        cut.commit(sums, EMPTY_POSITION, {"t/0": 2})
     monkeypatch.undo()
     half = cut.half_applied()
     assert half == {"t/0": 2}
     assert cut.position() == {}
     # Cut differently the second time: what counts is the word, not the number of the chunk.
     again = make_statistics(chunk_words=2, fresh=False)
-    again.commit(sums, NOWHERE, {"t/0": 2})
+    again.commit(sums, EMPTY_POSITION, {"t/0": 2})
     assert held(redis_client, again.keys) == right
     assert again.half_applied() is None
 
@@ -137,18 +137,18 @@ def test_a_lost_answer_in_the_middle_is_found_out(
     sums = sums_of([row(0, dict.fromkeys(WORDS, 2))])
     right = counted_once(make_statistics, redis_client, sums)
     statistics = make_statistics()
-    written = Transaction.written
+    written = TransactionPipeline.receive_exec
 
-    def lose(transaction: Transaction, commands: int) -> bool:
+    def lose(transaction: TransactionPipeline, commands: int) -> bool:
         assert written(transaction, commands)
         raise ConnectionError("lost")
 
-    monkeypatch.setattr(Transaction, "written", lose)
+    monkeypatch.setattr(TransactionPipeline, "receive_exec", lose)
     with pytest.raises(ConnectionError):
-        statistics.commit(sums, NOWHERE, {"t/0": 1})
+        statistics.commit(sums, EMPTY_POSITION, {"t/0": 1})
     monkeypatch.undo()
     assert statistics.half_applied() == {"t/0": 1}
-    statistics.commit(sums, NOWHERE, {"t/0": 1})
+    statistics.commit(sums, EMPTY_POSITION, {"t/0": 1})
     assert held(redis_client, statistics.keys) == right
 
 
@@ -160,8 +160,8 @@ def test_a_rival_that_writes_between_our_reading_and_writing_is_noticed(
     right = counted_once(make_statistics, redis_client, sums)
     statistics = make_statistics()
     rival = make_statistics(chunk_words=50 if chunks_of_the_rival == "one" else 2, fresh=False)
-    between(monkeypatch, lambda: rival.commit(sums, NOWHERE, {"t/0": 1}))
-    statistics.commit(sums, NOWHERE, {"t/0": 1})
+    between(monkeypatch, lambda: rival.commit(sums, EMPTY_POSITION, {"t/0": 1}))
+    statistics.commit(sums, EMPTY_POSITION, {"t/0": 1})
     assert held(redis_client, statistics.keys) == right
 
 
@@ -183,12 +183,12 @@ def test_two_that_commit_the_same_in_any_turns_count_it_once(
     redis_client: Redis,
 ) -> None:
     """A turn of the other one comes between two chunks, and between what a chunk reads and what it writes."""
-    sums, start = sums_of(rows), NOWHERE if first else {"t/0": 1}
+    sums, start = sums_of(rows), EMPTY_POSITION if first else {"t/0": 1}
 
     def begun(chunk_words: int) -> Statistics:
         statistics = make_statistics(chunk_words=chunk_words)
         if not first:
-            statistics.commit(sums_of(before), NOWHERE, {"t/0": 1})
+            statistics.commit(sums_of(before), EMPTY_POSITION, {"t/0": 1})
         return statistics
 
     alone = begun(50)
@@ -200,8 +200,8 @@ def test_two_that_commit_the_same_in_any_turns_count_it_once(
     with ExitStack() as stack:
         both = [
             (
-                Commit(keys, sums, start, {"t/0": 2}, chunk_words=size, top_words=5),
-                stack.enter_context(transactions(redis_client)),
+                StatisticsCommit(keys, sums, start, {"t/0": 2}, chunk_words=size, top_words=5),
+                stack.enter_context(transaction_pipeline(redis_client)),
             )
             for size in sizes
         ]
@@ -234,9 +234,9 @@ def test_a_rival_that_counts_something_else_is_not_joined(
     theirs = sums_of([row(1, {"beta": 3})])
     right = counted_once(make_statistics, redis_client, theirs)
     statistics, rival = make_statistics(), make_statistics(fresh=False)
-    between(monkeypatch, lambda: rival.commit(theirs, NOWHERE, {"t/0": 1}))
+    between(monkeypatch, lambda: rival.commit(theirs, EMPTY_POSITION, {"t/0": 1}))
     with pytest.raises(NotInStepError, match=r"Redis stands at .*t/0"):
-        statistics.commit(sums_of([row(0, {"alpha": 2}), row(1, {"beta": 3})]), NOWHERE, {"t/0": 2})
+        statistics.commit(sums_of([row(0, {"alpha": 2}), row(1, {"beta": 3})]), EMPTY_POSITION, {"t/0": 2})
     assert held(redis_client, statistics.keys) == right
 
 
@@ -253,21 +253,21 @@ def test_what_was_watched_on_a_connection_that_is_lost_is_not_written_on_another
             for client in redis_client.client_list():
                 if client["name"] == "ours":
                     redis_client.client_kill_filter(_id=client["id"])
-            rival.commit(sums, NOWHERE, {"t/0": 1})
+            rival.commit(sums, EMPTY_POSITION, {"t/0": 1})
 
         between(monkeypatch, lose)
         statistics = Statistics(ours, rival.keys, chunk_words=3, top_words=5)
         with pytest.raises(ConnectionError):
-            statistics.commit(sums, NOWHERE, {"t/0": 1})
+            statistics.commit(sums, EMPTY_POSITION, {"t/0": 1})
         assert held(redis_client, rival.keys) == right
-        statistics.commit(sums, NOWHERE, {"t/0": 1})
+        statistics.commit(sums, EMPTY_POSITION, {"t/0": 1})
     assert held(redis_client, rival.keys) == right
 
 
 def counted_once(make_statistics: Make, client: Redis, sums: Sums) -> dict[str, object]:
     """What is held when these sums are all that was ever committed, to `t/0` = 1."""
     statistics = make_statistics(chunk_words=50)
-    statistics.commit(sums, NOWHERE, {"t/0": 1})
+    statistics.commit(sums, EMPTY_POSITION, {"t/0": 1})
     return held(client, statistics.keys)
 
 
@@ -284,7 +284,7 @@ def between(monkeypatch: pytest.MonkeyPatch, work: Callable[[], None]) -> None:
 
 def test_a_commit_from_elsewhere_is_refused_and_changes_nothing(make_statistics: Make, redis_client: Redis) -> None:
     statistics = make_statistics()
-    statistics.commit(sums_of([row(0, {"alpha": 2})]), NOWHERE, {"t/0": 1})
+    statistics.commit(sums_of([row(0, {"alpha": 2})]), EMPTY_POSITION, {"t/0": 1})
     before = held(redis_client, statistics.keys)
     with pytest.raises(NotInStepError, match="t/0"):
         statistics.commit(sums_of([row(5, {"beta": 2})]), {"t/0": 5}, {"t/0": 6})
@@ -295,6 +295,6 @@ def test_a_key_of_another_type_is_named_and_nothing_is_written(make_statistics: 
     statistics = make_statistics()
     redis_client.set(statistics.keys.lengths, "mine")
     with pytest.raises(StatisticsError, match=r"lengths is a string, not a hash.*database of its own"):
-        statistics.commit(sums_of([row(0, {"alpha": 2})]), NOWHERE, {"t/0": 1})
+        statistics.commit(sums_of([row(0, {"alpha": 2})]), EMPTY_POSITION, {"t/0": 1})
     assert not redis_client.exists(statistics.keys.words)
     redis_client.delete(statistics.keys.lengths)

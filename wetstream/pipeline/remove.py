@@ -15,14 +15,13 @@ from producers.topic.topics import Topic, describe_topic
 from serving.aggregates import NoStatisticsError
 from serving.queries import LiveStatistics
 from sinks import removal
-from sinks.documents.generations import Generations
 from sinks.keys import changes_key, lease_key
 from sinks.lease import Lease, LeaseError
 from sinks.requests import Request, send_request, wait_for_answer
 from streaming.replay import make_builds
 from wetstream.pipeline.connections import find_redis, open_redis
 from wetstream.pipeline.markers import read_markers
-from wetstream.pipeline.writer_lease import live_documents
+from wetstream.pipeline.writer_lease import live_documents, live_generation
 from wetstream.servers import embedded
 
 ASK_AGAIN_S = 20.0
@@ -109,11 +108,10 @@ def _have_removed(
 
 def _remove_here(settings: Settings, redis: Redis, ends: Mapping[str, tuple[int, int]]) -> int:
     level = settings.documents.compression_level
-    documents = live_documents(settings)
-    generation = Generations(settings.documents_path, settings.pipeline).live()
-    assert generation is not None
+    generation = live_generation(settings)
+    documents = generation.documents
     removal.finish_removal(documents, compression_level=level)
-    statistics = make_builds(settings, redis).bring_to(documents, generation, documents.position())
+    statistics = make_builds(settings, redis).catch_up(generation, documents.position())
     return removal.remove_sources(documents, statistics, ends, compression_level=level)
 
 

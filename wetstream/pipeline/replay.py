@@ -42,9 +42,10 @@ def replay(
 def refuse_other_rules(settings: Settings, profile: Profile) -> None:
     """Raise ExplainedError if these are not the rules of the live documents."""
     found = Generations(settings.documents_path, settings.pipeline).open_live()
-    if found is not None and found[1].properties.get("rules_hash") != profile.rules_hash:
+    stored = {} if found is None else found.documents.properties
+    if stored and stored.get("rules_hash") != profile.rules_hash:
         raise ExplainedError(
-            f"the documents hold the words that {found[1].properties.get('profile')} has kept, not the pages: other "
+            f"the documents hold the words that {stored.get('profile')} has kept, not the pages: other "
             "rules need the pages again, `wetstream replay --from topic` or `--from files SOURCE...`"
         )
 

@@ -30,14 +30,14 @@ def pipeline_profile(settings: Settings, *, anew: bool = False) -> Profile:
     """
     generations = Generations(settings.documents_path, settings.pipeline)
     found = generations.open_live()
-    stored = found[1].properties.get("profile") if found else None
+    stored = found.documents.properties.get("profile") if found else None
     asked = settings.profile or stored or DEFAULT_PROFILE
     path = Path(asked)
     name = str(path.resolve()) if path.suffix == ".toml" else asked
     # The generation keeps this name: a path has to mean the same file whoever starts the next stream, and from where.
     profile = replace(load_profile(name), name=name)
     if found is not None and not anew:
-        generations.check_rules(found[1], Rules(profile.name, profile.rules_hash))
+        generations.check_rules(found.documents, Rules(profile.name, profile.rules_hash))
     return profile
 
 

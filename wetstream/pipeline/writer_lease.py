@@ -8,17 +8,17 @@ from contextlib import contextmanager
 from redis import Redis
 
 from conf.settings import Settings
-from sinks.documents.generations import Generations
+from sinks.documents.generations import Generation, Generations
 from sinks.documents.table import Documents, DocumentsError
 from sinks.keys import lease_key
 from sinks.lease import Lease
-from sinks.statistics.builds import Builds
+from sinks.statistics.builds import StatisticsBuilds
 from wetstream.pipeline.connections import find_redis, open_redis
 
 
 def live_documents(settings: Settings) -> Documents:
     """The documents of the live generation. Raises DocumentsError when there are none."""
-    return _live(settings)[1]
+    return live_generation(settings).documents
 
 
 @contextmanager
@@ -37,15 +37,16 @@ def rebuild(settings: Settings, client: Redis) -> None:
 
     Needs neither Kafka nor the WET files. Raises LeaseError while a stream runs.
     """
-    with as_writer(settings) as documents:
-        generation, _ = _live(settings)
-        builds = Builds(
+    with as_writer(settings):
+        generation = live_generation(settings)
+        builds = StatisticsBuilds(
             client, settings.pipeline, chunk_words=settings.redis.chunk_words, top_words=settings.redis.top_words
         )
-        builds.rebuild(documents, generation, documents.position())
+        builds.rebuild(generation, generation.documents.position())
 
 
-def _live(settings: Settings) -> tuple[str, Documents]:
+def live_generation(settings: Settings) -> Generation:
+    """The live generation. Raises DocumentsError before the first run."""
     found = Generations(settings.documents_path, settings.pipeline).open_live()
     if found is None:
         raise DocumentsError(f"pipeline {settings.pipeline} has no documents yet: run something first")
