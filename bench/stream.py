@@ -44,9 +44,9 @@ from streaming.statistics_committer import Behind
 from streaming.stream import Connections, Stream
 from wetstream.pipeline.connections import open_redis
 from wetstream.servers import embedded
-from wetstream.servers.jars import default_cache, obtain_jars
-from wetstream.servers.java import find_java
-from wetstream.servers.spark_java import quiet_java
+from wetstream.servers.java.jars import default_cache, obtain_jars
+from wetstream.servers.java.runtime import find_java
+from wetstream.servers.java.spark_runtime import quiet_java
 
 CORES = 2
 PROFILE = load_profile("p21")

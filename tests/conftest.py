@@ -19,9 +19,9 @@ from streaming.session import start_session
 from tests.harness import Command, Pipeline
 from wetstream.servers import embedded
 from wetstream.servers.embedded import Endpoints
-from wetstream.servers.jars import default_cache, obtain_jars
-from wetstream.servers.java import find_java
-from wetstream.servers.spark_java import quiet_java
+from wetstream.servers.java.jars import default_cache, obtain_jars
+from wetstream.servers.java.runtime import find_java
+from wetstream.servers.java.spark_runtime import quiet_java
 
 # Java starts in half the time, and no test runs long enough to miss its second compiler.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")

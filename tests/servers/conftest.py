@@ -8,8 +8,8 @@ import pytest
 from tests.servers.processes import end_everything_below, quiet
 from wetstream.servers import embedded
 from wetstream.servers.embedded import Endpoints
-from wetstream.servers.jars import Jars, default_cache, obtain_jars
-from wetstream.servers.java import Java, find_java
+from wetstream.servers.java.jars import Jars, default_cache, obtain_jars
+from wetstream.servers.java.runtime import Java, find_java
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.servers.processes import quiet
 from wetstream.commands import doctor
 from wetstream.commands.doctor import render_checks, run_checks
 from wetstream.servers import state
-from wetstream.servers.check import Check
+from wetstream.servers.checks import Check
 from wetstream.servers.embedded import Endpoints, up
 
 

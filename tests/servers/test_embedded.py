@@ -264,7 +264,7 @@ def test_a_server_that_hangs_is_noticed_and_killed(home: Path, monkeypatch: pyte
 
 
 def test_data_of_an_unrecorded_server_are_not_touched(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "_LOCK_PATIENCE_S", 0.1)
+    monkeypatch.setattr(process, "LOCK_TIMEOUT_S", 0.1)
     up(home, kafka=False, log=quiet)
     record = state.read_record(home, "redis")
     assert record

@@ -11,9 +11,9 @@ import pytest
 
 from tests.servers.processes import quiet
 from wetstream.servers.errors import ServerError
-from wetstream.servers.jars import Jars, default_cache, jar_folder, obtain_jars, present_jars
-from wetstream.servers.java import Java
-from wetstream.servers.trust import PASSWORD, write_trust_store
+from wetstream.servers.java.jars import Jars, default_cache, jar_folder, obtain_jars, present_jars
+from wetstream.servers.java.runtime import Java
+from wetstream.servers.java.trust_store import PASSWORD, write_trust_store
 
 Cache = Callable[[], Path]
 
@@ -131,8 +131,8 @@ def test_a_changed_jar_is_refused_by_name(tmp_path: Path, ivy_from_disk: Java) -
 def test_of_two_processes_at_once_one_downloads(tmp_path: Path, ivy_from_disk: Java) -> None:
     script = f"""
 from pathlib import Path
-from wetstream.servers.jars import obtain_jars
-from wetstream.servers.java import Java
+from wetstream.servers.java.jars import obtain_jars
+from wetstream.servers.java.runtime import Java
 jars = obtain_jars(Path({str(tmp_path / "cache")!r}), Java(Path({str(ivy_from_disk.executable)!r}), Path(), 17, "PATH"))
 assert len(jars.connector) == 4
 """

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from wetstream.servers.errors import ServerError
-from wetstream.servers.java import Java, find_java
+from wetstream.servers.java.runtime import Java, find_java
 
 
 def pretend_java(folder: Path, says: str) -> Path:

@@ -12,9 +12,8 @@ import psutil
 from rich.console import Console
 from rich.text import Text
 
-from wetstream.servers.check import Check
-from wetstream.servers.checks import check_jars, check_java, check_kafka, check_ports, check_redis
-from wetstream.servers.jars import default_cache
+from wetstream.servers.checks import Check, check_jars, check_java, check_kafka, check_ports, check_redis
+from wetstream.servers.java.jars import default_cache
 
 PYTHON_FROM, PYTHON_BELOW = (3, 11), (3, 13)
 SPARK = "4.2."

@@ -43,8 +43,8 @@ from streaming.partials import FILE, SPARK_SCHEMA, WORD, read_partials
 from streaming.session import start_session
 from wetstream.p21.progress import telling
 from wetstream.p21.tasks import ERROR, PART_RECORDS, Reading, reading_pass
-from wetstream.servers.java import find_java
-from wetstream.servers.spark_java import quiet_java
+from wetstream.servers.java.runtime import find_java
+from wetstream.servers.java.spark_runtime import quiet_java
 
 MAX_DF = 0.9
 NAMED = 3

@@ -15,9 +15,9 @@ from streaming.query import Progress
 from streaming.session import start_session
 from streaming.stream import Connections, Stream
 from wetstream.pipeline.connections import Servers, open_redis
-from wetstream.servers.jars import default_cache, obtain_jars
-from wetstream.servers.java import find_java
-from wetstream.servers.spark_java import quiet_java
+from wetstream.servers.java.jars import default_cache, obtain_jars
+from wetstream.servers.java.runtime import find_java
+from wetstream.servers.java.spark_runtime import quiet_java
 
 DEFAULT_PROFILE = "english"
 

@@ -13,8 +13,8 @@ import uuid
 from pathlib import Path
 
 from wetstream.servers.errors import ServerError
-from wetstream.servers.jars import Jars
-from wetstream.servers.java import Java
+from wetstream.servers.java.jars import Jars
+from wetstream.servers.java.runtime import Java
 from wetstream.servers.kafka_probe import count_brokers
 from wetstream.servers.ports import LOOPBACK, choose_port
 from wetstream.servers.process import Launch

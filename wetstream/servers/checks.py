@@ -1,18 +1,37 @@
 """The checks of everything that the servers need: Java, jars, Kafka, Redis, ports. None of them starts anything."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from wetstream.servers import broker, redis_server
-from wetstream.servers.check import Check
 from wetstream.servers.errors import ServerError
-from wetstream.servers.jars import DOWNLOAD_MB, jar_folder, present_jars
-from wetstream.servers.java import find_java
+from wetstream.servers.java.jars import DOWNLOAD_MB, jar_folder, present_jars
+from wetstream.servers.java.runtime import find_java
 from wetstream.servers.kafka_probe import count_brokers
 from wetstream.servers.ports import LOOPBACK, is_free
 from wetstream.servers.redis_server import find_redis
 from wetstream.servers.status import ServerStatus, status
 
 _TIMEOUT_S = 3.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """The result of one check; `warn` and `fail` carry a remedy.
+
+    `warn`: it works, but slowly or less safely. `fail`: something will not work.
+    """
+
+    name: str
+    level: Literal["ok", "warn", "fail"]
+    detail: str
+    remedy: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether wetstream can work with this."""
+        return self.level != "fail"
 
 
 def check_java(home: Path) -> Check:

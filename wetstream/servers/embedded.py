@@ -7,8 +7,8 @@ from pathlib import Path
 
 from wetstream.servers import broker, redis_server
 from wetstream.servers.errors import ServerError
-from wetstream.servers.jars import default_cache, obtain_jars
-from wetstream.servers.java import find_java
+from wetstream.servers.java.jars import default_cache, obtain_jars
+from wetstream.servers.java.runtime import find_java
 from wetstream.servers.locks import exclusive
 from wetstream.servers.ports import LOOPBACK, is_free
 from wetstream.servers.process import END_LIMIT_S, Launch, end, is_alive, last_words, start, wait_until_it_answers

@@ -1,4 +1,4 @@
-"""Locks between processes: held through an open file, so they end with their holder, however it ends."""
+"""Locks between processes. The operating system releases them when their holder ends, however it ends."""
 
 import fcntl
 import time
@@ -7,38 +7,44 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from filelock import FileLock, Timeout
+
 
 @contextmanager
-def exclusive(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold the lock file `path`; waits for as long as another process has it, calling `waiting` once if it must."""
+def exclusive(path: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold the lock file `path` for the block; waits for another holder, after calling `on_wait` once."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        if not _try(file):
-            if waiting:
-                waiting()
-            fcntl.flock(file, fcntl.LOCK_EX)
+    lock = FileLock(path, mode=0o600)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        if on_wait:
+            on_wait()
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
-def take(path: Path, patience_s: float) -> IO[str] | None:
-    """The locked file, or None if another process keeps it for longer than `patience_s`.
+def inheritable_lock(path: Path, timeout_s: float) -> IO[str] | None:
+    """Open and lock `path`, so that a child process which inherits the file keeps the lock for its own life.
 
-    A child that inherits the open file keeps the lock for its own life: that is how a server guards its data.
+    Not filelock: its release unlocks the shared open file, and with it the child's lock. Closing this file does not.
+
+    Returns:
+        The locked file, or None if another process holds the lock for longer than `timeout_s`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("a")
-    deadline = time.monotonic() + patience_s
-    while not _try(file):
-        if time.monotonic() > deadline:
-            file.close()
-            return None
-        time.sleep(0.05)
-    return file
-
-
-def _try(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                file.close()
+                return None
+            time.sleep(0.05)
+        else:
+            return file

@@ -11,14 +11,14 @@ from pathlib import Path
 import psutil
 
 from wetstream.servers.errors import ServerError
-from wetstream.servers.locks import take
+from wetstream.servers.locks import inheritable_lock
 from wetstream.servers.state import ServerRecord
 
 END_LIMIT_S = 30.0
 """How long a server may take to end by itself before it is killed."""
 
 # A child of a server that was killed (Redis rewriting its file) keeps the lock on the data a moment longer.
-_LOCK_PATIENCE_S = 5.0
+LOCK_TIMEOUT_S = 5.0
 _LOG_KEPT_BYTES = 10_000_000
 _TELLING = re.compile(r"ERROR|FATAL|Exception|[Ee]rror:|Bad file format|# (?!WARNING)")
 
@@ -54,7 +54,7 @@ def start(launch: Launch) -> ServerRecord:
     It inherits the lock on its data, so a second server can never get at the data of a living one, whatever happened to
     the records. Raises ServerError if a process has the data already, or if the program does not start.
     """
-    lock = take(launch.folder / "data.lock", _LOCK_PATIENCE_S)
+    lock = inheritable_lock(launch.folder / "data.lock", LOCK_TIMEOUT_S)
     if lock is None:
         raise ServerError(
             f"{launch.name}: {launch.folder / 'data'} is in use by a process that is not recorded there"

@@ -9,7 +9,7 @@ from typing import Literal
 import psutil
 
 from wetstream.servers import broker, redis_server
-from wetstream.servers.disk import stored_bytes
+from wetstream.servers.disk_usage import stored_bytes
 from wetstream.servers.process import is_alive
 from wetstream.servers.state import NAMES, data_folder, read_record
 

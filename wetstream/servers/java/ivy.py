@@ -7,11 +7,11 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from wetstream.servers.bundled import bundled_jar
-from wetstream.servers.disk import stored_bytes
+from wetstream.servers.disk_usage import stored_bytes
 from wetstream.servers.errors import ServerError
-from wetstream.servers.java import Java
-from wetstream.servers.trust import PASSWORD, write_trust_store
+from wetstream.servers.java.pyspark_jars import bundled_jar
+from wetstream.servers.java.runtime import Java
+from wetstream.servers.java.trust_store import PASSWORD, write_trust_store
 
 PATTERN = "[conf]/[artifact]-[revision](-[classifier]).[ext]"
 

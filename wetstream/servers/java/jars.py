@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from wetstream.servers.bundled import bundled_jar
 from wetstream.servers.errors import ServerError
-from wetstream.servers.ivy import retrieve
-from wetstream.servers.java import Java
+from wetstream.servers.java.ivy import retrieve
+from wetstream.servers.java.pyspark_jars import bundled_jar
+from wetstream.servers.java.runtime import Java
 from wetstream.servers.locks import exclusive
 
 IVY_XML = Path(__file__).with_name("ivy.xml")
