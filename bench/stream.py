@@ -35,12 +35,12 @@ from sinks.statistics.chunk import Chunk, TopCutoff
 from sinks.statistics.resp import packed_column, packed_rows
 from sinks.statistics.sums import Sums
 from sinks.statistics.transactions import transaction_pipeline
-from streaming.fused import Job
+from streaming.fused import TaskConfig
 from streaming.partials import read_partials
 from streaming.query import Query, read_topic
 from streaming.replay import Replay, make_builds
 from streaming.session import start_session
-from streaming.statistics_committer import Behind
+from streaming.statistics_committer import StatisticsCommitter
 from streaming.stream import Connections, Stream
 from wetstream.pipeline.connections import open_redis
 from wetstream.servers import embedded
@@ -105,7 +105,7 @@ class Bench:
         assert topic is not None
         folder = settings.home / "bare" / uuid.uuid4().hex
         folder.mkdir(parents=True)
-        job = Job(PROFILE, folder, settings.documents.compression_level, direct=True)
+        job = TaskConfig(PROFILE, folder, settings.documents.compression_level, direct=True)
         frame = read_topic(self.connections.spark, settings, self.connections.bootstrap_servers, topic)
         records = frame(dict.fromkeys(range(topic.partitions), 0))
         keys = Keys(build_prefix("bare", uuid.uuid4().hex, 1))
@@ -120,21 +120,21 @@ class Bench:
                     (entries,) = redis.read(packed_rows(["HMGET", keys.words], chunk.packed, 1))
                     redis.read(*chunk.commands(entries, TopCutoff(b"", 1 << 62), keys, 1)[0])
 
-        with Behind(add_words, {}) as behind:
+        with StatisticsCommitter(add_words, {}) as committer:
             number = 0
 
             def take(summed: pa.Table, batch_id: int) -> None:
                 nonlocal number
                 if words:
                     number += 1
-                    behind.put(read_partials(summed), {"bare": number})
+                    committer.submit(read_partials(summed), {"bare": number})
 
             query = Query(records, job, settings, folder / "checkpoint", take, once=True)
             while query.active:
                 time.sleep(0.02)
             error = query.failure()
             query.stop()
-            behind.join()
+            committer.flush()
         if error is not None:
             raise error
 

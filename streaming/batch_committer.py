@@ -15,12 +15,12 @@ from sinks.documents.compaction import compact
 from sinks.documents.table import Documents, partition_key
 from sinks.observations import BatchMetrics, Observer
 from streaming.partials import InconsistentPartialsError, MicroBatch, read_partials
-from streaming.statistics_committer import Behind, Counted
+from streaming.statistics_committer import CommitMetrics, StatisticsCommitter
 
 log = logging.getLogger("wetstream")
 
 
-class Writer:
+class BatchCommitter:
     """Commits the micro-batches of one query, one after the other, from `position` (that of `documents`) on.
 
     `check` raises where this writer may not write any more; it is called before each commit to the table.
@@ -32,7 +32,7 @@ class Writer:
         topic: Topic,
         documents: Documents,
         position: Mapping[str, int],
-        behind: Behind,
+        statistics: StatisticsCommitter,
         check: Callable[[], None],
         observer: Observer | None,
     ) -> None:
@@ -40,7 +40,7 @@ class Writer:
         self._topic = topic
         self._documents = documents
         self._position = dict(position)
-        self._behind = behind
+        self._statistics = statistics
         self._check = check
         self._observer = observer
         self.commits = 0
@@ -64,26 +64,26 @@ class Writer:
         table_s = time.monotonic() - began
         self._position = finish
         self.commits += 1
-        self._behind.put(batch, finish, lambda counted: self._observe(number, batch, table_s, counted))
+        self._statistics.submit(batch, finish, lambda counted: self._observe(number, batch, table_s, counted))
         if self.commits % self._settings.compact_every == 0:
             self._compact(number)
 
     @property
     def failed(self) -> bool:
         """Whether a commit to Redis has failed."""
-        return self._behind.failed
+        return self._statistics.failed
 
     def finish(self) -> Exception | None:
         """Wait until Redis has everything; returns what stood in the way. Called when the query has ended."""
         try:
-            self._behind.join()
+            self._statistics.flush()
         except Exception as error:
             return error
         finally:
-            self._behind.close()
+            self._statistics.close()
         return None
 
-    def _observe(self, number: int, batch: MicroBatch, table_s: float, counted: Counted) -> None:
+    def _observe(self, number: int, batch: MicroBatch, table_s: float, counted: CommitMetrics) -> None:
         if self._observer is None:
             return
         totals = batch.counts.totals()

@@ -19,9 +19,9 @@ from producers.sources.source import Source
 from producers.sources.urls import is_url
 from producers.topic.message import clipped, message_key, message_value
 from producers.wet.records import NotWetError, WetReader
-from streaming.fused import Job, Pass, TaskWork
+from streaming.fused import ArrowFunction, TaskConfig, TaskWork
 from streaming.partials import SPARK_SCHEMA, unreadable_row
-from streaming.query import combined
+from streaming.query import combine_partials
 
 BATCH_BYTES = 32 << 20
 BATCH_RECORDS = 2000
@@ -31,25 +31,25 @@ TASK_BYTES = 80 << 20
 REMOTE_BYTES = 150 << 20  # of a file whose size would have to be asked for: as a crawl's WET files are
 
 
-def parts_of(sources: Sequence[Source], tasks: int) -> Iterator[list[list[Source]]]:
+def plan_parts(sources: Sequence[Source], tasks: int) -> Iterator[list[list[Source]]]:
     """The sources in parts of at most so many tasks of about equal size, in their order."""
     begin = 0
     while begin < len(sources):
         end, size = begin, 0
-        while end < len(sources) and (end == begin or size + size_of(sources[end]) <= tasks * TASK_BYTES):
-            size += size_of(sources[end])
+        while end < len(sources) and (end == begin or size + stored_bytes(sources[end]) <= tasks * TASK_BYTES):
+            size += stored_bytes(sources[end])
             end += 1
         groups: list[list[Source]] = [[] for _ in range(min(tasks, end - begin))]
         sizes = [0] * len(groups)
-        for source in sorted(sources[begin:end], key=size_of, reverse=True):
+        for source in sorted(sources[begin:end], key=stored_bytes, reverse=True):
             least = sizes.index(min(sizes))
             groups[least].append(source)
-            sizes[least] += size_of(source)
+            sizes[least] += stored_bytes(source)
         yield groups
         begin = end
 
 
-def size_of(source: Source) -> int:
+def stored_bytes(source: Source) -> int:
     """Bytes on disk; a guess for what is not on this machine."""
     if is_url(source.location):
         return REMOTE_BYTES
@@ -59,33 +59,33 @@ def size_of(source: Source) -> int:
         return 0  # whoever reads it says why it cannot be
 
 
-def summed_files(
-    spark: SparkSession, groups: Sequence[Sequence[Source]], job: Job, settings: ProducerSettings
+def sum_files(
+    spark: SparkSession, groups: Sequence[Sequence[Source]], job: TaskConfig, settings: ProducerSettings
 ) -> DataFrame:
     """The partial rows of all sources; a task a group."""
     numbers = spark.range(0, len(groups), 1, len(groups))
-    return combined(numbers.mapInArrow(files_pass(groups, job, settings), SPARK_SCHEMA), job)
+    return combine_partials(numbers.mapInArrow(files_pass(groups, job, settings), SPARK_SCHEMA), job)
 
 
-def files_pass(groups: Sequence[Sequence[Source]], job: Job, settings: ProducerSettings) -> Pass:
+def files_pass(groups: Sequence[Sequence[Source]], job: TaskConfig, settings: ProducerSettings) -> ArrowFunction:
     """The function for `mapInArrow` over a column of indices into `groups`."""
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for number in batch.column(0).to_pylist():
-                yield from run_files(groups[number], job, settings)
+                yield from process_files(groups[number], job, settings)
 
     return run
 
 
-def run_files(sources: Sequence[Source], job: Job, settings: ProducerSettings) -> Iterator[pa.RecordBatch]:
+def process_files(sources: Sequence[Source], job: TaskConfig, settings: ProducerSettings) -> Iterator[pa.RecordBatch]:
     """Some files: all of each, or a row that says why it cannot be read; then nothing of it is counted."""
     left = list(sources)
     while left:
         work = TaskWork(job)
         for source in left:
             try:
-                for keys, values in read_messages_of(source, settings):
+                for keys, values in source_messages(source, settings):
                     work.add(keys, values, pa.nulls(len(keys), pa.int32()), pa.nulls(len(keys), pa.int64()))
             except NotWetError as error:
                 why = str(error)
@@ -102,7 +102,7 @@ def run_files(sources: Sequence[Source], job: Job, settings: ProducerSettings) -
             return
 
 
-def read_messages_of(
+def source_messages(
     source: Source, settings: ProducerSettings, batch_records: int = BATCH_RECORDS
 ) -> Iterator[tuple[pa.Array, pa.Array]]:
     """Keys and values of the messages that a source would become, at most so many at a time.

@@ -24,19 +24,19 @@ from sinks.statistics.derive import derive_counts
 from sinks.statistics.sums import Sums
 from streaming.messages import read_messages, read_places
 from streaming.partials import OffsetRange, partial_rows
-from streaming.rows import Rows
+from streaming.rows import RowBuffer
 from streaming.text.judge import judge
 from streaming.text.kernel import Bagger
 
 _NOTHING = (np.zeros(0, np.int64), np.zeros(0, np.int64))
-Pass = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+ArrowFunction = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 # One a rules hash, kept for the life of the Python worker: its vocabulary is worth keeping between micro-batches.
 _baggers: dict[str, Bagger] = {}
 
 
 @dataclass(frozen=True)
-class Job:
+class TaskConfig:
     """What a task needs: the rules, where the documents go, and what does not count. Sent to the executors.
 
     `direct`: there are so few tasks that their words go straight to the driver, packed.
@@ -53,7 +53,7 @@ class Job:
         object.__setattr__(self, "rules_hash", self.profile.rules_hash)
 
 
-def fused_pass(job: Broadcast[Job]) -> Pass:
+def fused_pass(job: Broadcast[TaskConfig]) -> ArrowFunction:
     """The function for `mapInArrow` over columns key, value (binary), partition (int) and offset (long).
 
     The job is broadcast: a Python worker then reads its profile (half a megabyte of words) once, not in every task.
@@ -68,7 +68,7 @@ def fused_pass(job: Broadcast[Job]) -> Pass:
     return run
 
 
-def run_task(job: Job, batches: Iterator[pa.RecordBatch], task: int) -> Iterator[pa.RecordBatch]:
+def run_task(job: TaskConfig, batches: Iterator[pa.RecordBatch], task: int) -> Iterator[pa.RecordBatch]:
     """One task: judge every message, write one file of documents rows, yield the partial rows."""
     work = TaskWork(job)
     ranges: dict[int, OffsetRange] = {}
@@ -89,12 +89,12 @@ def run_task(job: Job, batches: Iterator[pa.RecordBatch], task: int) -> Iterator
 class TaskWork:
     """What a task does with messages, wherever they come from: judge them, write one file, hand out sums."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: TaskConfig) -> None:
         self._job = job
         self._bagger = _bagger(job)
         # An earlier task that failed in this worker must not leave its counts behind.
         self._bagger.reset()
-        self._rows = Rows()
+        self._rows = RowBuffer()
 
     def add(self, key: pa.Array, value: pa.Array, partition: pa.Array, offset: pa.Array) -> None:
         """Judge a batch of messages."""
@@ -126,7 +126,7 @@ def warm_up(profile: Profile) -> None:
     judge(Bagger(profile), messages.data, messages.starts, messages.ends, messages.language_header)
 
 
-def _bagger(job: Job) -> Bagger:
+def _bagger(job: TaskConfig) -> Bagger:
     if job.rules_hash not in _baggers:
         _baggers[job.rules_hash] = Bagger(job.profile)
     return _baggers[job.rules_hash]

@@ -79,7 +79,7 @@ class MicroBatch:
 
     @property
     def word_rows(self) -> int:
-        """Rows of `word_tables`: a word counts once for each table that it is in."""
+        """RowBuffer of `word_tables`: a word counts once for each table that it is in."""
         return sum(table.num_rows for table in self.word_tables)
 
     @cached_property
@@ -88,7 +88,7 @@ class MicroBatch:
         return replace(self.counts, words=sum_words(self.word_tables))
 
 
-def joined(batches: Sequence[MicroBatch]) -> MicroBatch:
+def merge_batches(batches: Sequence[MicroBatch]) -> MicroBatch:
     """What came out of several, as if they were one."""
     whole = MicroBatch()
     for batch in batches:

@@ -19,7 +19,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from conf.settings import Settings
 from producers.topic.topics import Topic
-from streaming.fused import Job, fused_pass
+from streaming.fused import TaskConfig, fused_pass
 from streaming.partials import SPARK_SCHEMA
 from streaming.session import shuffle_partitions
 
@@ -51,7 +51,7 @@ def read_topic(
     return frame
 
 
-def goes_direct(tasks: int) -> bool:
+def collects_directly(tasks: int) -> bool:
     """Whether the partial rows of so many tasks go to the driver as they are; of more, Spark adds them up first.
 
     The driver adds up with Arrow, many times as fast as Spark's shuffle; but what it gets must not grow with the
@@ -60,12 +60,12 @@ def goes_direct(tasks: int) -> bool:
     return tasks <= DIRECT_TASKS
 
 
-def summed(records: DataFrame, job: Broadcast[Job]) -> DataFrame:
+def sum_messages(records: DataFrame, job: Broadcast[TaskConfig]) -> DataFrame:
     """The partial rows of all tasks, for the driver to add up."""
-    return combined(records.mapInArrow(fused_pass(job), SPARK_SCHEMA), job.value)
+    return combine_partials(records.mapInArrow(fused_pass(job), SPARK_SCHEMA), job.value)
 
 
-def combined(partials: DataFrame, job: Job) -> DataFrame:
+def combine_partials(partials: DataFrame, job: TaskConfig) -> DataFrame:
     """Partial rows as the driver gets them."""
     if job.direct:
         return partials
@@ -75,7 +75,7 @@ def combined(partials: DataFrame, job: Job) -> DataFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class BatchProgress:
     """One micro-batch as Spark reports it. Offsets are by partition; `seconds` by phase as Spark names them."""
 
     batch_id: int
@@ -96,10 +96,10 @@ class Progress:
         return {partition: max(0, latest - self.end.get(partition, 0)) for partition, latest in self.latest.items()}
 
 
-def read_progress(event: Mapping[str, Any], topic: Topic) -> Progress:
+def read_progress(event: Mapping[str, Any], topic: Topic) -> BatchProgress:
     """A progress event of the query."""
     (source,) = event["sources"]
-    return Progress(
+    return BatchProgress(
         batch_id=event["batchId"],
         rows=event["numInputRows"],
         rows_per_s=event.get("processedRowsPerSecond") or 0.0,
@@ -123,7 +123,7 @@ class Query:
     def __init__(
         self,
         records: DataFrame,
-        job: Job,
+        job: TaskConfig,
         settings: Settings,
         checkpoints: Path,
         on_batch: Callable[[pa.Table, int], None],
@@ -141,7 +141,7 @@ class Query:
                 if self._ending:
                     return
                 try:
-                    on_batch(summed(frame, self._job).toArrow(), batch_id)
+                    on_batch(sum_messages(frame, self._job).toArrow(), batch_id)
                 except Exception as error:
                     # What Spark makes of it is a text in a text; whoever starts again needs the error itself.
                     self._error = error

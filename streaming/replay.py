@@ -34,12 +34,12 @@ from sinks.lease import Lease
 from sinks.removal import finish_removal, remove_sources
 from sinks.statistics.builds import StatisticsBuilds
 from streaming.errors import StreamError
-from streaming.files import parts_of, summed_files
-from streaming.fused import Job
+from streaming.files import plan_parts, sum_files
+from streaming.fused import TaskConfig
 from streaming.partials import InconsistentPartialsError, MicroBatch, read_partials
-from streaming.query import Progress, goes_direct
+from streaming.query import BatchProgress, collects_directly
 from streaming.session import shuffle_partitions
-from streaming.statistics_committer import Behind
+from streaming.statistics_committer import StatisticsCommitter
 from streaming.stream import Connections, Stream, explain
 
 log = logging.getLogger("wetstream")
@@ -63,7 +63,7 @@ class FilesProgress:
 
 
 @dataclass
-class Result:
+class ReplayResult:
     """`unreadable`: by source, why its file was not read. `complete`: the new generation may become the live one."""
 
     generation: str
@@ -87,7 +87,7 @@ class Replay:
         connections: Connections,
         files: Sequence[Source],
         *,
-        on_progress: Callable[[Progress], None] = lambda progress: None,
+        on_progress: Callable[[BatchProgress], None] = lambda progress: None,
         on_files: Callable[[FilesProgress], None] = lambda progress: None,
     ) -> None:
         self._settings = settings
@@ -112,14 +112,14 @@ class Replay:
         """Whether it was told to end."""
         return self._stop.is_set()
 
-    def run(self) -> Result:
+    def run(self) -> ReplayResult:
         """Fill a new generation, or go on filling the one that the same replay has begun. Does not switch.
 
         Raises StreamError, LeaseError, DocumentsError or StatisticsError when it cannot go on.
         """
         generation, resumed = self._generation()
         name, documents = generation.name, generation.documents
-        result = Result(name, resumed=resumed)
+        result = ReplayResult(name, resumed=resumed)
         if self._files:
             self._read_files(generation, result)
         if not self._stop.is_set() and result.complete and self._topic() is not None:
@@ -161,7 +161,7 @@ class Replay:
                 "them. Name them too: `wetstream replay --from files SOURCE...` (all else comes from the topic)"
             )
 
-    def _read_files(self, generation: Generation, result: Result) -> None:
+    def _read_files(self, generation: Generation, result: ReplayResult) -> None:
         documents = generation.documents
         lease = Lease(self._connections.redis, replay_lease_key(self._settings.pipeline), lease_s=self._lease_s)
         lease.acquire()
@@ -171,20 +171,20 @@ class Replay:
             documents.expect_files([source.id for source in self._files])
             left = [source for source in self._files if not documents.is_from_file(source.id)]
             done, records = len(self._files) - len(left), 0
-            with Behind(statistics.commit, documents.position(), at_leisure=True) as behind:
+            with StatisticsCommitter(statistics.commit, documents.position(), deferred=True) as committer:
                 for sources, part in self._parts(left, documents):
                     result.unreadable |= part.unreadable
                     read = [source.id for source in sources if source.id not in part.unreadable]
                     if read:
                         documents.commit_files(part.files, read)
-                        behind.put(part, documents.position())
+                        committer.submit(part, documents.position())
                     records += part.counts.totals()["records"]
                     done += len(sources)
                     self._on_files(FilesProgress(done, len(self._files), records))
                     lease.check()
                     if self._stop.is_set():
                         break
-                behind.join()
+                committer.flush()
         finally:
             lease.release()
 
@@ -193,7 +193,7 @@ class Replay:
         waiting: deque[tuple[list[Source], Future[MicroBatch]]] = deque()
         with ThreadPoolExecutor(PARTS_AT_ONCE) as threads:
             try:
-                for groups in parts_of(sources, shuffle_partitions(self._settings)):
+                for groups in plan_parts(sources, shuffle_partitions(self._settings)):
                     part = [source for group in groups for source in group]
                     waiting.append((part, threads.submit(self._sum, groups, documents)))
                     if len(waiting) == PARTS_AT_ONCE:
@@ -209,9 +209,9 @@ class Replay:
     def _sum(self, groups: Sequence[Sequence[Source]], documents: Documents) -> MicroBatch:
         """One Spark action over whole files; done again when a worker dies: what it wrote, nobody has named."""
         compression_level = self._settings.documents.compression_level
-        job = Job(self._profile, documents.path, compression_level, direct=goes_direct(len(groups)))
+        job = TaskConfig(self._profile, documents.path, compression_level, direct=collects_directly(len(groups)))
         for attempt in range(ATTEMPTS):
-            frame = summed_files(self._connections.spark, groups, job, self._settings.producer)
+            frame = sum_files(self._connections.spark, groups, job, self._settings.producer)
             try:
                 batch = read_partials(frame.toArrow())
                 rows, counted = sum(file.rows for file in batch.files), batch.counts.totals()["records"]

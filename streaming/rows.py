@@ -14,7 +14,7 @@ from streaming.text.kernel import Bagger
 COLUMNS = [name for name in DOCUMENTS.names if name not in ("words", "counts")]
 
 
-class Rows:
+class RowBuffer:
     """The rows of a task. Words stay numbers of the worker's vocabulary until the file is made."""
 
     def __init__(self) -> None:

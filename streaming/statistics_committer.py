@@ -16,7 +16,7 @@ from typing import Self
 
 from sinks.position import Position
 from sinks.statistics.sums import Sums
-from streaming.partials import MicroBatch, joined
+from streaming.partials import MicroBatch, merge_batches
 
 # Of about 40 bytes each, in the driver; a micro-batch of 100 MB text has about 300,000.
 MAX_ROWS = 4_000_000
@@ -24,7 +24,7 @@ Commit = Callable[[Sums, Position, Position], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class CommitMetrics:
     """What is told of a micro-batch that Redis has now: of the commit that it was part of, the distinct words, the
     seconds, and how many micro-batches it holds.
     """
@@ -35,43 +35,43 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Pending:
     batch: MicroBatch
     finish: Position
-    on_counted: Callable[[Counted], None]
+    on_commit: Callable[[CommitMetrics], None]
 
 
-class Behind:
+class StatisticsCommitter:
     """Commits what is put, in order, in a thread of its own. For one caller's thread at a time.
 
     `commit` is called with sums and the positions that they start and end at; the first starts at `position`.
-    `at_leisure`: nobody reads these statistics yet, so Redis is told only when there is much, or at the end.
+    `deferred`: nobody reads these statistics yet, so Redis is told only when there is much, or at the end.
     """
 
-    def __init__(self, commit: Commit, position: Position, *, at_leisure: bool = False) -> None:
+    def __init__(self, commit: Commit, position: Position, *, deferred: bool = False) -> None:
         self._commit = commit
         self._position = position
-        self._enough_rows = MAX_ROWS if at_leisure else 0
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="behind")
+        self._enough_rows = MAX_ROWS if deferred else 0
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="statistics-committer")
         self._changed = threading.Condition()  # guards all below
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[_Pending] = []
         self._busy = self._to_the_end = False
         self._error: BaseException | None = None
 
-    def put(
-        self, batch: MicroBatch, finish: Position, on_counted: Callable[[Counted], None] = lambda counted: None
+    def submit(
+        self, batch: MicroBatch, finish: Position, on_commit: Callable[[CommitMetrics], None] = lambda counted: None
     ) -> None:
-        """Have a micro-batch counted up to the position `finish`; `on_counted` is told in the other thread.
+        """Have a micro-batch counted up to the position `finish`; `on_commit` is told in the other thread.
 
         Waits while too much is waiting. Raises the error of an earlier commit: nothing is counted after it.
         """
         with self._changed:
             self._changed.wait_for(lambda: not self._busy or self._rows() < MAX_ROWS)
             self._raise()
-            self._waiting.append(_Waiting(batch, finish, on_counted))
+            self._waiting.append(_Pending(batch, finish, on_commit))
             self._begin()
 
-    def join(self) -> None:
+    def flush(self) -> None:
         """Wait until everything is counted. Raises the error that stood in the way."""
         with self._changed:
             self._to_the_end = True
@@ -117,20 +117,20 @@ class Behind:
         try:
             while taken := self._take():
                 began = time.monotonic()
-                sums, finish = joined([waiting.batch for waiting in taken]).sums, taken[-1].finish
+                sums, finish = merge_batches([waiting.batch for waiting in taken]).sums, taken[-1].finish
                 self._commit(sums, self._position, finish)
                 self._position = finish
-                counted = Counted(sums.words.num_rows, time.monotonic() - began, len(taken))
+                counted = CommitMetrics(sums.words.num_rows, time.monotonic() - began, len(taken))
                 for waiting in taken:
-                    waiting.on_counted(counted)
+                    waiting.on_commit(counted)
         except BaseException as error:  # whoever puts the next or joins is told
             with self._changed:
                 self._error, self._busy = error, False
                 self._changed.notify_all()
 
-    def _take(self) -> list[_Waiting]:
+    def _take(self) -> list[_Pending]:
         with self._changed:
-            taken: list[_Waiting] = []
+            taken: list[_Pending] = []
             if self._is_due():
                 taken, self._waiting = self._waiting, taken
             else:

@@ -36,12 +36,12 @@ from sinks.statistics.builds import StatisticsBuilds
 from sinks.statistics.commit import NotInStepError, StatisticsError
 from sinks.statistics.store import Statistics
 from sinks.statistics.sums import Sums
-from streaming.batch_committer import Writer
+from streaming.batch_committer import BatchCommitter
 from streaming.errors import StreamError
-from streaming.fused import Job
-from streaming.query import Progress, Query, drop_old_checkpoints, goes_direct, read_progress, read_topic
+from streaming.fused import TaskConfig
+from streaming.query import BatchProgress, Query, collects_directly, drop_old_checkpoints, read_progress, read_topic
 from streaming.session import shuffle_partitions
-from streaming.statistics_committer import Behind
+from streaming.statistics_committer import StatisticsCommitter
 
 log = logging.getLogger("wetstream")
 
@@ -51,7 +51,7 @@ FINAL = (LeaseError, DocumentsError, StatisticsError, StreamError)
 AGAIN = (FencedError, NotInStepError)
 
 
-class SwitchedError(Exception):
+class GenerationSwitchedError(Exception):
     """The live generation is another one now: what this micro-batch holds, that one reads itself."""
 
 
@@ -77,7 +77,7 @@ class Stream:
         profile: Profile,
         connections: Connections,
         *,
-        on_progress: Callable[[Progress], None] = lambda progress: None,
+        on_progress: Callable[[BatchProgress], None] = lambda progress: None,
         into: str | None = None,
     ) -> None:
         self._into = into
@@ -116,7 +116,7 @@ class Stream:
                     if self._go_on:
                         continue
                     return
-                if isinstance(self._error, SwitchedError):
+                if isinstance(self._error, GenerationSwitchedError):
                     continue
                 failed_since = time.monotonic() if failed_since is None or moved else failed_since
                 if time.monotonic() - failed_since > limit.retry_s:
@@ -158,24 +158,24 @@ class Stream:
         def check() -> None:
             lease.check()
             if self._is_switched():
-                raise SwitchedError("another generation is the live one now")
+                raise GenerationSwitchedError("another generation is the live one now")
 
-        behind = Behind(commit, position, at_leisure=not live)
-        writer = Writer(self._settings.documents, topic, documents, position, behind, check, self._observer)
+        behind = StatisticsCommitter(commit, position, deferred=not live)
+        committer = BatchCommitter(self._settings.documents, topic, documents, position, behind, check, self._observer)
         compression_level = self._settings.documents.compression_level
         # Spark reads a partition by one task, or cuts it where there are fewer than it may use.
-        direct = goes_direct(max(topic.partitions, shuffle_partitions(self._settings)))
-        job = Job(self._profile, documents.path, compression_level, tuple(documents.exclusions()), direct)
+        direct = collects_directly(max(topic.partitions, shuffle_partitions(self._settings)))
+        job = TaskConfig(self._profile, documents.path, compression_level, tuple(documents.exclusions()), direct)
         starting = {number: position.get(partition_key(topic.id, number), 0) for number in range(topic.partitions)}
         self._check_retained(topic, starting)
         frame = read_topic(self._connections.spark, self._settings, self._connections.bootstrap_servers, topic)
-        query = Query(frame(starting), job, self._settings, self._checkpoints, writer.process, once=once)
+        query = Query(frame(starting), job, self._settings, self._checkpoints, committer.process, once=once)
         request = None
         try:
-            request = self._watch(query, writer, topic, starting, lease)
+            request = self._watch(query, committer, topic, starting, lease)
         finally:
             query.stop()
-            error = writer.finish()
+            error = committer.finish()
             if self._observer is not None:
                 self._observer.alive()
         self._error = query.failure() or error
@@ -186,7 +186,7 @@ class Stream:
                 self._error = error  # it is decided in the table's log: starting again finishes it
         if isinstance(self._error, FINAL) and not isinstance(self._error, AGAIN):
             raise self._error
-        return writer.commits > 0
+        return committer.commits > 0
 
     @property
     def _checkpoints(self) -> Path:
@@ -225,9 +225,9 @@ class Stream:
                 )
 
     def _watch(
-        self, query: Query, writer: Writer, topic: Topic, starting: Mapping[int, int], lease: Lease
+        self, query: Query, committer: BatchCommitter, topic: Topic, starting: Mapping[int, int], lease: Lease
     ) -> Request | None:
-        """Until the query ends, or has to; returns what the writer is asked to do before it goes on."""
+        """Until the query ends, or has to; returns what the committer is asked to do before it goes on."""
         # Spark also reports a batch that waits for data, under the number that it will have: told apart by the time.
         seen = (-1, "")
         while True:
@@ -257,7 +257,7 @@ class Stream:
                     self._on_progress(progress)
                     if self._until is not None and _reached(progress.end, self._until):
                         return None
-            if not active or self._stop.is_set() or writer.failed:
+            if not active or self._stop.is_set() or committer.failed:
                 return None
             if self._until is not None and _reached(starting, self._until):
                 return None

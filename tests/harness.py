@@ -28,8 +28,8 @@ from serving.verify.verify import Verification, verify
 from sinks.documents.generations import Generations
 from sinks.documents.table import Documents
 from sinks.keys import live_key, pipeline_pattern
-from streaming.query import Progress
-from streaming.replay import Replay, Result, switch
+from streaming.query import BatchProgress
+from streaming.replay import Replay, ReplayResult, switch
 from streaming.stream import Connections, Stream
 from wetstream.pipeline.remove import remove
 from wetstream.servers.embedded import endpoints
@@ -51,15 +51,15 @@ class Pipeline:
         events = list(ingest_all(self.settings, self.bootstrap_servers, topics, sources, **options))
         return [event for event in events if isinstance(event, Outcome)]
 
-    def stream(self, on_progress: Callable[[Progress], None] = lambda progress: None) -> None:
+    def stream(self, on_progress: Callable[[BatchProgress], None] = lambda progress: None) -> None:
         """To the end of the topic."""
         self.make_stream(on_progress).run(once=True)
 
-    def make_stream(self, on_progress: Callable[[Progress], None] = lambda progress: None) -> Stream:
+    def make_stream(self, on_progress: Callable[[BatchProgress], None] = lambda progress: None) -> Stream:
         connections = Connections(self.bootstrap_servers, self.redis, self.spark)
         return Stream(self.settings, load_profile(self.profile), connections, on_progress=on_progress)
 
-    def replay(self, *files: Path, switch_over: bool = True) -> Result:
+    def replay(self, *files: Path, switch_over: bool = True) -> ReplayResult:
         """From the files, where some are named, and from the topic."""
         connections = Connections(self.bootstrap_servers, self.redis, self.spark)
         sources = discover([str(path) for path in files]) if files else []

@@ -19,18 +19,18 @@ from producers.sources.source import Source
 from serving.export.files import OUTPUT_FILES
 from serving.export.folder import FolderError, new_folder
 from serving.export.statistics import statistics_lines
-from streaming.fused import Job
+from streaming.fused import TaskConfig
 from tests.export import p21_specification as spec
 from tests.harness import Command
-from wetstream.p21.job import Done, Order, P21Error, find_sources, make, p21_profile
-from wetstream.p21.progress import telling
+from wetstream.p21.job import JobRequest, JobResult, P21Error, find_sources, make, p21_profile
+from wetstream.p21.progress import report_progress
 from wetstream.p21.tasks import ERROR, Reading, read_source
 
 MERGED = "wet/cc-2014-2024-merged.warc.wet.gz"
 WEB = "web/web-pages-1519.warc.wet.gz"
 CRAWL = "crawl-data/CC-MAIN-2016-50/segments/1480698540409.8/wet/{}.warc.wet.gz"
 
-Run = Callable[..., Done]
+Run = Callable[..., JobResult]
 
 
 @pytest.fixture
@@ -40,8 +40,8 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def run(spark: SparkSession, settings: Settings, tmp_path: Path) -> Run:
-    def run(data: Path, names: Path, threshold: int, stop_words: Path = spec.STOP_WORDS, **options: int) -> Done:
-        order = Order(str(data), names, stop_words, threshold, 2, tmp_path / "out")
+    def run(data: Path, names: Path, threshold: int, stop_words: Path = spec.STOP_WORDS, **options: int) -> JobResult:
+        order = JobRequest(str(data), names, stop_words, threshold, 2, tmp_path / "out")
         sources, profile = find_sources(order, settings.producer), p21_profile(order.stop_words_file)
         with new_folder(order.output, OUTPUT_FILES | {".scratch"}) as folder:
             return make(spark, settings, order, sources, profile, folder, **options)
@@ -131,7 +131,7 @@ def test_ctrl_c_leaves_nothing(crawl: Path, tmp_path: Path) -> None:
 
 
 def test_rows_that_cannot_be_written(crawl: Path, settings: Settings, tmp_path: Path) -> None:
-    job = Job(p21_profile(spec.STOP_WORDS), tmp_path / "absent", 1)
+    job = TaskConfig(p21_profile(spec.STOP_WORDS), tmp_path / "absent", 1)
     (path, _) = files_of(crawl)
     (found,) = read_source(Reading(job, [Source("a", str(path))], settings), 0)
     assert found.to_pylist()[0]["kind"] == ERROR
@@ -140,7 +140,7 @@ def test_rows_that_cannot_be_written(crawl: Path, settings: Settings, tmp_path: 
 
 def test_progress_is_told(run: Run, spark: SparkSession, crawl: Path) -> None:
     told: list[str] = []
-    with telling(spark, 2, told.append, every_s=0.01):
+    with report_progress(spark, 2, told.append, every_s=0.01):
         run(crawl / "data", crawl / "names", 1)
     assert "0 of 2 files read" in told
 
@@ -154,7 +154,7 @@ def test_a_file_that_is_no_wet_file(run: Run, tmp_path: Path) -> None:
 
 def test_names_that_cannot_be(crawl: Path, settings: Settings, tmp_path: Path) -> None:
     def sources(*lines: str, data: Path = crawl / "data") -> ExplainedError:
-        order = Order(str(data), names_of(tmp_path, *lines), spec.STOP_WORDS, 1, 1, tmp_path / "out")
+        order = JobRequest(str(data), names_of(tmp_path, *lines), spec.STOP_WORDS, 1, 1, tmp_path / "out")
         with pytest.raises(ExplainedError) as raised:
             find_sources(order, settings.producer)
         return raised.value
@@ -168,7 +168,7 @@ def test_names_that_cannot_be(crawl: Path, settings: Settings, tmp_path: Path) -
     assert "names no WET files" in str(sources())
     assert isinstance(sources(there, there.replace("wet", "wat")), ListingError)
     assert "no folder" in str(sources(there, data=tmp_path / "absent"))
-    absent = Order(str(crawl / "data"), tmp_path / "absent", spec.STOP_WORDS, 1, 1, tmp_path / "out")
+    absent = JobRequest(str(crawl / "data"), tmp_path / "absent", spec.STOP_WORDS, 1, 1, tmp_path / "out")
     with pytest.raises(P21Error, match="absent cannot be read"):
         find_sources(absent, settings.producer)
 

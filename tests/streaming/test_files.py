@@ -16,8 +16,8 @@ from conf.settings import load_settings
 from producers.sample.writer import write_sample
 from producers.sources.discover import discover
 from producers.sources.source import Source
-from streaming.files import TASK_BYTES, parts_of, run_files
-from streaming.fused import Job
+from streaming.files import TASK_BYTES, plan_parts, process_files
+from streaming.fused import TaskConfig
 from streaming.partials import SCHEMA, MicroBatch, read_partials
 
 
@@ -25,8 +25,8 @@ from streaming.partials import SCHEMA, MicroBatch, read_partials
 def test_every_file_is_in_one_task_and_no_part_is_too_large(sizes: list[int], tasks: int) -> None:
     sources = [Source(str(number), str(number)) for number in range(len(sizes))]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(streaming.files, "size_of", lambda source: sizes[int(source.id)])
-        parts = list(parts_of(sources, tasks))
+        patch.setattr(streaming.files, "stored_bytes", lambda source: sizes[int(source.id)])
+        parts = list(plan_parts(sources, tasks))
     flat = [source for part in parts for group in part for source in group]
     assert sorted(int(source.id) for source in flat) == list(range(len(sizes)))
     for part in parts:
@@ -39,8 +39,8 @@ def test_every_file_is_in_one_task_and_no_part_is_too_large(sizes: list[int], ta
 def counted(sources: list[Source], folder: Path) -> MicroBatch:
     import pyarrow as pa
 
-    job = Job(load_profile("p21"), folder, 1, direct=True)
-    rows = list(run_files(sources, job, load_settings(flags={}, environ={}).producer))
+    job = TaskConfig(load_profile("p21"), folder, 1, direct=True)
+    rows = list(process_files(sources, job, load_settings(flags={}, environ={}).producer))
     return read_partials(pa.Table.from_batches(rows, schema=SCHEMA))
 
 

@@ -13,7 +13,7 @@ from conf.profiles import load_profile
 from producers.topic.message import message_key, message_value
 from producers.wet.records import read_records
 from sinks.statistics.derive import derive
-from streaming.fused import Job, run_task
+from streaming.fused import TaskConfig, run_task
 from streaming.partials import SCHEMA, InconsistentPartialsError, MicroBatch, read_partials
 from streaming.text.language import language_of
 from streaming.text.specification import bag
@@ -41,7 +41,7 @@ def summed(rows: list[pa.RecordBatch]) -> pa.Table:
     return out.rename_columns(["kind", "key", "a", "b", "c", "text"])
 
 
-def run(job: Job, batches: list[pa.RecordBatch], task: int = 0) -> list[pa.RecordBatch]:
+def run(job: TaskConfig, batches: list[pa.RecordBatch], task: int = 0) -> list[pa.RecordBatch]:
     return list(run_task(job, iter(batches), task))
 
 
@@ -53,7 +53,7 @@ def result(*tasks: list[pa.RecordBatch]) -> MicroBatch:
 def test_documents_and_sums_equal_the_specification(name: str, sample: Path, tmp_path: Path) -> None:
     profile = load_profile(name)
     batches = messages(sample)
-    batch = result(run(Job(profile, tmp_path, 1), batches))
+    batch = result(run(TaskConfig(profile, tmp_path, 1), batches))
     (file,) = batch.files
     rows = pq.read_table(tmp_path / file.path).to_pylist()
     values = [value for part in batches for value in part.column("value").to_pylist()]
@@ -85,7 +85,7 @@ def test_documents_and_sums_equal_the_specification(name: str, sample: Path, tmp
 
 
 def test_partial_rows_equal_what_the_file_derives(sample: Path, tmp_path: Path) -> None:
-    batch = result(run(Job(load_profile("p21"), tmp_path, 1), messages(sample)))
+    batch = result(run(TaskConfig(load_profile("p21"), tmp_path, 1), messages(sample)))
     file = pq.ParquetFile(tmp_path / batch.files[0].path, read_dictionary=["words.list.element"])
     again = derive(file.iter_batches(batch_size=77))
     assert again.words.equals(batch.sums.words)
@@ -93,7 +93,7 @@ def test_partial_rows_equal_what_the_file_derives(sample: Path, tmp_path: Path) 
 
 
 def test_any_split_into_tasks_gives_the_same(sample: Path, tmp_path: Path) -> None:
-    job = Job(load_profile("p21"), tmp_path, 1)
+    job = TaskConfig(load_profile("p21"), tmp_path, 1)
     batches = messages(sample, size=40)
     whole = result(run(job, batches))
     split = result(run(job, batches[:3], 0), run(job, batches[3:4], 1), run(job, batches[4:], 2))
@@ -102,7 +102,7 @@ def test_any_split_into_tasks_gives_the_same(sample: Path, tmp_path: Path) -> No
 
 
 def test_a_task_that_failed_leaves_no_counts_behind(sample: Path, tmp_path: Path) -> None:
-    job = Job(load_profile("p21"), tmp_path, 1)
+    job = TaskConfig(load_profile("p21"), tmp_path, 1)
     batches = messages(sample)
     right = result(run(job, batches))
 
@@ -116,7 +116,7 @@ def test_a_task_that_failed_leaves_no_counts_behind(sample: Path, tmp_path: Path
 
 
 def test_a_task_that_ran_twice_with_both_its_rows_is_noticed(sample: Path, tmp_path: Path) -> None:
-    job = Job(load_profile("p21"), tmp_path, 1)
+    job = TaskConfig(load_profile("p21"), tmp_path, 1)
     batches = messages(sample)
     once, twice = run(job, batches), run(job, batches)
     with pytest.raises(InconsistentPartialsError, match="messages were read"):
@@ -124,7 +124,7 @@ def test_a_task_that_ran_twice_with_both_its_rows_is_noticed(sample: Path, tmp_p
 
 
 def test_two_tasks_that_read_the_same_offsets_are_noticed(sample: Path, tmp_path: Path) -> None:
-    job = Job(load_profile("p21"), tmp_path, 1)
+    job = TaskConfig(load_profile("p21"), tmp_path, 1)
     batches = messages(sample)
     with pytest.raises(InconsistentPartialsError, match="same offsets"):
         result(run(job, batches, 0), run(job, batches[1:], 1))
@@ -136,12 +136,14 @@ def test_poison_is_a_row_with_a_reason(sample: Path, tmp_path: Path) -> None:
         {"key": None, "value": b"\xff" * 9, "partition": 0, "offset": 0},
         {"key": b"s@1", "value": None, "partition": 0, "offset": 1},
     ]
-    batch = result(run(Job(load_profile("english"), tmp_path, 1), [pa.RecordBatch.from_pylist(rows, schema=schema)]))
+    batch = result(
+        run(TaskConfig(load_profile("english"), tmp_path, 1), [pa.RecordBatch.from_pylist(rows, schema=schema)])
+    )
     assert dict(batch.sums.reasons()) == {"malformed": 2}
     stored = pq.read_table(tmp_path / batch.files[0].path)
     assert stored["topic_offset"].to_pylist() == [0, 1]
 
 
 def test_an_empty_task_writes_nothing(tmp_path: Path) -> None:
-    assert run(Job(load_profile("p21"), tmp_path, 1), []) == []
+    assert run(TaskConfig(load_profile("p21"), tmp_path, 1), []) == []
     assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,7 @@ import streaming.statistics_committer
 from sinks.position import Position
 from sinks.statistics.sums import Sums
 from streaming.partials import MicroBatch
-from streaming.statistics_committer import Behind, Counted
+from streaming.statistics_committer import CommitMetrics, StatisticsCommitter
 
 Committed = list[tuple[dict[str, int], dict[str, int], dict[bytes, int]]]
 WAIT_S = 20
@@ -49,15 +49,15 @@ class Sink:
         self._open.set()
 
 
-@given(words=st.lists(st.lists(st.sampled_from([b"a", b"b", b"c"]), unique=True), max_size=6), at_leisure=st.booleans())
+@given(words=st.lists(st.lists(st.sampled_from([b"a", b"b", b"c"]), unique=True), max_size=6), deferred=st.booleans())
 def test_whatever_is_joined_each_micro_batch_is_counted_once_and_in_order(
-    words: list[list[bytes]], at_leisure: bool
+    words: list[list[bytes]], deferred: bool
 ) -> None:
     sink = Sink()
-    with Behind(sink.commit, {"t": 0}, at_leisure=at_leisure) as behind:
+    with StatisticsCommitter(sink.commit, {"t": 0}, deferred=deferred) as committer:
         for number, some in enumerate(words):
-            behind.put(batch(*some), {"t": number + 1})
-        behind.join()
+            committer.submit(batch(*some), {"t": number + 1})
+        committer.flush()
     ends = [0, *(finish["t"] for _, finish, _ in sink.committed)]
     assert [start["t"] for start, _, _ in sink.committed] == ends[:-1] and ends[-1] == len(words)
     total: dict[bytes, int] = {}
@@ -69,66 +69,66 @@ def test_whatever_is_joined_each_micro_batch_is_counted_once_and_in_order(
 
 def test_what_comes_in_meanwhile_is_one_commit() -> None:
     sink, told = Sink(), []
-    with Behind(sink.commit, {}) as behind:
+    with StatisticsCommitter(sink.commit, {}) as committer:
         with sink.held():
-            behind.put(batch(b"a"), {"t": 1}, told.append)
+            committer.submit(batch(b"a"), {"t": 1}, told.append)
             assert sink.begun.acquire(timeout=WAIT_S)
-            behind.put(batch(b"a", b"b"), {"t": 2}, told.append)
-            behind.put(batch(b"a"), {"t": 3}, told.append)
-        behind.join()
+            committer.submit(batch(b"a", b"b"), {"t": 2}, told.append)
+            committer.submit(batch(b"a"), {"t": 3}, told.append)
+        committer.flush()
     assert sink.committed == [({}, {"t": 1}, {b"a": 1}), ({"t": 1}, {"t": 3}, {b"a": 2, b"b": 1})]
     assert [(counted.words, counted.batches) for counted in told] == [(1, 1), (2, 2), (2, 2)]
 
 
 def test_what_nobody_reads_yet_waits_for_the_end() -> None:
     sink = Sink()
-    with Behind(sink.commit, {}, at_leisure=True) as behind:
-        behind.put(batch(b"a"), {"t": 1})
-        behind.put(batch(b"a"), {"t": 2})
+    with StatisticsCommitter(sink.commit, {}, deferred=True) as committer:
+        committer.submit(batch(b"a"), {"t": 1})
+        committer.submit(batch(b"a"), {"t": 2})
         assert not sink.committed
-        behind.join()
+        committer.flush()
     assert sink.committed == [({}, {"t": 2}, {b"a": 2})]
 
 
 def test_whoever_puts_waits_while_too_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming.statistics_committer, "MAX_ROWS", 2)
     sink, passed = Sink(), threading.Event()
-    with Behind(sink.commit, {}) as behind:
+    with StatisticsCommitter(sink.commit, {}) as committer:
 
         def put_one_more() -> None:
-            behind.put(batch(b"d"), {"t": 4})
+            committer.submit(batch(b"d"), {"t": 4})
             passed.set()
 
         with sink.held():
-            behind.put(batch(b"a"), {"t": 1})
+            committer.submit(batch(b"a"), {"t": 1})
             assert sink.begun.acquire(timeout=WAIT_S)
-            behind.put(batch(b"b"), {"t": 2})
-            behind.put(batch(b"c"), {"t": 3})
+            committer.submit(batch(b"b"), {"t": 2})
+            committer.submit(batch(b"c"), {"t": 3})
             thread = threading.Thread(target=put_one_more)
             thread.start()
             assert not passed.wait(0.2)
         assert passed.wait(WAIT_S)
         thread.join()
-        behind.join()
+        committer.flush()
     assert [finish["t"] for _, finish, _ in sink.committed][-1] == 4
 
 
 def test_after_an_error_nothing_is_counted_and_everyone_is_told() -> None:
     tried = threading.Semaphore(0)
-    done: list[Counted] = []
+    done: list[CommitMetrics] = []
 
     def fail(sums: Sums, start: Position, finish: Position) -> None:
         tried.release()
         raise OSError("Redis is gone")
 
-    with Behind(fail, {}) as behind:
-        behind.put(batch(b"a"), {"t": 1}, done.append)
+    with StatisticsCommitter(fail, {}) as committer:
+        committer.submit(batch(b"a"), {"t": 1}, done.append)
         with pytest.raises(OSError, match="Redis is gone"):
-            behind.join()
-        assert behind.failed
+            committer.flush()
+        assert committer.failed
         with pytest.raises(OSError, match="Redis is gone"):
-            behind.put(batch(b"b"), {"t": 2}, done.append)
+            committer.submit(batch(b"b"), {"t": 2}, done.append)
         with pytest.raises(OSError, match="Redis is gone"):
-            behind.join()
+            committer.flush()
     assert tried.acquire(blocking=False) and not tried.acquire(blocking=False)
     assert not done

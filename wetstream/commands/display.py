@@ -15,7 +15,7 @@ from rich.text import Text
 from producers.report import Outcome, SourceProgress
 from producers.sources.source import Source
 from producers.sources.urls import is_url
-from streaming.query import Progress
+from streaming.query import BatchProgress
 from wetstream.commands.show import STATES, short, size
 
 LINE_EVERY_S = 5.0
@@ -115,7 +115,7 @@ class Display:
                     what += f", {outcome.records:,} records, {size(outcome.raw_bytes)} ({size(rate)}/s)"
                 self._console.print(what, markup=False, soft_wrap=True)
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, progress: BatchProgress) -> None:
         """A micro-batch is through."""
         with self._lock:
             self._streamed += progress.rows

@@ -12,7 +12,7 @@ from conf.settings import Settings
 from wetstream.commands.options import command, err, json_option, out
 
 if TYPE_CHECKING:
-    from wetstream.p21.job import Done
+    from wetstream.p21.job import JobResult
 
 FORMATS = ("p21", "svmlight", "ldac", "matrixmarket", "parquet")
 LISTED = 10
@@ -60,9 +60,9 @@ def p21_command(
     names of the files).
     """
     from serving.export.statistics import statistics_lines
-    from wetstream.p21.job import Order, run_p21
+    from wetstream.p21.job import JobRequest, run_p21
 
-    order = Order(data_path, names_file, stop_words_file, threshold, cores, output, max_df, overwrite)
+    order = JobRequest(data_path, names_file, stop_words_file, threshold, cores, output, max_df, overwrite)
     done = run_p21(settings, order, _note)
     if as_json:
         rejected = dict(sorted(done.sums.reasons().items()))
@@ -130,7 +130,7 @@ def export_command(
         _note(f"{counts['documents_without_words']:,} documents without a word of the vocabulary are left out")
 
 
-def _report(done: Done) -> None:
+def _report(done: JobResult) -> None:
     """What was read and what was not, on stderr."""
     totals, rejected = done.sums.totals(), done.sums.reasons()
     named = ", ".join(f"{reason} {n:,}" for reason, n in sorted(rejected.items()) if n)

@@ -38,10 +38,10 @@ from serving.export.vocabulary import Vocabulary
 from serving.view import View
 from sinks.documents.files import DocumentFile
 from sinks.statistics.sums import Sums
-from streaming.fused import Job
+from streaming.fused import TaskConfig
 from streaming.partials import FILE, SPARK_SCHEMA, WORD, read_partials
 from streaming.session import start_session
-from wetstream.p21.progress import telling
+from wetstream.p21.progress import report_progress
 from wetstream.p21.tasks import ERROR, PART_RECORDS, Reading, reading_pass
 from wetstream.servers.java.runtime import find_java
 from wetstream.servers.java.spark_runtime import quiet_java
@@ -55,7 +55,7 @@ class P21Error(ExplainedError):
 
 
 @dataclass(frozen=True)
-class Order:
+class JobRequest:
     """What is asked for: the arguments of the course, and the share of documents that a word must not reach."""
 
     data_path: str
@@ -69,7 +69,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Done:
+class JobResult:
     """What was read (unpruned sums, by source and reason) and what was written."""
 
     sums: Sums
@@ -86,7 +86,7 @@ class Done:
         }
 
 
-def run_p21(settings: Settings, order: Order, note: Callable[[str], None]) -> Done:
+def run_p21(settings: Settings, order: JobRequest, note: Callable[[str], None]) -> JobResult:
     """Do the job on a Spark of its own. Raises P21Error, StopWordsError, ListingError, FolderError, ServerError."""
     sources, profile = find_sources(order, settings.producer), p21_profile(order.stop_words_file)
     with _interruptible(), new_folder(order.output, files.OUTPUT_FILES, overwrite=order.overwrite) as folder:
@@ -94,7 +94,7 @@ def run_p21(settings: Settings, order: Order, note: Callable[[str], None]) -> Do
         scratch.mkdir()
         with _spark(settings, order.cores, scratch) as spark:
             note(f"reading {len(sources):,} WET file{'s' * (len(sources) > 1)} on {order.cores} core(s)")
-            with telling(spark, len(sources), note):
+            with report_progress(spark, len(sources), note):
                 done = make(spark, settings, order, sources, profile, folder)
         shutil.rmtree(scratch)
     return done
@@ -103,27 +103,27 @@ def run_p21(settings: Settings, order: Order, note: Callable[[str], None]) -> Do
 def make(
     spark: SparkSession,
     settings: Settings,
-    order: Order,
+    order: JobRequest,
     sources: list[Source],
     profile: Profile,
     folder: Path,
     *,
     part_records: int = PART_RECORDS,
-) -> Done:
+) -> JobResult:
     """Read the sources with Spark and write the four files into `folder`, by way of Parquet files in its scratch."""
     rows = folder / SCRATCH / "rows"
     rows.mkdir(parents=True)
-    job = Job(profile, rows, settings.documents.compression_level)
+    job = TaskConfig(profile, rows, settings.documents.compression_level)
     sums, paths = _read(spark, Reading(job, sources, settings, part_records), order.threshold)
     counted = Vocabulary(sums.words, sums.totals()["documents"])
     vocabulary = counted.under(View(order.threshold, order.max_df))
     # The files are in order already: by source, and within a source as its records stand.
     kept = filter_documents(read_rows(paths), DocumentFilter())
     totals = write_p21(folder, vocabulary, with_word_ids(kept, vocabulary))
-    return Done(sums, len(vocabulary), totals)
+    return JobResult(sums, len(vocabulary), totals)
 
 
-def find_sources(order: Order, settings: ProducerSettings) -> list[Source]:
+def find_sources(order: JobRequest, settings: ProducerSettings) -> list[Source]:
     """The named WET files, by their identity. Raises P21Error or ListingError if one is missing or named twice."""
     names = order.names_file
     try:

@@ -12,7 +12,7 @@ EVERY_S = 10.0
 
 
 @contextmanager
-def telling(
+def report_progress(
     spark: SparkSession, files: int, note: Callable[[str], None], *, every_s: float = EVERY_S
 ) -> Iterator[None]:
     """While the block runs, tell every `every_s` seconds how many tasks of a stage of `files` tasks are done."""

@@ -17,11 +17,11 @@ from producers.wet.records import NotWetError
 from sinks.documents.files import write_document_file
 from sinks.statistics.derive import derive_counts
 from sinks.statistics.sums import Sums
-from streaming.files import BATCH_RECORDS, read_messages_of
-from streaming.fused import Job, Pass
+from streaming.files import BATCH_RECORDS, source_messages
+from streaming.fused import ArrowFunction, TaskConfig
 from streaming.messages import read_messages
 from streaming.partials import SCHEMA, OffsetRange, partial_rows
-from streaming.rows import Rows
+from streaming.rows import RowBuffer
 from streaming.text.judge import judge
 from streaming.text.kernel import Bagger
 
@@ -40,13 +40,13 @@ _baggers: dict[str, Bagger] = {}
 class Reading:
     """What all tasks are told. `part_records`: records behind which a file of rows is complete."""
 
-    job: Job
+    job: TaskConfig
     sources: Sequence[Source]
     settings: Settings
     part_records: int = PART_RECORDS
 
 
-def reading_pass(reading: Reading) -> Pass:
+def reading_pass(reading: Reading) -> ArrowFunction:
     """The function for `mapInArrow` over a column `id`: the places of the sources to read."""
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -63,7 +63,7 @@ def read_source(reading: Reading, number: int) -> Iterator[pa.RecordBatch]:
     bagger = _bagger(job)
     begin = 0
     try:
-        batches = read_messages_of(source, settings, min(BATCH_RECORDS, reading.part_records))
+        batches = source_messages(source, settings, min(BATCH_RECORDS, reading.part_records))
         for part in count():
             rows = _part(bagger, batches, reading.part_records)
             if not len(rows):
@@ -92,10 +92,10 @@ def part_key(number: int, part: int) -> int:
     return number << 32 | part
 
 
-def _part(bagger: Bagger, batches: Iterator[KeysAndValues], records: int) -> Rows:
+def _part(bagger: Bagger, batches: Iterator[KeysAndValues], records: int) -> RowBuffer:
     """The rows of the next file; none at the end of the source."""
     bagger.reset()
-    rows, words = Rows(), 0
+    rows, words = RowBuffer(), 0
     for keys, values in batches:
         messages = read_messages(keys, values)
         judged = judge(bagger, messages.data, messages.starts, messages.ends, messages.language_header)
@@ -106,7 +106,7 @@ def _part(bagger: Bagger, batches: Iterator[KeysAndValues], records: int) -> Row
     return rows
 
 
-def _bagger(job: Job) -> Bagger:
+def _bagger(job: TaskConfig) -> Bagger:
     key = job.profile.rules_hash
     if key not in _baggers or len(_baggers[key]) > MOST_WORDS:
         _baggers[key] = Bagger(job.profile)

@@ -10,7 +10,7 @@ from conf.profiles import Profile
 from conf.settings import Settings
 from producers.sources.source import Source
 from sinks.documents.generations import Generations
-from streaming.replay import FilesProgress, Replay, Result, switch
+from streaming.replay import FilesProgress, Replay, ReplayResult, switch
 from wetstream.commands.display import Display
 from wetstream.pipeline.connections import Servers, open_redis
 from wetstream.pipeline.ingest import stopping
@@ -25,7 +25,7 @@ def replay(
     display: Display,
     *,
     switch_over: bool,
-) -> tuple[Result, bool]:
+) -> tuple[ReplayResult, bool]:
     """Fill a new generation from WET files and the topic; returns what it holds, and whether it is the live one now.
 
     Interrupted, the same replay goes on where it stopped. Raises what the replay raises.
@@ -57,7 +57,7 @@ class _Run:
         self, settings: Settings, profile: Profile, servers: Servers, sources: Sequence[Source], display: Display
     ) -> None:
         self._replay: Replay | None = None
-        self._result: Result | None = None
+        self._result: ReplayResult | None = None
         self._error: BaseException | None = None
         self.stopped = False
 
@@ -84,7 +84,7 @@ class _Run:
         if self._replay is not None:
             self._replay.stop()
 
-    def join(self) -> Result:
+    def join(self) -> ReplayResult:
         while self._thread.is_alive():
             self._thread.join(0.2)
         if self._error is not None:

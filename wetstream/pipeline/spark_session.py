@@ -11,7 +11,7 @@ from conf.profiles import Profile, load_profile
 from conf.settings import Settings
 from sinks.documents.generations import Generations, Rules
 from streaming.fused import warm_up
-from streaming.query import Progress
+from streaming.query import BatchProgress
 from streaming.session import start_session
 from streaming.stream import Connections, Stream
 from wetstream.pipeline.connections import Servers, open_redis
@@ -45,7 +45,7 @@ def start_stream(
     settings: Settings,
     profile: Profile,
     servers: Servers,
-    on_progress: Callable[[Progress], None],
+    on_progress: Callable[[BatchProgress], None],
     log: Callable[[str], None],
 ) -> Stream:
     """A stream that is ready to run; starts Spark, which takes some seconds."""
