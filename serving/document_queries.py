@@ -7,17 +7,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from serving.as_of import AsOf
+from sinks.documents.hosts import host_of
 
 if TYPE_CHECKING:
     from sinks.documents.table import Documents
 
 # Rows that take others back (records = -1) cancel them.
-PAGES = """
-select lower(regexp_extract(url, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:]*)', 1)) as host, *
-from read_parquet(?) where url is not null"""
+PAGES = "select * from read_parquet(?) where url is not null"
 HOSTS = f"""
 select host, sum(records)::bigint, coalesce(sum(records) filter (reason is null), 0)::bigint, sum(tokens)::bigint
-from ({PAGES}) where contains(host, ?) group by host having sum(records) > 0
+from ({PAGES}) where host is not null and contains(host, ?) group by host having sum(records) > 0
 order by 2 desc, 1 limit ? offset ?"""
 URLS = f"""
 select url, source, record_offset, any_value(strftime(date at time zone 'UTC', '%Y-%m-%dT%H:%M:%SZ')),
@@ -44,7 +43,7 @@ class DocumentQueries:
 
     def urls(self, of: str, limit: int = 20, offset: int = 0) -> dict[str, Any]:
         """The pages of a host, or of exactly this URL, kept or not (`reason`)."""
-        rows, state = self._ask(URLS, [of.lower(), of, limit, offset])
+        rows, state = self._ask(URLS, [host_of(f"http://{of}/"), of, limit, offset])
         names = ("url", "source", "record_offset", "date", "language", "reason", "tokens")
         return {"urls": [dict(zip(names, row, strict=True)) for row in rows], **state}
 

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from sinks.documents.hosts import hosts_of
 from sinks.documents.schema import DOCUMENTS
 from streaming.messages import Messages
 from streaming.text.judge import Judgement
@@ -40,6 +41,7 @@ class RowBuffer:
             "records": pa.array(messages.records),
             "record_id": messages.record_id,
             "url": messages.url,
+            "host": hosts_of(messages.url.to_pylist()),
             "date": messages.date,
             "language": pa.array(judged.languages, pa.string()),
             "language_method": pa.array(judged.methods, pa.string()),

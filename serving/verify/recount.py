@@ -47,17 +47,13 @@ create view documents as select * from read_parquet({files});
 create table words as
     select word, sum(n)::bigint as tf, count(*)::bigint as df
     from (select unnest(words) as word, unnest(counts) as n from documents where reason is null) group by word;
-create view hosts as
-    select *, regexp_extract(url, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#]*)', 1) as authority
-    from documents where reason is null or reason in {page_reasons};
 create view judged as
-    select *, case
-        when authority like '[%' then 'address'
-        else lower(regexp_extract(rtrim(regexp_replace(authority, ':.*$', ''), '.'), '([^.]*)$', 1)) end as last_label
-    from hosts;
+    select *, split_part(host, '.', -1) as last_label
+    from documents where reason is null or reason in {page_reasons};
 create view labelled as
-    select *, case when last_label is null or last_label = '' then 'unknown'
-                   when regexp_full_match(last_label, '[0-9]+') then 'address' else last_label end as tld
+    select *, case when host is null then 'unknown'
+                   when host like '[%' or regexp_full_match(last_label, '[0-9]+') then 'address'
+                   else last_label end as tld
     from judged;
 create view pages as
     select 'pages' as kind, * from labelled

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 # Raised when a row of the same record would be written differently. A generation keeps the one it was made with.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 DOCUMENTS = pa.schema(
     [
@@ -17,6 +17,7 @@ DOCUMENTS = pa.schema(
         pa.field("records", pa.int8(), nullable=False),  # 1; -1 takes a stub back (of a cut record, now whole)
         pa.field("record_id", pa.string()),  # WARC-Record-ID
         pa.field("url", pa.string()),  # WARC-Target-URI
+        pa.field("host", pa.string()),  # of the URL, by the URL Standard; null: none
         pa.field("date", pa.timestamp("us", tz="UTC")),  # WARC-Date
         pa.field("language", pa.string()),  # ISO 639-3 code; null: not known
         pa.field("language_method", pa.string()),  # `header` or `detect`

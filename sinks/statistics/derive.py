@@ -10,13 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from conf.reasons import PAGE_REASONS
+from sinks.documents.hosts import UNKNOWN, tld_of
 from sinks.statistics.sums import KEPT, THREADS, SourceCount, Sums, add_page_counts, sum_words
 from sinks.statistics.word_counts import count_words
 
-# Last label of the host of a URL (RFC 3986, 3.2.2), without user, port and the dot of a fully qualified name.
-TLD = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?:[^/?#:]*\.)?(?P<tld>[^./?#:\[\]]+)\.?(?:[:/?#]|$)"
-UNKNOWN = "unknown"
-ADDRESS = "address"  # the host is an IP address
 MERGE_TABLES = 32
 
 
@@ -52,7 +49,7 @@ def _derive_one(batch: pa.RecordBatch) -> tuple[Sums, pa.Table]:
 
 
 def derive_counts(rows: pa.Table, into: Sums) -> None:
-    """Add everything but the words. Takes source, reason, records, tokens, payload_bytes, language, url and date."""
+    """Add everything but the words. Takes source, reason, records, tokens, payload_bytes, language, host and date."""
     # Dictionary columns and a wider type once, so that the sums below can neither overflow nor compare unequal types.
     records = rows["records"].cast(pa.int64())
     reason = pc.fill_null(rows["reason"].cast(pa.string()), KEPT)
@@ -81,7 +78,7 @@ def derive_counts(rows: pa.Table, into: Sums) -> None:
         {
             "kept": kept,
             "language": pc.fill_null(rows["language"].cast(pa.string()), UNKNOWN),
-            "tld": tld_of(rows["url"]),
+            "tld": tld_of(rows["host"]),
             "day": pc.fill_null(pc.strftime(rows["date"], "%Y-%m-%d"), UNKNOWN),
         }
     ).filter(page)
@@ -89,12 +86,3 @@ def derive_counts(rows: pa.Table, into: Sums) -> None:
         grouped = pages.group_by(column, use_threads=False).aggregate([("kept", "count"), ("kept", "sum")])
         for row in grouped.to_pylist():
             add_page_counts(counts, row[column], row["kept_count"], row["kept_sum"] or 0)
-
-
-def tld_of(urls: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Top-level domain of each URL in lower case; `address` for an IP address, `unknown` where there is no host."""
-    hosts = pc.extract_regex(urls.cast(pa.string()), TLD)
-    tld = pc.utf8_lower(pc.struct_field(hosts, "tld"))
-    tld = pc.if_else(pc.match_substring_regex(tld, r"^\d+$"), ADDRESS, tld)
-    bracketed = pc.match_substring_regex(urls.cast(pa.string()), r"^[^/]*://(?:[^/?#@]*@)?\[")
-    return pc.fill_null(pc.if_else(bracketed, ADDRESS, tld), UNKNOWN)

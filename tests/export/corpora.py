@@ -70,6 +70,7 @@ def row(place: tuple[str, int, int], bag: dict[str, int] | None, language: str |
         "records": 1,
         "record_id": None,
         "url": f"http://example.org/{source}/{record_offset}" if inner_offset else None,
+        "host": "example.org" if inner_offset else None,
         "date": None,
         "language": language,
         "language_method": None,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from sinks.documents.files import write_document_file
+from sinks.documents.hosts import host_of
 from sinks.documents.schema import DOCUMENTS
 from sinks.documents.table import Documents
 
@@ -24,6 +25,7 @@ def table_of(folder: Path, urls: Sequence[str | None]) -> Documents:
             "records": 1,
             "record_id": f"<urn:{number}>",
             "url": url,
+            "host": host_of(url),
             "date": None,
             "language": "eng",
             "language_method": None,

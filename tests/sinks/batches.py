@@ -10,6 +10,7 @@ import pyarrow as pa
 from hypothesis import strategies as st
 from redis import Redis
 
+from sinks.documents.hosts import host_of
 from sinks.documents.schema import DOCUMENTS
 from sinks.keys import STATISTICS, Keys
 from sinks.statistics.derive import derive
@@ -31,7 +32,7 @@ def documents(draw: st.DrawFn, max_size: int = 12) -> list[dict[str, Any]]:
 
 def row(number: int, bag: Mapping[str, int] | None, reason: str | None = None, source: str = "a") -> dict[str, Any]:
     """One documents row, at topic partition 0."""
-    hosts = ["http://example.org/x", "https://a.b.co.uk:80/?q", "http://127.0.0.1/", None]
+    urls = ["http://example.org/x", "https://a.b.co.uk:80/?q", "http://127.0.0.1/", None]
     return {
         "source": source,
         "record_offset": number * 100,
@@ -40,7 +41,8 @@ def row(number: int, bag: Mapping[str, int] | None, reason: str | None = None, s
         "topic_offset": number,
         "records": 1,
         "record_id": f"<urn:{number}>",
-        "url": hosts[number % len(hosts)],
+        "url": urls[number % len(urls)],
+        "host": host_of(urls[number % len(urls)]),
         "date": None,
         "language": [None, "eng"][number % 2],
         "language_method": None,
