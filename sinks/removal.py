@@ -67,7 +67,7 @@ def finish_removal(documents: Documents, *, compression_level: int) -> Sums:
         if rest.num_rows:
             left.append(write_document_file(documents.path, rest, compression_level=compression_level))
     crash_point("before-removal-delete")
-    documents.remove(paths, left)
+    documents.complete_removal(paths, left)
     return gone
 
 

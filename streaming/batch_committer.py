@@ -12,7 +12,8 @@ from conf.crash_points import crash_point
 from conf.settings import DocumentsSettings
 from producers.topic.topics import Topic
 from sinks.documents.compaction import compact
-from sinks.documents.table import Documents, partition_key
+from sinks.documents.log import partition_key
+from sinks.documents.table import Documents
 from sinks.observations import BatchMetrics, Observer
 from streaming.partials import InconsistentPartialsError, MicroBatch, read_partials
 from streaming.statistics_committer import CommitMetrics, StatisticsCommitter

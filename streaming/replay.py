@@ -28,7 +28,8 @@ from producers.topic.offsets import end_offsets
 from producers.topic.topics import Topic, describe_topic
 from sinks.documents.exclusions import INHERITED
 from sinks.documents.generations import ORIGIN, Generation, Generations, Rules
-from sinks.documents.table import Documents, partition_key
+from sinks.documents.log import partition_key
+from sinks.documents.table import Documents
 from sinks.keys import changes_key, replay_lease_key
 from sinks.lease import Lease
 from sinks.removal import finish_removal, remove_sources
@@ -127,7 +128,7 @@ class Replay:
         documents = Documents.open(documents.path)
         result.records = documents.row_count()
         if not self._stop.is_set() and result.complete:
-            documents.mark(FINISHED, "yes")
+            documents.set_property(FINISHED, "yes")
         return result
 
     def _generation(self) -> tuple[Generation, bool]:
@@ -146,7 +147,7 @@ class Replay:
         if old is not None:
             removals = [e for e in old.documents.exclusions() if e.removal]
             generation.documents.inherit([replace(e, removal=INHERITED) for e in removals])
-        generation.documents.mark(ORIGIN, origin)
+        generation.documents.set_property(ORIGIN, origin)
         crash_point("replay-generation-made")
         return generation, False
 

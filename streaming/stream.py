@@ -25,7 +25,8 @@ from conf.settings import Settings
 from producers.topic.offsets import first_offsets
 from producers.topic.topics import Topic, TopicError, describe_topic
 from sinks.documents.generations import Generation, Generations, Rules
-from sinks.documents.table import Documents, DocumentsError, FencedError, partition_key
+from sinks.documents.log import DocumentsError, FencedError, partition_key
+from sinks.documents.table import Documents
 from sinks.keys import lease_key, replay_lease_key
 from sinks.lease import Lease, LeaseError
 from sinks.observations import Observer

@@ -1,8 +1,8 @@
-"""Small files of the documents table joined into larger ones, by its writer, while streaming goes on.
+"""Compaction: the writer joins small files of the documents table into larger ones between two micro-batches.
 
-Every micro-batch leaves a file a task. Files are joined within one topic partition and in the order of its offsets, so
-that each file keeps a narrow range of offsets: a heal or a look at one record still opens few of them. Joining changes
-no row: the commit says so (`dataChange` false), and carries no position.
+Every task of a micro-batch leaves a file. Files are joined within one topic partition, in the order of their offsets,
+so each file keeps a narrow range of offsets and a heal or a lookup of one record still opens few files. Compaction
+changes no row: its commits have `dataChange` false and carry no position.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sinks.documents.table import Documents
 
 @dataclass(frozen=True, slots=True)
 class Compaction:
-    """What a compaction did: files before and after, of those that it touched."""
+    """Result of a compaction: the number of files it joined, and of files it wrote."""
 
     files_before: int
     files_after: int
@@ -36,10 +36,13 @@ class _File:
 
 
 def compact(documents: Documents, *, target_bytes: int, compression_level: int) -> Compaction:
-    """Join runs of files smaller than half of `target_bytes` into files of about that size; a commit for each.
+    """Join runs of files smaller than half of `target_bytes` into files of about that size, with one commit each.
 
-    Must be called by the writer between two commits. A crash leaves the table as before or after one of the commits,
-    and perhaps a file that nobody names. Raises FencedError like a commit.
+    Must be called by the writer between two commits. A crash leaves the table as it was before or after one of these
+    commits, and perhaps a file that the log does not refer to.
+
+    Raises:
+        FencedError: Another writer has committed since this table was opened.
     """
     before = after = 0
     for run in list(_runs(documents, target_bytes)):
@@ -55,7 +58,7 @@ def compact(documents: Documents, *, target_bytes: int, compression_level: int) 
 
 
 def _runs(documents: Documents, target_bytes: int) -> Iterator[list[_File]]:
-    """Runs of at least two small files that lie next to each other in a topic partition."""
+    """Yield runs of at least two small files that are adjacent in a topic partition."""
     run: list[_File] = []
     size = 0
     for file in sorted(_files(documents), key=lambda file: (file.partition, file.offset)):
@@ -73,7 +76,7 @@ def _runs(documents: Documents, target_bytes: int) -> Iterator[list[_File]]:
 
 def _files(documents: Documents) -> Iterator[_File]:
     for file in documents.files():
-        # Files of sources that never were in a topic stand together, behind no partition.
+        # Files of sources that were never in the topic form a run of their own.
         partition = -1 if file["min.topic_partition"] is None else int(file["min.topic_partition"])
         offset = -1 if file["min.topic_offset"] is None else int(file["min.topic_offset"])
         yield _File(file["path"], file["size_bytes"], partition, offset)

@@ -1,8 +1,8 @@
-"""Which records of the topic do not count: those of a removed source, and those of a source that came from files.
+"""Records of the topic that are not processed: of removed sources, and of sources that were read from their files.
 
-Kept as one property of the documents table, so that it is part of the table's own log. What is excluded is dropped by
-every reader of the topic, the stream and replays alike; else records that still waited when a source was removed would
-bring a part of it back.
+Exclusions are a property of the documents table, so they are part of its log. Every reader of the topic, stream or
+replay, skips excluded records; otherwise records that were still in the topic when their source was removed would bring
+part of it back.
 """
 
 from __future__ import annotations
@@ -11,17 +11,21 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# Beyond every offset: nothing of this source in the topic ever counts.
-FOR_EVER = (1 << 63) - 1
+# Above every offset: no record of the source in the topic is ever processed.
+FOREVER = (1 << 63) - 1
 INHERITED = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """Messages of `source` in `partition` below offset `end` do not count; those behind `end` were ingested anew.
+    """Excludes the messages of one source below an offset; later ones are a new ingestion of it.
 
-    `removal`: number of the removal that this belongs to; 0 for a source that is read from its file; INHERITED: it was
-    done in an earlier generation. `partition` -1: in every partition.
+    Attributes:
+        source: Identity of the source.
+        partition: Topic partition; -1 for all.
+        end: The first offset that is not excluded.
+        removal: Number of the removal; 0 for a source that is read from its file, INHERITED for a removal in an earlier
+            generation.
     """
 
     source: str
@@ -31,7 +35,7 @@ class Exclusion:
 
 
 def to_json(exclusions: Iterable[Exclusion]) -> str:
-    """Text of a table property."""
+    """Serialize exclusions as the text of a table property."""
     rows = [
         [e.source, e.partition, e.end, e.removal] for e in sorted(exclusions, key=lambda e: (e.source, e.partition))
     ]
@@ -39,5 +43,5 @@ def to_json(exclusions: Iterable[Exclusion]) -> str:
 
 
 def from_json(text: str | None) -> list[Exclusion]:
-    """The inverse of `to_json`; nothing for no text."""
+    """Parse the text of a table property; None means no exclusions."""
     return [Exclusion(*row) for row in json.loads(text)] if text else []

@@ -1,7 +1,7 @@
-"""One Parquet file of the documents table: written by a task, committed by the driver, or never seen by anybody.
+"""Parquet files of the documents table: written by a task, then committed by the driver or never referenced.
 
-A file name is used once: a task that runs twice writes two files, and only the one whose name reached the driver is
-committed. Overwriting a committed file would make the table unreadable.
+Each file name is used once. A task that runs twice writes two files, and only the one whose name reaches the driver is
+committed; overwriting a committed file would make the table unreadable.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from sinks.documents.schema import DOCUMENTS
 
-# Columns with few distinct values or, as the words, many repeats; the rest would only pay for a dictionary.
+# Columns with few distinct values or, like the words, many repeats; for the others a dictionary does not pay.
 DICTIONARY_COLUMNS = [
     "source",
     "topic_partition",
@@ -36,7 +36,7 @@ STATISTICS_COLUMNS = ("source", "topic_partition", "topic_offset")
 
 @dataclass(frozen=True, slots=True)
 class DocumentFile:
-    """A written file: path relative to the table, size in bytes, rows, and Delta's statistics as JSON."""
+    """A written file: path relative to the table, size in bytes, number of rows, and Delta statistics as JSON."""
 
     path: str
     size: int
@@ -44,17 +44,23 @@ class DocumentFile:
     stats: str
 
     def to_json(self) -> str:
-        """As text, to travel from a task to the driver."""
+        """Serialize, to send from a task to the driver."""
         return json.dumps([self.path, self.size, self.rows, self.stats])
 
     @classmethod
     def from_json(cls, text: str) -> DocumentFile:
-        """The inverse of `to_json`."""
+        """Parse the result of `to_json`."""
         return cls(*json.loads(text))
 
 
 def write_document_file(table: Path, rows: pa.Table, *, compression_level: int) -> DocumentFile:
-    """Write documents rows (columns of DOCUMENTS, `words` and `source` may be dictionary-encoded) to a new file."""
+    """Write documents rows to a new file.
+
+    Args:
+        table: Folder of the documents table.
+        rows: Columns of DOCUMENTS; `words` and `source` may be dictionary-encoded.
+        compression_level: zstd level.
+    """
     name = f"documents-{uuid.uuid4().hex}.parquet"
     target = table / name
     with target.open("xb") as file:
@@ -65,13 +71,13 @@ def write_document_file(table: Path, rows: pa.Table, *, compression_level: int) 
             compression_level=compression_level,
             use_dictionary=DICTIONARY_COLUMNS,
             dictionary_pagesize_limit=DICTIONARY_PAGE_BYTES,
-            # Readers take the types from the Delta schema; Arrow's own would make them see dictionary types.
+            # Readers take the types from the Delta schema; Arrow's own schema would give them dictionary types.
             store_schema=False,
             write_statistics=[*STATISTICS_COLUMNS, "record_offset", "reason", "language", "tokens"],
         ) as writer:
             writer.write_table(rows, row_group_size=1 << 20)
         file.flush()
-        # The Delta log names this file only after it is on disk: a power cut must not leave a name without content.
+        # The file must be on disk before the Delta log refers to it, in case of a power failure.
         os.fsync(file.fileno())
     return DocumentFile(name, target.stat().st_size, rows.num_rows, json.dumps(_stats(rows)))
 

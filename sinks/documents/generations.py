@@ -1,7 +1,8 @@
-"""Which documents table is the live one of a pipeline.
+"""The generations of a pipeline, and which of them is live.
 
-A generation is a documents table with its positions and its profile, in a folder of its own. The pointer file
-`live.json` beside them names the live one; it is written beside its place and renamed, so it is always whole.
+A generation is a documents table in a folder of its own, with its own positions and profile. The pointer file
+`live.json` beside these folders names the live one. It is written to a temporary file and renamed, so it is always
+complete.
 """
 
 from __future__ import annotations
@@ -14,16 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conf.crash_points import crash_point
-from sinks.documents.table import Documents, DocumentsError
+from sinks.documents.log import DocumentsError
+from sinks.documents.table import Documents
 
 POINTER = "live.json"
 FIRST = "g1"
-ORIGIN = "origin"  # property of a generation that a replay makes: what it is made from, as JSON
+ORIGIN = "origin"  # property of a generation made by a replay: what it is made from, as JSON
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What makes the documents of a generation: its profile by name or path, and the hash of the profile's rules."""
+    """The rules that a generation's documents are made with: name or path of the profile, and hash of its rules."""
 
     profile: str
     rules_hash: str
@@ -38,14 +40,18 @@ class Generation:
 
 
 class Generations:
-    """The generations of one pipeline, below `<documents>/<pipeline>/`."""
+    """The generations of one pipeline, in the folder `<documents>/<pipeline>/`."""
 
     def __init__(self, documents_path: Path, pipeline: str) -> None:
         self.folder = documents_path / pipeline
         self._pipeline = pipeline
 
     def live(self) -> str | None:
-        """Name of the live generation; None before the first start. Raises DocumentsError on a damaged pointer."""
+        """Return the name of the live generation; None before the first start.
+
+        Raises:
+            DocumentsError: The pointer file is damaged.
+        """
         pointer = self.folder / POINTER
         try:
             return str(json.loads(pointer.read_text())["generation"])
@@ -62,19 +68,31 @@ class Generations:
         return self.folder / generation
 
     def open(self, name: str) -> Generation:
-        """Open a generation. Raises DocumentsError when there is none of this name."""
+        """Open a generation.
+
+        Raises:
+            DocumentsError: It does not exist, or its table cannot be read.
+        """
         return Generation(name, Documents.open(self.path(name)))
 
     def open_live(self) -> Generation | None:
-        """Open the live generation; None before the first start."""
+        """Open the live generation; None before the first start.
+
+        Raises:
+            DocumentsError: The pointer file is damaged, or the table cannot be read.
+        """
         name = self.live()
         return None if name is None else self.open(name)
 
     def open_or_create(self, rules: Rules) -> Generation:
-        """The live generation, made with these rules if there is none. Raises DocumentsError if it has other rules."""
+        """Open the live generation; create it before the first start.
+
+        Raises:
+            DocumentsError: The live generation was made with other rules, or cannot be read.
+        """
         found = self.open_live()
         if found is None:
-            # A replay may be filling one already, which it makes the live one when it is whole.
+            # A replay may already be filling a generation, which becomes live when it is complete.
             name = FIRST if not self._is_replay(FIRST) else self._next()
             generation = self._create(name, rules)
             crash_point("before-pointer")
@@ -84,7 +102,7 @@ class Generations:
         return found
 
     def names(self) -> list[str]:
-        """All generations that have a folder, oldest first."""
+        """Names of all generations that have a folder, oldest first."""
         folders = self.folder.glob("g*") if self.folder.is_dir() else []
         numbers = (int(path.name[1:]) for path in folders if path.name[1:].isdigit() and (path / "_delta_log").is_dir())
         return [f"g{number}" for number in sorted(numbers)]
@@ -94,36 +112,45 @@ class Generations:
         return self._create(self._next(), rules)
 
     def drop(self, generation: str) -> None:
-        """Delete a generation's documents. Raises DocumentsError if it is the live one, or does not exist."""
+        """Delete a generation's documents.
+
+        Raises:
+            DocumentsError: It is the live generation, or does not exist.
+        """
         if generation not in self.names():
             raise DocumentsError(f"there is no generation {generation}: `wetstream generations list` names them")
         if generation == self.live():
             raise DocumentsError(f"{generation} is the live generation: switch to another one first")
-        # Without its log it is no generation any more, should this be cut off.
-        shutil.rmtree(self.path(generation) / "_delta_log")
-        shutil.rmtree(self.path(generation))
+        # Renamed first: if this is interrupted, what is left is no generation any more, and the next drop deletes it.
+        self.path(generation).rename(self.folder / f".dropped-{uuid.uuid4().hex}")
+        for dropped in self.folder.glob(".dropped-*"):
+            shutil.rmtree(dropped)
 
     def check_rules(self, documents: Documents, rules: Rules) -> None:
-        """Raise DocumentsError if the documents were made with other rules."""
+        """Check that the documents were made with these rules.
+
+        Raises:
+            DocumentsError: They were made with other rules.
+        """
         stored = documents.properties
         if stored.get("rules_hash") == rules.rules_hash:
             return
         other = stored.get("profile")
         what = f"profile {other}, not {rules.profile}" if other != rules.profile else f"other rules of {other}"
         raise DocumentsError(
-            f"pipeline {self._pipeline} was made with {what}: its documents would not fit together. Go on with "
+            f"pipeline {self._pipeline} was made with {what}: its documents would not fit together. Continue with "
             f"--profile {other}, give the new rules a pipeline of their own (--pipeline NAME), or apply them to the "
             f"past with `wetstream replay --profile {rules.profile}`"
         )
 
     def point_to(self, generation: str) -> None:
         """Make a generation the live one."""
-        beside = self.folder / f".{POINTER}.{uuid.uuid4().hex}"
-        with beside.open("w") as file:
+        temporary = self.folder / f".{POINTER}.{uuid.uuid4().hex}"
+        with temporary.open("w") as file:
             json.dump({"generation": generation}, file)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(self.folder / POINTER)
+        temporary.replace(self.folder / POINTER)
 
     def _next(self) -> str:
         return f"g{max((int(name[1:]) for name in self.names()), default=0) + 1}"
@@ -134,11 +161,16 @@ class Generations:
     def _create(self, name: str, rules: Rules) -> Generation:
         path = self.path(name)
         if path.exists():
-            # Without a pointer it was never live: the rest of a start that was cut off. A table with documents stays.
+            # Without a pointer and without documents, it is left over from an interrupted start.
             if (path / "_delta_log").is_dir() and not Documents.open(path).is_empty:
                 raise DocumentsError(
                     f"{path} holds documents, but {self.folder / POINTER} is missing: restore it with the content "
-                    f'{{"generation": "{name}"}}, or move the folder away to begin anew'
+                    f'{{"generation": "{name}"}}, or move the folder away to start from scratch'
+                )
+            if not (path / "_delta_log").is_dir() and any(path.glob("*.parquet")):
+                raise DocumentsError(
+                    f"{path} holds Parquet files but no Delta log: restore {path / '_delta_log'} from a backup, or "
+                    "move the folder away to start from scratch"
                 )
             shutil.rmtree(path)
         path.mkdir(parents=True)

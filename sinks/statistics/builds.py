@@ -15,7 +15,8 @@ from redis import Redis
 
 from conf.crash_points import crash_point
 from sinks.documents.generations import Generation
-from sinks.documents.table import FILE_COMMITS, REMOVALS, Documents, Range
+from sinks.documents.log import FILE_COMMITS, REMOVALS
+from sinks.documents.table import Documents, Range
 from sinks.keys import Keys, build_number_key, build_prefix, builds_key, generations_key, live_key
 from sinks.position import EMPTY_POSITION, Position
 from sinks.statistics.derive import derive

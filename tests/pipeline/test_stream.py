@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from producers.sample.writer import write_sample
-from sinks.documents.table import DocumentsError
+from sinks.documents.log import DocumentsError
 from sinks.keys import lease_key
 from sinks.lease import LeaseError
 from streaming.query import DIRECT_TASKS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 
 from sinks.documents.files import DocumentFile, write_document_file
 from sinks.documents.generations import Generations, Rules
+from sinks.documents.log import DocumentsError, FencedError
 from sinks.documents.schema import DOCUMENTS
-from sinks.documents.table import Documents, DocumentsError, FencedError, Range
+from sinks.documents.table import Documents, Range
 from tests.sinks.batches import row
 
 
@@ -67,7 +69,7 @@ def test_a_scan_of_a_range_opens_only_the_files_that_hold_it(table: Documents) -
 
 
 def test_another_topic_of_the_same_name_is_refused(table: Documents) -> None:
-    with pytest.raises(DocumentsError, match=r"deleted and made anew.*--pipeline"):
+    with pytest.raises(DocumentsError, match=r"deleted and created again.*--pipeline"):
         table.bind_topic("records", "another id", 2)
 
 
@@ -92,6 +94,36 @@ def test_a_lost_pointer_never_costs_documents(tmp_path: Path) -> None:
     (generations.folder / "live.json").unlink()
     with pytest.raises(DocumentsError, match=r"live\.json is missing"):
         generations.open_or_create(Rules("p21", "hash"))
+
+
+def test_files_whose_log_is_lost_are_never_deleted(tmp_path: Path) -> None:
+    generations = Generations(tmp_path, "main")
+    documents = generations.open_or_create(Rules("p21", "hash")).documents
+    documents.commit([write(documents, [row(0, {"a": 1})])], {"id/0": 1})
+    (generations.folder / "live.json").unlink()
+    shutil.rmtree(documents.path / "_delta_log")
+    with pytest.raises(DocumentsError, match=r"g1 holds Parquet files but no Delta log.*backup"):
+        generations.open_or_create(Rules("p21", "hash"))
+    assert list(documents.path.glob("*.parquet"))
+
+
+def test_an_interrupted_drop_leaves_no_generation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generations = Generations(tmp_path, "main")
+    generations.open_or_create(Rules("p21", "hash"))
+    dropped = generations.create_next(Rules("p21", "hash"))
+    dropped.documents.commit([write(dropped.documents, [row(0, {"a": 1})])], {"id/0": 1})
+
+    def interrupt(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sinks.documents.generations.shutil.rmtree", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        generations.drop("g2")
+    monkeypatch.undo()
+    assert generations.names() == ["g1"]
+    generations.create_next(Rules("p21", "hash"))
+    generations.drop("g2")
+    assert [path.name for path in generations.folder.iterdir() if path.is_dir()] == ["g1"]
 
 
 def test_the_table_is_plain_for_other_engines(table: Documents) -> None:

@@ -100,7 +100,7 @@ def list_command(settings: Settings, as_json: bool) -> None:
 def switch_command(settings: Settings, generation: str) -> None:
     """Make GENERATION the live one. A running stream carries on with it, with its profile and from its positions."""
     from sinks.documents.generations import Generations
-    from sinks.documents.table import DocumentsError
+    from sinks.documents.log import DocumentsError
     from streaming.replay import FINISHED, switch
     from wetstream.pipeline.connections import find_redis, open_redis
 

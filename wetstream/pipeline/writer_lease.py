@@ -9,7 +9,8 @@ from redis import Redis
 
 from conf.settings import Settings
 from sinks.documents.generations import Generation, Generations
-from sinks.documents.table import Documents, DocumentsError
+from sinks.documents.log import DocumentsError
+from sinks.documents.table import Documents
 from sinks.keys import lease_key
 from sinks.lease import Lease
 from sinks.statistics.builds import StatisticsBuilds

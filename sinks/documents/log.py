@@ -1,0 +1,309 @@
+"""The Delta log of a documents table: positions, exclusions, and the fence between writers.
+
+A micro-batch is one commit, which adds its files together with its end positions (as app transactions). The commit is
+made from the snapshot that its start positions were read from and carries the app transaction `wetstream/commits` =
+n + 1, so the log refuses one of two commits from the same snapshot. That is the fence: two writers can never count the
+same records twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction
+
+from conf.crash_points import crash_point
+from conf.errors import ExplainedError
+from sinks.documents.exclusions import FOREVER, Exclusion, from_json, to_json
+from sinks.documents.files import DocumentFile
+from sinks.documents.schema import DOCUMENTS, SCHEMA_VERSION
+
+COMMITS = "wetstream/commits"  # commits by writers; any two concurrent ones conflict on it
+TOPIC_COMMITS = "wetstream/topic-commits"  # commits of micro-batches from the topic
+REMOVALS = "removals"  # removals of sources
+FILE_COMMITS = "files"  # commits of sources that were read from their files, without the topic
+FROM_FILE = "wetstream/source/"  # + source: odd while the table holds it from its file, even after its removal
+EXCLUSIONS = "exclusions"
+CHECKPOINT_INTERVAL = "100"
+# Bounds of a file in `files()`; null where the log does not know them.
+FILE_BOUNDS = ("min.topic_partition", "max.topic_partition", "min.topic_offset", "max.topic_offset")
+
+
+class DocumentsError(ExplainedError):
+    """The documents table cannot be used as it is; the message says why and what to do."""
+
+
+class FencedError(DocumentsError):
+    """Another writer has committed; this one must not continue from its positions."""
+
+
+class DocumentsLog:
+    """The log of one generation's documents table, read and written by its single writer."""
+
+    def __init__(self, table: DeltaTable, path: Path) -> None:
+        self._table = table
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path, properties: Mapping[str, str]) -> Self:
+        """Create an empty table; `properties` of the generation are kept in its metadata."""
+        configuration = {f"wetstream.{name}": value for name, value in properties.items()}
+        configuration["wetstream.schema_version"] = str(SCHEMA_VERSION)
+        configuration["delta.checkpointInterval"] = CHECKPOINT_INTERVAL
+        table = DeltaTable.create(
+            str(path), schema=DOCUMENTS, mode="error", configuration=configuration, raise_if_key_not_exists=False
+        )
+        return cls(table, path)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open a table.
+
+        Raises:
+            DocumentsError: There is no table at `path`, it cannot be read, or another version of wetstream made it.
+        """
+        try:
+            table = DeltaTable(str(path))
+        except TableNotFoundError:
+            raise DocumentsError(
+                f"{path} is no documents table (it has no Delta log): restore it from a backup, or move the folder "
+                "away to start from scratch"
+            ) from None
+        except DeltaError as error:
+            raise DocumentsError(f"the documents table {path} cannot be read: {error}") from error
+        documents = cls(table, path)
+        version = documents.properties.get("schema_version")
+        if version != str(SCHEMA_VERSION):
+            raise DocumentsError(
+                f"the documents table {path} has schema version {version}; this wetstream writes version "
+                f"{SCHEMA_VERSION}: use the version that made it, or replay into a new generation"
+            )
+        return documents
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """Properties of the generation: pipeline, generation, profile, rules_hash, schema_version, topic, …."""
+        configuration = self._table.metadata().configuration
+        return {
+            key.removeprefix("wetstream."): value
+            for key, value in configuration.items()
+            if key.startswith("wetstream.") and value is not None
+        }
+
+    @property
+    def version(self) -> int:
+        """Version of the Delta table."""
+        return self._table.version()
+
+    @property
+    def topic_commits(self) -> int:
+        """Number of micro-batches from the topic."""
+        return self._transaction(TOPIC_COMMITS)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever committed."""
+        return not (self.topic_commits or self._transaction(FILE_COMMITS) or self._transaction(REMOVALS))
+
+    def set_property(self, name: str, value: str) -> None:
+        """Set a property of the generation."""
+        self._table.alter.set_table_properties({f"wetstream.{name}": value}, raise_if_not_exists=False)
+
+    def bind_topic(self, name: str, topic_id: str, partitions: int) -> None:
+        """Store the topic that the documents come from, so that `position` does not need Kafka.
+
+        Raises:
+            DocumentsError: They come from another topic, whose offsets mean other records.
+        """
+        bound = self.properties
+        if bound.get("topic_id", topic_id) != topic_id:
+            raise DocumentsError(
+                f"topic {name} is not the one that {self.path} was made from (the topic was deleted and created again, "
+                "or this is another cluster): point kafka.bootstrap_servers to the right one, or use a new --pipeline"
+            )
+        if (bound.get("topic_id"), bound.get("topic_partitions")) != (topic_id, str(partitions)):
+            properties = {"wetstream.topic": name, "wetstream.topic_id": topic_id}
+            properties["wetstream.topic_partitions"] = str(partitions)
+            self._table.alter.set_table_properties(properties, raise_if_not_exists=False)
+
+    def position(self) -> dict[str, int]:
+        """Return what the table contains; zeros are left out.
+
+        Returns:
+            The next offset of each partition, by `<topic id>/<partition>`, the number of removals (REMOVALS) and of
+            commits from files (FILE_COMMITS).
+        """
+        bound = self.properties
+        partitions = range(int(bound.get("topic_partitions", 0)))
+        names = [*(partition_key(bound["topic_id"], number) for number in partitions), REMOVALS, FILE_COMMITS]
+        return {name: version for name in names if (version := self._transaction(name))}
+
+    def commit(self, files: Sequence[DocumentFile], finish: Mapping[str, int]) -> None:
+        """Add the files of a micro-batch.
+
+        Args:
+            files: Files that hold the documents of the micro-batch.
+            finish: New positions of the partitions that it advanced, by their `partition_key`.
+
+        Raises:
+            FencedError: Another writer has committed since this table was opened.
+            DocumentsError: A file is missing.
+        """
+        transactions = [Transaction(TOPIC_COMMITS, self.topic_commits + 1)]
+        transactions += [Transaction(name, version) for name, version in sorted(finish.items())]
+        self._add(files, transactions)
+
+    def commit_files(self, files: Sequence[DocumentFile], sources: Sequence[str]) -> None:
+        """Add the documents of whole sources, read from their WET files.
+
+        Raises:
+            FencedError: Another writer has committed since this table was opened.
+            DocumentsError: A file is missing.
+        """
+        transactions = [Transaction(FILE_COMMITS, self._transaction(FILE_COMMITS) + 1)]
+        transactions += [self._toggled(source) for source in sorted(sources)]
+        self._add(files, transactions)
+
+    def replace(self, paths: Sequence[str], files: Sequence[DocumentFile]) -> None:
+        """Replace the files at `paths` by `files`, which hold the same rows.
+
+        Raises:
+            FencedError: Another writer has committed since this table was opened.
+            DocumentsError: A file is missing.
+        """
+        self._require(files)
+        self._write([*_adds(files, data_change=False), *_removes(paths, data_change=False)], [])
+
+    def exclusions(self) -> list[Exclusion]:
+        """Records of the topic that its readers skip: of removed sources, and of sources held from their files."""
+        return [e for e in self._exclusions() if e.removal or self.is_from_file(e.source)]
+
+    def is_from_file(self, source: str) -> bool:
+        """Whether the table holds the source from its file rather than from the topic."""
+        return self._transaction(FROM_FILE + source) % 2 == 1
+
+    def sources_from_files(self) -> list[str]:
+        """Sources that the table holds from their files."""
+        return [e.source for e in self._exclusions() if not e.removal and self.is_from_file(e.source)]
+
+    def expect_files(self, sources: Sequence[str]) -> None:
+        """Exclude the topic's records of these sources from the commit on that adds them from their files."""
+        known = {e.source for e in self._exclusions() if not e.removal}
+        fresh = [Exclusion(source, -1, FOREVER, 0) for source in sources if source not in known]
+        if fresh:
+            self._set_exclusions([*self._exclusions(), *fresh])
+
+    def inherit(self, exclusions: Sequence[Exclusion]) -> None:
+        """Start with the exclusions of an earlier generation."""
+        if exclusions:
+            self._set_exclusions(exclusions)
+
+    def plan_removal(self, ends: Mapping[str, tuple[int, int]]) -> None:
+        """Decide to remove sources; from now on every start of a writer completes the removal.
+
+        Args:
+            ends: By source, the topic partition and the offset behind its last record. Records before that offset are
+                excluded; later ones are a new ingestion of the source.
+        """
+        number = self._transaction(REMOVALS) + 1
+        kept = [
+            e
+            for e in self._exclusions()
+            if not (e.source in ends and (not e.removal or e.partition == ends[e.source][0]))
+        ]
+        added = [Exclusion(source, partition, end, number) for source, (partition, end) in ends.items()]
+        self._set_exclusions([*kept, *added])
+
+    def planned_removal(self) -> list[Exclusion]:
+        """Removals that were decided but not completed."""
+        done = self._transaction(REMOVALS)
+        return [e for e in self._exclusions() if e.removal > done]
+
+    def complete_removal(self, paths: Sequence[str], files: Sequence[DocumentFile]) -> None:
+        """Complete the planned removal: replace the files at `paths` by `files`, which hold the remaining rows.
+
+        Raises:
+            FencedError: Another writer has committed since this table was opened.
+            DocumentsError: A file is missing.
+        """
+        self._require(files)
+        transactions = [Transaction(REMOVALS, self._transaction(REMOVALS) + 1)]
+        transactions += [self._toggled(e.source) for e in self.planned_removal() if self.is_from_file(e.source)]
+        self._write([*_adds(files, data_change=True), *_removes(paths, data_change=True)], transactions)
+
+    def history(self, limit: int) -> list[dict[str, Any]]:
+        """The last commits as Delta describes them, newest first."""
+        return self._table.history(limit)
+
+    def files(self) -> list[dict[str, Any]]:
+        """Path, size_bytes, num_records and statistics (min.…, max.…) of each file."""
+        rows = pa.table(self._table.get_add_actions(flatten=True)).to_pylist()
+        return [{**dict.fromkeys(FILE_BOUNDS), **row} for row in rows]
+
+    def _exclusions(self) -> list[Exclusion]:
+        return from_json(self.properties.get(EXCLUSIONS))
+
+    def _set_exclusions(self, exclusions: Sequence[Exclusion]) -> None:
+        self.set_property(EXCLUSIONS, to_json(exclusions))
+
+    def _toggled(self, source: str) -> Transaction:
+        return Transaction(FROM_FILE + source, self._transaction(FROM_FILE + source) + 1)
+
+    def _transaction(self, name: str) -> int:
+        return self._table.transaction_version(name) or 0
+
+    def _paths(self) -> set[str]:
+        return {file["path"] for file in self.files()}
+
+    def _require(self, files: Sequence[DocumentFile]) -> None:
+        for file in files:
+            if not (self.path / file.path).is_file():
+                raise DocumentsError(
+                    f"{self.path / file.path} was written by a task but is missing: executors and driver must see "
+                    "the same folder (documents.path on shared storage)"
+                )
+
+    def _add(self, files: Sequence[DocumentFile], transactions: list[Transaction]) -> None:
+        self._require(files)
+        crash_point("before-delta-commit")
+        self._write(_adds(files, data_change=True), transactions)
+        crash_point("after-delta-commit")
+
+    def _write(self, actions: list[AddAction | RemoveAction], transactions: list[Transaction]) -> None:
+        commits = self._transaction(COMMITS) + 1
+        transactions = [Transaction(COMMITS, commits), *transactions]
+        try:
+            self._table.create_write_transaction(
+                actions, "append", DOCUMENTS, commit_properties=CommitProperties(app_transactions=transactions)
+            )
+        except CommitFailedError as error:
+            # The commit may have succeeded although its answer was lost: then the log holds exactly these files.
+            self._table = DeltaTable(str(self.path))
+            added = {action.path for action in actions if isinstance(action, AddAction)}
+            if self._transaction(COMMITS) != commits or not added <= self._paths():
+                raise FencedError(f"another writer has committed to {self.path}: {error}") from error
+        else:
+            self._table.update_incremental()
+            if self._transaction(COMMITS) != commits:
+                raise FencedError(f"another writer has committed to {self.path}")
+
+
+def partition_key(topic_id: str, partition: int) -> str:
+    """Name of a partition in a position, and of the app transaction that stores it."""
+    return f"{topic_id}/{partition}"
+
+
+def _adds(files: Sequence[DocumentFile], *, data_change: bool) -> list[AddAction | RemoveAction]:
+    now_ms = int(time.time() * 1000)
+    return [AddAction(file.path, file.size, {}, now_ms, data_change, file.stats) for file in files]
+
+
+def _removes(paths: Sequence[str], *, data_change: bool) -> list[AddAction | RemoveAction]:
+    now_ms = int(time.time() * 1000)
+    return [RemoveAction(path, data_change=data_change, deletion_timestamp=now_ms) for path in paths]
