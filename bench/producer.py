@@ -70,7 +70,7 @@ def web_files() -> list[Path]:
 
 def bare(settings: Settings, paths: list[Path]) -> None:
     """Read and send."""
-    topic, _ = ensure_topics(settings, settings.kafka.bootstrap_servers)
+    topic = ensure_topics(settings, settings.kafka.bootstrap_servers).records
     producer = KafkaProducer(
         bootstrap_servers=settings.kafka.bootstrap_servers,
         compression_type="lz4",

@@ -1,7 +1,7 @@
-"""Fenced: by another producer that has taken the source over, or by the broker that aborted a slow transaction?
+"""Telling apart why a producer was fenced: a rival took its source over, or the broker aborted a slow transaction.
 
-Both look the same to the client. Who takes a source over commits a marker with its name first of all (the claim), so it
-is to be found in the progress topic soon; and a transaction younger than its timeout was not aborted by the broker.
+Both errors look the same to the client. A rival commits a marker with its own name first of all (its claim), so that
+marker soon appears in the progress topic; and the broker does not abort a transaction younger than its timeout.
 """
 
 from __future__ import annotations
@@ -12,43 +12,43 @@ from dataclasses import dataclass
 
 from kafka.errors import InvalidProducerEpochError, KafkaError, ProducerFencedError
 
-from producers.topic.markers import Marker, ProgressError, ProgressReader
-from producers.transaction import Transaction
+from producers.source_producer import SourceProducer
+from producers.topic.markers import Marker, MarkerReader, ProgressError
 
 FENCED = (ProducerFencedError, InvalidProducerEpochError)
-# How long a producer that takes a source over may need until its claim is committed.
+# How long a rival may need to commit its claim.
 CLAIM_S = 3.0
-# Fenced so often in transactions that were not old, it was somebody, even if no claim was found.
-SURELY = 3
+# After this many fencings of young transactions it was a rival, even if its claim was not found.
+FENCINGS_WITHOUT_CLAIM = 3
 
 
 def is_fencing(error: Exception) -> bool:
-    """Whether this error says that a newer producer of the same name exists."""
-    # Once fenced, the client answers every further call with an error that only names the first one.
+    """Whether this error says that a newer producer of the same transactional id exists."""
+    # Once fenced, the client wraps the error of every further call in one that only names the first.
     return isinstance(error, FENCED) or any(kind.__name__ in str(error) for kind in FENCED)
 
 
 @dataclass(slots=True)
 class Attempt:
-    """What an attempt leaves for the judgement of its error: the owner it found, and its transaction."""
+    """What is needed to judge the error of an attempt: the previous owner of the source, and this one's producer."""
 
     found_owner: str = ""
-    transaction: Transaction | None = None
+    producer: SourceProducer | None = None
 
     def is_young(self, timeout_ms: int) -> bool:
         """Whether its open transaction, if any, is younger than the broker's timeout."""
-        began = time.time() if self.transaction is None else self.transaction.began
+        began = time.time() if self.producer is None else self.producer.began
         return time.time() - began < timeout_ms / 1000
 
 
-def find_claim(
-    reader: ProgressReader, source: str, known_owners: set[str], sleep: Callable[[float], None]
+def wait_for_claim(
+    reader: MarkerReader, source: str, known_owners: set[str], sleep: Callable[[float], None]
 ) -> Marker | None:
-    """The marker by which another producer claims the source, waited for a little; None: there is none."""
+    """The marker with which a rival claims the source; None when none appears within CLAIM_S."""
     deadline = time.monotonic() + CLAIM_S
     while time.monotonic() < deadline:
         try:
-            marker = reader.glance().get(source)
+            marker = reader.read_to_last_stable_offset().get(source)
         except (KafkaError, ProgressError):
             return None
         if marker is not None and marker.owner not in known_owners:

@@ -19,17 +19,17 @@ from kafka.errors import KafkaError, TopicAuthorizationFailedError, Transactiona
 
 from conf import reasons
 from conf.settings import Settings
-from producers.fencing import SURELY, Attempt, find_claim, is_fencing
+from producers.fencing import FENCINGS_WITHOUT_CLAIM, Attempt, is_fencing, wait_for_claim
 from producers.plan import READS, PlanAction, SourcePlan, plan_source
 from producers.report import Note, Outcome, OutcomeState, SourceProgress
+from producers.source_producer import SourceProducer, cut_fields, open_producer
 from producers.sources.files import SourceFile
 from producers.sources.fingerprint import fingerprint
 from producers.sources.opening import open_location
 from producers.sources.source import Source
-from producers.topic.markers import Marker, ProgressError, ProgressReader, SourceState
-from producers.topic.message import clipped, partition_of
-from producers.topic.topics import Topic
-from producers.transaction import Transaction, cut_fields, source_producer
+from producers.topic.markers import Marker, MarkerReader, ProgressError, SourceState
+from producers.topic.message import clip_header, partition_of
+from producers.topic.topics import Topics
 from producers.wet.items import Stub
 from producers.wet.records import NotWetError, WetReader
 
@@ -54,7 +54,7 @@ class Ingester:
         self,
         settings: Settings,
         bootstrap_servers: str,
-        topics: tuple[Topic, Topic],
+        topics: Topics,
         *,
         allow_copies: bool = False,
         on_event: Callable[[SourceProgress | Note], None] = lambda event: None,
@@ -62,13 +62,13 @@ class Ingester:
     ) -> None:
         self._settings = settings
         self._bootstrap_servers = bootstrap_servers
-        self._records_topic, self._progress_topic = topics
+        self._topics = topics
         self._allow_copies = allow_copies
         self._on_event = on_event
         self._should_stop = should_stop
         # Not the client's half a minute: trying again is ours, and then a wish to stop is heard.
         self._bootstrap_timeout_ms = int(min(5.0, settings.producer.retry_s) * 1000)
-        self._progress: ProgressReader | None = None
+        self._progress: MarkerReader | None = None
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
 
     def ingest(self, source: Source) -> Outcome:
@@ -108,7 +108,7 @@ class Ingester:
                 reason: Exception = error
             if is_fencing(reason):
                 fencings += attempt.is_young(self._settings.producer.transaction_timeout_ms)
-                if self._taken_over(source, attempt, outcome, surely=fencings >= SURELY):
+                if self._taken_over(source, attempt, outcome, surely=fencings >= FENCINGS_WITHOUT_CLAIM):
                     return
             self._drop_progress()
             if outcome.records > sent:
@@ -132,30 +132,32 @@ class Ingester:
         ) as file:
             found = fingerprint(file)
             # Most sources of a repeated run are done, which an older marker tells as well: no producer for those.
-            plan = plan_source(source, file, found, self._reader().glance(), allow_copies=self._allow_copies)
+            plan = plan_source(
+                source, file, found, self._reader().read_to_last_stable_offset(), allow_copies=self._allow_copies
+            )
             if self._is_over(plan, outcome):
                 return
-            producer = source_producer(
-                self._settings, self._bootstrap_servers, self._records_topic, source.id, self._bootstrap_timeout_ms
+            producer = open_producer(
+                self._settings, self._bootstrap_servers, self._topics.records, source.id, self._bootstrap_timeout_ms
             )
             try:
                 producer.init_transactions()
-                partition = partition_of(source.id, self._progress_topic.partitions)
-                markers = self._reader().read(partition if self._allow_copies else None)
+                partition = partition_of(source.id, self._topics.progress.partitions)
+                markers = self._reader().read_to_high_watermark(partition if self._allow_copies else None)
                 plan = plan_source(source, file, found, markers, allow_copies=self._allow_copies)
                 if self._is_over(plan, outcome):
                     return
                 marker = markers.get(source.id)
                 attempt.found_owner = marker.owner if marker else ""
                 if marker is None or marker.state is SourceState.REMOVED:
-                    records_partition = partition_of(source.id, self._records_topic.partitions)
+                    records_partition = partition_of(source.id, self._topics.records.partitions)
                     marker = Marker.first(source.id, source.uri, records_partition, found)
                 marker = marker.at(marker.place, fingerprint=found, owner=self._owner, state=SourceState.INGESTING)
                 # Before the marker stands in the topic: a file that is no WET file leaves no trace there.
                 reader = self._open_reader(source, file, marker)
-                attempt.transaction = Transaction(producer, self._records_topic, self._progress_topic, marker)
-                attempt.transaction.claim()
-                self._send(attempt.transaction, reader, file, source, outcome)
+                attempt.producer = SourceProducer(producer, self._topics, marker)
+                attempt.producer.claim()
+                self._send(attempt.producer, reader, file, source, outcome)
             finally:
                 # Never waits for what is still queued: the next try aborts it and reads the truth from the topic.
                 # (That it was not all sent is raised then; the error that brought us here is the one to judge.)
@@ -173,46 +175,46 @@ class Ingester:
         )
 
     def _send(
-        self, transaction: Transaction, reader: WetReader, file: SourceFile, source: Source, outcome: Outcome
+        self, producer: SourceProducer, reader: WetReader, file: SourceFile, source: Source, outcome: Outcome
     ) -> None:
         """All that is left of the source."""
         limit = self._settings.producer
 
         def commit_if_due() -> None:
-            if transaction.is_full(limit.transaction_bytes, limit.transaction_ms):
-                if transaction.count:
-                    self._commit(transaction, reader, outcome)
+            if producer.is_full(limit.transaction_bytes, limit.transaction_ms):
+                if producer.count:
+                    self._commit(producer, reader, outcome)
                 self._check_stop()
 
         # A source that keeps us waiting must not keep a transaction open: the broker would abort it.
         file.on_wait = commit_if_due
         cut: Stub | None = None
         for item in reader:
-            item = clipped(item)
+            item = clip_header(item)
             if isinstance(item, Stub):
                 outcome.damage.append(_damage(source, item))
                 cut = item if item.reason == reasons.TRUNCATED else None
-            transaction.add(item)
+            producer.add(item)
             commit_if_due()
-        damaged = transaction.marker.damaged + transaction.damaged
+        damaged = producer.marker.damaged + producer.damaged
         state = SourceState.TRUNCATED if cut is not None else SourceState.DAMAGED if damaged else SourceState.DONE
-        self._commit(transaction, reader, outcome, state=state, cut=None if cut is None else cut_fields(cut))
+        self._commit(producer, reader, outcome, state=state, cut=None if cut is None else cut_fields(cut))
         outcome.state = OutcomeState(state)
         if cut is not None:
             outcome.message = (
                 f"{source.name} is cut: {cut.detail} (byte offset {cut.place.member:,}). Its "
-                f"{transaction.marker.records - 1:,} whole records are ingested; fetch the rest of the file and ingest "
+                f"{producer.marker.records - 1:,} whole records are ingested; fetch the rest of the file and ingest "
                 "it again: it is carried on from there"
             )
         elif state is SourceState.DAMAGED:
             places = "1 place" if damaged == 1 else f"{damaged:,} places"
             outcome.message = f"{source.name} is damaged in {places}; all whole records are ingested"
 
-    def _commit(self, transaction: Transaction, reader: WetReader, outcome: Outcome, **changes: object) -> None:
-        records, raw_bytes = transaction.commit(**changes)
+    def _commit(self, producer: SourceProducer, reader: WetReader, outcome: Outcome, **changes: object) -> None:
+        records, raw_bytes = producer.commit(**changes)
         outcome.records += records
         outcome.raw_bytes += raw_bytes
-        marker = transaction.marker
+        marker = producer.marker
         at = marker.fingerprint.size if marker.state is not SourceState.INGESTING else reader.consumed
         self._on_event(SourceProgress(marker.source, at, marker.fingerprint.size, outcome.records, outcome.raw_bytes))
 
@@ -223,10 +225,10 @@ class Ingester:
         outcome.message = plan.message
         return True
 
-    def _reader(self) -> ProgressReader:
+    def _reader(self) -> MarkerReader:
         if self._progress is None:
-            self._progress = ProgressReader(
-                self._progress_topic,
+            self._progress = MarkerReader(
+                self._topics.progress,
                 self._bootstrap_servers,
                 request_timeout_ms=self._settings.kafka.request_timeout_ms,
                 wait_s=2 * self._settings.producer.transaction_timeout_ms / 1000,
@@ -242,7 +244,7 @@ class Ingester:
     def _taken_over(self, source: Source, attempt: Attempt, outcome: Outcome, *, surely: bool) -> bool:
         """After fencing: whether another producer has this source now; if not, we go on."""
         try:
-            claim = find_claim(self._reader(), source.id, {self._owner, attempt.found_owner}, self._sleep)
+            claim = wait_for_claim(self._reader(), source.id, {self._owner, attempt.found_owner}, self._sleep)
         except KafkaError:
             return False
         if claim is None and not surely:

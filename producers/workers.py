@@ -22,7 +22,7 @@ from producers.ingest import Ingester
 from producers.report import Note, Outcome, OutcomeState, SourceProgress
 from producers.sources.follow import Follower
 from producers.sources.source import Source
-from producers.topic.topics import Topic
+from producers.topic.topics import Topics
 
 STOP = None
 POLL_S = 0.25
@@ -31,7 +31,7 @@ POLL_S = 0.25
 def ingest_all(
     settings: Settings,
     bootstrap_servers: str,
-    topics: tuple[Topic, Topic],
+    topics: Topics,
     sources: Sequence[Source],
     *,
     allow_copies: bool = False,
@@ -164,7 +164,7 @@ def _work(
     pipe: Connection,
     settings: Settings,
     bootstrap_servers: str,
-    topics: tuple[Topic, Topic],
+    topics: Topics,
     allow_copies: bool,
     stop: threading.Event,
 ) -> None:

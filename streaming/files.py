@@ -17,7 +17,7 @@ from conf.settings import ProducerSettings
 from producers.sources.opening import open_location
 from producers.sources.source import Source
 from producers.sources.urls import is_url
-from producers.topic.message import clipped, message_key, message_value
+from producers.topic.message import clip_header, message_key, message_value
 from producers.wet.records import NotWetError, WetReader
 from streaming.fused import ArrowFunction, TaskConfig, TaskWork
 from streaming.partials import SPARK_SCHEMA, unreadable_row
@@ -117,7 +117,7 @@ def source_messages(
             file, source.name, max_record_bytes=settings.max_record_bytes, verify_digests=settings.verify_digests
         )
         for item in reader:
-            value = message_value(clipped(item))
+            value = message_value(clip_header(item))
             keys.append(message_key(source.id, item.place))
             values.append(value)
             size += len(value)

@@ -1,7 +1,7 @@
-"""How far each source is in the topic: the progress markers.
+"""Progress markers: how far each source has been ingested.
 
-A marker is written in the same transaction as the records that it covers, so the two can never disagree. The marker
-topic is compacted: the last marker of a source is the truth about it.
+A marker is written in the same transaction as the records that it covers, so the two can never disagree. The progress
+topic is compacted; the last marker of a source is the current one.
 """
 
 from __future__ import annotations
@@ -46,12 +46,15 @@ class ProgressError(ExplainedError):
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """Progress of a source: `place` is where reading goes on; counts are of everything committed before it.
+    """Progress of a source: reading resumes at `place`; the counts cover everything committed before it.
 
-    `raw_bytes` counts the bytes of the message values; `stubs` how many of `records` are stubs; `damaged` how many of
-    those are damaged regions. `cut` is the stub of the cut record at the end (fields of `Stub`), kept so that it can be
-    taken back.
-    `owner` is the run that wrote the marker: a producer that was fenced reads here who took over.
+    Attributes:
+        raw_bytes: Bytes of the message values.
+        stubs: How many of `records` are stubs.
+        damaged: How many of `stubs` are damaged regions.
+        cut: The stub of the cut record at the end (fields of `Stub`), kept so that it can be retracted.
+        owner: The run that wrote the marker; a producer that was fenced reads here who took over.
+        updated: Unix time in seconds.
     """
 
     source: str
@@ -70,7 +73,7 @@ class Marker:
 
     @classmethod
     def first(cls, source: str, uri: str, partition: int, fingerprint: Fingerprint) -> Marker:
-        """The marker of a source of which nothing is in the topic yet."""
+        """The marker of a source that has no record in the topic yet."""
         return cls(source, uri, SourceState.INGESTING, BEGINNING, partition, 0, 0, 0, 0, fingerprint, None, "", 0.0)
 
     def to_json(self) -> bytes:
@@ -80,7 +83,7 @@ class Marker:
 
     @classmethod
     def from_json(cls, value: bytes) -> Marker:
-        """Read a marker's message. Unknown fields of a later version are left out."""
+        """Parse a marker's message; unknown fields of a later version are ignored."""
         fields = json.loads(value)
         fields = {name: fields[name] for name in cls.__slots__}
         fields["state"] = SourceState(fields["state"])
@@ -89,16 +92,17 @@ class Marker:
         return cls(**fields)
 
     def at(self, place: Place, **changes: Any) -> Marker:
-        """The same source further on."""
+        """This marker moved to `place`, with other fields changed."""
         return replace(self, place=place, updated=time.time(), **changes)
 
 
-class ProgressReader:
-    """Reads the markers, each call from where the last one stopped, always up to the end that stood at the call.
+class MarkerReader:
+    """Reads the markers incrementally: each call goes on where the last one stopped, up to the topic's current end.
 
-    The end is the high watermark that a read_uncommitted client sees; a read_committed one stops at the first open
-    transaction. Waiting until the second has come to the first is waiting for every transaction that was open, also
-    that of a dead producer, which the broker aborts after its timeout. Only then is a marker surely the last one.
+    There are two ends. A read_committed consumer stops at the first open transaction (the last stable offset), a
+    read_uncommitted one sees everything (the high watermark). Waiting until the first has caught up with the second
+    waits for every open transaction to end, including those of dead producers, which the broker aborts after their
+    timeout. Only then is a marker certainly the last of its source.
     """
 
     def __init__(
@@ -125,18 +129,19 @@ class ProgressReader:
         self._committed.seek_to_beginning(*self._partitions)
         self._markers: dict[str, Marker] = {}
 
-    def read(self, partition: int | None = None) -> dict[str, Marker]:
-        """Last marker of every source, surely up to date for the sources of `partition` (None: for all).
+    def read_to_high_watermark(self, partition: int | None = None) -> dict[str, Marker]:
+        """Last marker of every source, after waiting for the open transactions of `partition` (None: of all).
 
-        Raises ProgressError when a transaction stays open for longer than the broker allows.
+        Raises:
+            ProgressError: A transaction stays open for longer than `wait_s`.
         """
         wanted = self._partitions if partition is None else [self._partitions[partition]]
         return self._read_to(self._uncommitted.end_offsets(wanted))
 
-    def glance(self) -> dict[str, Marker]:
-        """Last committed marker of every source, without waiting for transactions that are open.
+    def read_to_last_stable_offset(self) -> dict[str, Marker]:
+        """Last committed marker of every source, without waiting for open transactions.
 
-        Good enough to see that a source is done; whoever is about to write needs `read`.
+        Enough to see that a source is done. Before writing, use `read_to_high_watermark`.
         """
         return self._read_to(self._committed.end_offsets(self._partitions))
 
@@ -145,24 +150,24 @@ class ProgressReader:
         while any(self._committed.position(partition) < end for partition, end in ends.items()):
             for messages in self._committed.poll(timeout_ms=100, max_records=10_000).values():
                 for message in messages:
-                    self._take(message.key, message.value)
+                    self._apply(message.key, message.value)
             if time.monotonic() > deadline:
                 raise ProgressError(
                     f"topic {self._topic.name} cannot be read to its end within {self._wait_s:.0f} s: a transaction "
-                    "stays open or the broker is stalled; try again, and look for a producer that hangs"
+                    "stays open or the broker is stalled; look for a hanging producer, then try again"
                 )
         return self._markers
 
-    def _take(self, key: bytes, value: bytes | None) -> None:
+    def _apply(self, key: bytes, value: bytes | None) -> None:
         if value is None:
             self._markers.pop(key.decode(), None)
         else:
             self._markers[key.decode()] = Marker.from_json(value)
 
     def close(self) -> None:
-        """End both connections."""
+        """Close both connections."""
         for consumer in (self._committed, self._uncommitted):
             try:
                 consumer.close()
-            except KafkaError:  # the broker may be gone; there is nothing to save here
+            except KafkaError:  # the broker may be gone; nothing is lost
                 continue

@@ -1,10 +1,10 @@
-"""The topic contract: how a record or a stub is a message, and how a message is read.
+"""The topic contract: keys and values of the messages that records and stubs become.
 
 key    `<source>@<member>` or `<source>@<member>+<inner>`: the place of the record in its source
-value  the record as it stood (WARC header block and payload), so any WARC tool can read it; for a stub a WARC record
-       of a type of our own, whose payload is the header block of what could not be sent
+value  the unchanged record (WARC header block and payload), so any WARC tool can read it; for a stub, a WARC record of
+       a private type whose payload is the header block of what could not be sent
 
-A source always goes to the same partition, so its records stand in the topic in the order of the file.
+A source always goes to the same partition, so the topic holds its records in file order.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def message_key(source: str, place: Place) -> bytes:
     return f"{source}@{at}".encode()
 
 
-def clipped(item: Record | Stub) -> Record | Stub:
-    """The item as it goes into a message: of a stub, not more than the beginning of its header block."""
+def clip_header(item: Record | Stub) -> Record | Stub:
+    """The item with its header block cut to what a stub's message carries; records are returned unchanged."""
     return item if isinstance(item, Record) else replace(item, header=item.header[:STUB_HEADER_BYTES])
 
 

@@ -1,4 +1,4 @@
-"""Where a topic begins and ends, asked of the broker."""
+"""First and end offsets of a topic, as the broker reports them."""
 
 from __future__ import annotations
 
@@ -9,23 +9,30 @@ from producers.topic.topics import Topic, TopicError
 
 
 def first_offsets(bootstrap_servers: str, topic: Topic) -> dict[int, int]:
-    """First offset that each partition still holds. Raises TopicError when the broker cannot be asked."""
-    return _ask(bootstrap_servers, topic, first=True)
+    """First offset that each partition still holds. Raises TopicError when the broker does not answer."""
+    return _fetch(bootstrap_servers, topic, first=True)
 
 
 def end_offsets(bootstrap_servers: str, topic: Topic) -> dict[int, int]:
-    """End of each partition behind its last committed transaction. Raises TopicError."""
-    return _ask(bootstrap_servers, topic, first=False)
+    """Last stable offset of each partition: what a read_committed reader can read up to. Raises TopicError."""
+    return _fetch(bootstrap_servers, topic, first=False)
 
 
-def _ask(bootstrap_servers: str, topic: Topic, *, first: bool) -> dict[int, int]:
+def high_watermarks(bootstrap_servers: str, topic: Topic) -> dict[int, int]:
+    """End of each partition, open and aborted transactions included. Raises TopicError."""
+    return _fetch(bootstrap_servers, topic, first=False, isolation_level="read_uncommitted")
+
+
+def _fetch(
+    bootstrap_servers: str, topic: Topic, *, first: bool, isolation_level: str = "read_committed"
+) -> dict[int, int]:
     partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
     try:
-        consumer = KafkaConsumer(bootstrap_servers=bootstrap_servers, isolation_level="read_committed")
+        consumer = KafkaConsumer(bootstrap_servers=bootstrap_servers, isolation_level=isolation_level)
         try:
             offsets = consumer.beginning_offsets(partitions) if first else consumer.end_offsets(partitions)
         finally:
             consumer.close()
     except KafkaError as error:
-        raise TopicError(f"Kafka at {bootstrap_servers} did not tell the offsets of {topic.name}: {error}") from error
+        raise TopicError(f"Kafka at {bootstrap_servers} did not report the offsets of {topic.name}: {error}") from error
     return {partition.partition: offset for partition, offset in offsets.items()}

@@ -1,4 +1,4 @@
-"""The two topics of a pipeline: made when missing, known by their id."""
+"""The two topics of a pipeline: created when missing, identified by the broker's topic id."""
 
 from __future__ import annotations
 
@@ -17,23 +17,34 @@ MAX_MESSAGE_BYTES = 24 << 20
 
 
 class TopicError(ExplainedError):
-    """The broker cannot be reached or a topic is not as it has to be; the message names it and the remedy."""
+    """The broker cannot be reached or a topic is unusable; the message names it and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic as the broker knows it: a topic deleted and made anew has another id."""
+    """A topic as the broker describes it. A topic that was deleted and recreated has another `id`."""
 
     name: str
     id: str
     partitions: int
 
 
-def ensure_topics(settings: Settings, bootstrap_servers: str) -> tuple[Topic, Topic]:
-    """The records topic and the progress topic, made if they are missing.
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics of a pipeline: its `records`, and the `progress` of their sources."""
 
-    Records are kept for ever by default (the topic is the archive that a replay reads); progress markers are compacted
-    to the last one of each source.
+    records: Topic
+    progress: Topic
+
+
+def ensure_topics(settings: Settings, bootstrap_servers: str) -> Topics:
+    """Describe the topics of a pipeline, creating those that are missing.
+
+    Records are kept for ever by default (the topic is the archive that a replay reads); the progress topic is compacted
+    to the last marker of each source.
+
+    Raises:
+        TopicError: The broker does not answer, or refuses.
     """
     kafka = settings.kafka
     records = NewTopic(
@@ -62,15 +73,22 @@ def ensure_topics(settings: Settings, bootstrap_servers: str) -> tuple[Topic, To
                     admin.create_topics([topic])
                 except TopicAlreadyExistsError:
                     continue
-        return _describe(admin, records.name), _describe(admin, progress.name)
+        return Topics(_describe(admin, records.name), _describe(admin, progress.name))
     except KafkaError as error:
-        raise TopicError(f"Kafka at {bootstrap_servers} refused to make or describe the topics: {error}") from error
+        raise TopicError(f"Kafka at {bootstrap_servers} refused to create or describe the topics: {error}") from error
     finally:
         admin.close()
 
 
+def describe_topics(settings: Settings, bootstrap_servers: str) -> Topics | None:
+    """The topics of a pipeline, None unless both exist. Raises TopicError when the broker does not answer."""
+    records = describe_topic(settings, bootstrap_servers, settings.records_topic)
+    progress = describe_topic(settings, bootstrap_servers, settings.progress_topic)
+    return None if records is None or progress is None else Topics(records, progress)
+
+
 def describe_topic(settings: Settings, bootstrap_servers: str, name: str) -> Topic | None:
-    """The topic of this name, None where there is none. Raises TopicError when the broker cannot be asked."""
+    """The topic of this name, None where there is none. Raises TopicError when the broker does not answer."""
     admin = _admin(settings, bootstrap_servers)
     try:
         return _describe(admin, name) if name in set(admin.list_topics()) else None
@@ -95,7 +113,7 @@ def _admin(settings: Settings, bootstrap_servers: str) -> KafkaAdminClient:
 
 
 def _describe(admin: KafkaAdminClient, name: str) -> Topic:
-    # A topic that was just made may not be in the broker's metadata yet.
+    # The broker's metadata may lag behind the creation of a topic.
     deadline = time.monotonic() + 10
     while True:
         (topic,) = admin.describe_topics([name])

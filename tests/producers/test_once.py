@@ -15,7 +15,7 @@ from producers.ingest import Ingester
 from producers.report import SourceProgress
 from producers.sample.writer import write_sample
 from producers.sources.identity import source_id
-from producers.topic.markers import ProgressReader
+from producers.topic.markers import MarkerReader
 from producers.topic.message import partition_of
 from producers.topic.topics import ensure_topics
 from producers.workers import ingest_all
@@ -201,7 +201,8 @@ def test_a_dead_producers_open_transaction_is_aborted_before_its_place_is_read(
 ) -> None:
     settings = make_settings()
     servers = settings.kafka.bootstrap_servers
-    records, progress = ensure_topics(settings, servers)
+    topics = ensure_topics(settings, servers)
+    records, progress = topics.records, topics.progress
     source = here(sample)
     dead = KafkaProducer(bootstrap_servers=servers, transactional_id=f"{records.name}/{source.id}", acks="all")
     dead.init_transactions()
@@ -211,9 +212,9 @@ def test_a_dead_producers_open_transaction_is_aborted_before_its_place_is_read(
     dead.send(progress.name, key=source.id.encode(), value=lie, partition=partition_of(source.id, progress.partitions))
     dead.flush()
     # Its reader waits for the open transaction instead of taking the markers before it for the last ones.
-    reader = ProgressReader(progress, servers, request_timeout_ms=30_000, wait_s=1)
+    reader = MarkerReader(progress, servers, request_timeout_ms=30_000, wait_s=1)
     with pytest.raises(Exception, match="a transaction stays open"):
-        reader.read()
+        reader.read_to_high_watermark()
     reader.close()
     assert ingest(settings, sample).state == "done"
     assert_whole(settings, sample)

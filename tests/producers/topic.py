@@ -12,7 +12,7 @@ from producers.ingest import Ingester
 from producers.report import Outcome
 from producers.sources.identity import source_id
 from producers.sources.source import Source
-from producers.topic.markers import Marker, ProgressReader
+from producers.topic.markers import Marker, MarkerReader
 from producers.topic.topics import ensure_topics
 from producers.wet.items import Record
 from producers.wet.records import read_records
@@ -59,7 +59,7 @@ def ingest_several(settings: Settings, paths: list[Path], **options: object) -> 
 
 def read_topic(settings: Settings) -> dict[str, Messages]:
     """All messages by source; each source has to stand in one partition."""
-    topic, _ = ensure_topics(settings, settings.kafka.bootstrap_servers)
+    topic = ensure_topics(settings, settings.kafka.bootstrap_servers).records
     found: dict[str, Messages] = {}
     homes: dict[str, int] = {}
     consumer = KafkaConsumer(
@@ -87,10 +87,10 @@ def read_topic(settings: Settings) -> dict[str, Messages]:
 
 
 def markers(settings: Settings) -> dict[str, Marker]:
-    _, topic = ensure_topics(settings, settings.kafka.bootstrap_servers)
-    reader = ProgressReader(topic, settings.kafka.bootstrap_servers, request_timeout_ms=30_000, wait_s=60)
+    topic = ensure_topics(settings, settings.kafka.bootstrap_servers).progress
+    reader = MarkerReader(topic, settings.kafka.bootstrap_servers, request_timeout_ms=30_000, wait_s=60)
     try:
-        return dict(reader.read())
+        return dict(reader.read_to_high_watermark())
     finally:
         reader.close()
 

@@ -15,7 +15,7 @@ from producers.report import Note, Outcome, SourceProgress
 from producers.sources.follow import Follower
 from producers.sources.source import Source
 from producers.topic.offsets import end_offsets
-from producers.topic.topics import Topic, ensure_topics
+from producers.topic.topics import Topics, ensure_topics
 from producers.workers import ingest_all
 from streaming.stream import Stream
 from wetstream.commands.display import Display
@@ -83,7 +83,7 @@ def run(
         try:
             outcomes = _ingest(settings, servers, topics, sources, display, allow_copies, stop, follower)
             if not stop.is_set():
-                writer.stop_at(end_offsets(servers.bootstrap_servers, topics[0]))
+                writer.stop_at(end_offsets(servers.bootstrap_servers, topics.records))
         except BaseException:
             writer.stop()
             raise
@@ -104,7 +104,7 @@ def stream(settings: Settings, profile: Profile, servers: Servers, display: Disp
 def _ingest(
     settings: Settings,
     servers: Servers,
-    topics: tuple[Topic, Topic],
+    topics: Topics,
     sources: Sequence[Source],
     display: Display,
     allow_copies: bool,

@@ -7,7 +7,7 @@ import logging
 from kafka.errors import KafkaError
 
 from conf.settings import Settings
-from producers.topic.markers import Marker, ProgressReader
+from producers.topic.markers import Marker, MarkerReader
 from producers.topic.topics import TopicError, describe_topic
 from wetstream.servers import embedded
 
@@ -24,11 +24,11 @@ def read_markers(settings: Settings) -> dict[str, Marker] | None:
         topic = describe_topic(settings, bootstrap_servers, settings.progress_topic)
         if topic is None:
             return {}
-        reader = ProgressReader(
+        reader = MarkerReader(
             topic, bootstrap_servers, request_timeout_ms=settings.kafka.request_timeout_ms, wait_s=30.0
         )
         try:
-            return reader.glance()
+            return reader.read_to_last_stable_offset()
         finally:
             reader.close()
     except (TopicError, KafkaError) as error:

@@ -8,10 +8,10 @@ from redis import Redis
 
 from conf.errors import ExplainedError
 from conf.settings import Settings
-from producers.removal import NOT_IN_TOPIC, begin_removal, finish_removal
+from producers.removal import NOT_IN_TOPIC, mark_removed, mark_removing
 from producers.sources.identity import crawl_and_segment, source_id
 from producers.topic.markers import SourceState
-from producers.topic.topics import Topic, describe_topic
+from producers.topic.topics import Topics, describe_topics
 from serving.aggregates import NoStatisticsError
 from serving.queries import LiveStatistics
 from sinks import removal
@@ -75,10 +75,10 @@ def remove(settings: Settings, sources: Sequence[str], note: Callable[[str], Non
         if topics is None:
             ends: Mapping[str, tuple[int, int]] = dict.fromkeys(sources, NOT_IN_TOPIC)
         else:
-            ends = begin_removal(settings, bootstrap_servers, topics, sources)
+            ends = mark_removing(settings, bootstrap_servers, topics, sources)
         records = _have_removed(settings, redis, ends, note)
         if topics is not None:
-            finish_removal(settings, bootstrap_servers, topics, sources)
+            mark_removed(settings, bootstrap_servers, topics, sources)
         return records
     finally:
         changes.release()
@@ -115,7 +115,7 @@ def _remove_here(settings: Settings, redis: Redis, ends: Mapping[str, tuple[int,
     return removal.remove_sources(documents, statistics, ends, compression_level=level)
 
 
-def _topics(settings: Settings) -> tuple[str, tuple[Topic, Topic] | None]:
+def _topics(settings: Settings) -> tuple[str, Topics | None]:
     """Broker and topics; no topics where nothing was ever ingested through Kafka."""
     bootstrap_servers = settings.kafka.bootstrap_servers or embedded.endpoints(settings.home).bootstrap_servers
     if not bootstrap_servers:
@@ -125,6 +125,4 @@ def _topics(settings: Settings) -> tuple[str, tuple[Topic, Topic] | None]:
                 "yours (kafka.bootstrap_servers)"
             )
         return "", None
-    records = describe_topic(settings, bootstrap_servers, settings.records_topic)
-    progress = describe_topic(settings, bootstrap_servers, settings.progress_topic)
-    return bootstrap_servers, None if records is None or progress is None else (records, progress)
+    return bootstrap_servers, describe_topics(settings, bootstrap_servers)

@@ -11,7 +11,7 @@ from kafka.errors import KafkaError
 
 from conf.errors import ExplainedError
 from conf.settings import Settings
-from producers.topic.markers import Marker, ProgressReader
+from producers.topic.markers import Marker, MarkerReader
 from producers.topic.topics import describe_topic
 from serving.api.app import make_app
 from serving.api.poller import StatisticsPoller
@@ -66,10 +66,10 @@ class WatchedSources:
             self._stop.wait(TRY_AGAIN_S)
             return
         timeout_ms = settings.kafka.request_timeout_ms
-        reader = ProgressReader(topic, bootstrap_servers, request_timeout_ms=timeout_ms, wait_s=30.0)
+        reader = MarkerReader(topic, bootstrap_servers, request_timeout_ms=timeout_ms, wait_s=30.0)
         try:
             while not self._stop.is_set():
-                found = dict(reader.glance())
+                found = dict(reader.read_to_last_stable_offset())
                 if found != self._markers:
                     self._markers = found
                     self.version += 1

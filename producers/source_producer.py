@@ -1,4 +1,4 @@
-"""Records and the progress marker behind them, committed together: both are seen or neither is."""
+"""The transactional producer of one source: records and the progress marker behind them commit together."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from conf.crash_points import crash_point
 from conf.settings import Settings
 from producers.topic.markers import Marker
 from producers.topic.message import message_key, message_value, partition_of, stub_value
-from producers.topic.topics import MAX_MESSAGE_BYTES, Topic
+from producers.topic.topics import MAX_MESSAGE_BYTES, Topic, Topics
 from producers.wet.items import Record, Stub
 from producers.wet.members import Place
 
 
-def source_producer(
+def open_producer(
     settings: Settings, bootstrap_servers: str, records: Topic, source: str, bootstrap_timeout_ms: int = 30_000
 ) -> KafkaProducer:
-    """The producer of a source. Any two of one source in a topic fence each other: it is named after both."""
+    """Connect the Kafka producer of a source.
+
+    Its transactional id names the topic and the source, so any two producers of one source fence each other.
+    """
     limit = settings.producer
     return KafkaProducer(
         bootstrap_servers=bootstrap_servers,
@@ -38,22 +41,21 @@ def source_producer(
     )
 
 
-class Transaction:
-    """The transactions of one source, one after the other.
+class SourceProducer:
+    """Sends the records of one source in consecutive transactions.
 
-    Bounds what is in flight: all that was sent is at the broker when `commit` returns, so a producer never holds more
-    than the records of one transaction, however long the broker takes. `marker` is of the last commit.
+    `commit` returns only when the broker has everything, so no more than one transaction is ever in flight, however
+    slow the broker is. `marker` is the last one that was committed.
     """
 
-    def __init__(self, producer: KafkaProducer, records: Topic, progress: Topic, marker: Marker) -> None:
+    def __init__(self, producer: KafkaProducer, topics: Topics, marker: Marker) -> None:
         self._producer = producer
-        self._records = records
-        self._progress = progress
+        self._topics = topics
         self.marker = marker
         self._begin()
 
     def _begin(self) -> None:
-        # Opens nothing at the broker yet: that is done by the first message.
+        # Opens nothing at the broker yet: the first message does.
         self._producer.begin_transaction()
         self.began = time.time()
         self.bytes = self.count = self._stubs = self.damaged = 0
@@ -64,7 +66,7 @@ class Transaction:
         value = message_value(item)
         if not self.count:
             self.began = time.time()
-        self._put(message_key(self.marker.source, item.place), value)
+        self._send(message_key(self.marker.source, item.place), value)
         self.bytes += len(value)
         self.count += 1
         self._place = item.next
@@ -73,20 +75,20 @@ class Transaction:
             self.damaged += item.reason == reasons.DAMAGED
 
     def is_full(self, limit_bytes: int, limit_ms: int) -> bool:
-        """Whether it is time to commit."""
+        """Whether the open transaction has reached one of its limits."""
         return self.bytes >= limit_bytes or (time.time() - self.began) * 1000 >= limit_ms
 
     def claim(self) -> None:
-        """Commit the marker alone: whoever is fenced by this producer finds there who took over.
+        """Commit the marker alone, so that a producer that this one has fenced can see who took over.
 
-        The stub of a record that was cut is taken back here, now that its source has grown.
+        If the source had been cut inside a record, this also retracts that record's stub: the source has grown.
         """
         if self.marker.cut is not None:
             fields = dict(self.marker.cut)
             place = Place(*fields["place"])
             header = fields["header"].encode("latin-1")
             stub = Stub(place, place, fields["length"], fields["reason"], fields["detail"], header)
-            self._put(message_key(self.marker.source, place), stub_value(stub, records=-1))
+            self._send(message_key(self.marker.source, place), stub_value(stub, records=-1))
             self.marker = replace(
                 self.marker,
                 cut=None,
@@ -97,7 +99,14 @@ class Transaction:
         self.commit()
 
     def commit(self, **changes: Any) -> tuple[int, int]:
-        """Commit, with changed fields of the marker, and begin the next; returns the records and bytes of this one."""
+        """Commit the open transaction with its marker, and begin the next.
+
+        Args:
+            **changes: Fields of the marker to change.
+
+        Returns:
+            Records and value bytes of the committed transaction.
+        """
         marker = self.marker.at(
             self._place,
             records=self.marker.records + self.count,
@@ -108,10 +117,10 @@ class Transaction:
         )
         crash_point("producer-in-transaction")
         self._producer.send(
-            self._progress.name,
+            self._topics.progress.name,
             key=marker.source.encode(),
             value=marker.to_json(),
-            partition=partition_of(marker.source, self._progress.partitions),
+            partition=partition_of(marker.source, self._topics.progress.partitions),
         )
         self._producer.commit_transaction()
         crash_point("producer-between-transactions")
@@ -120,10 +129,10 @@ class Transaction:
         self._begin()
         return committed
 
-    def _put(self, key: bytes, value: bytes) -> None:
-        self._producer.send(self._records.name, key=key, value=value, partition=self.marker.partition)
+    def _send(self, key: bytes, value: bytes) -> None:
+        self._producer.send(self._topics.records.name, key=key, value=value, partition=self.marker.partition)
 
 
 def cut_fields(stub: Stub) -> dict[str, Any]:
-    """A stub as the marker keeps it."""
+    """The fields of a stub, as a marker stores them."""
     return {**asdict(stub), "header": stub.header.decode("latin-1")}
