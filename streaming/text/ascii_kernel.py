@@ -1,7 +1,7 @@
-"""Bags of words by the `ascii` tokenizer: a token is what lies between ASCII white space (docs/text-rules.md).
+"""Bags of words by the `ascii` tokenizer: tokens are separated by ASCII white space (docs/text-rules.md).
 
-Most tokens hold only letters, or something that no valid token holds: a few bits of `scan` tell. Only those with an
-apostrophe, a quotation mark or a hyphen are looked at byte by byte.
+Most tokens are letters only, or contain a byte that no valid token has: a few bits of `scan` decide. Only tokens with
+an apostrophe, a quotation mark or a hyphen are read byte by byte.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ APOSTROPHE, QUOTE, HYPHEN = U(0x27), U(0x22), U(0x2D)
 
 
 def ascii_kinds() -> NDArray[np.uint64]:
-    """[256]: WHITE; SPECIAL: apostrophe, quotation mark, hyphen; OTHER: what makes a token invalid; 0: letters."""
+    """Return the byte classes, uint64 [256].
+
+    WHITE; SPECIAL: apostrophe, quotation mark, hyphen; OTHER: bytes that no valid token has; 0: letters.
+    """
     kinds = np.full(256, OTHER, np.uint64)
     for byte in range(256):
         if bytes([byte]).isspace():
@@ -49,7 +52,7 @@ def ascii_kinds() -> NDArray[np.uint64]:
 
 @inlined
 def _trimmed(data: NDArray[np.uint8], at: np.uint64, stop: np.uint64) -> tuple[np.uint64, np.uint64]:
-    """The token `data[at:stop]` without leading and trailing - ' "; empty if it is not valid."""
+    """Trim leading and trailing - ' " off the token `data[at:stop]`; an empty span if it is invalid."""
     while at < stop and (data[at] == APOSTROPHE or data[at] == QUOTE or data[at] == HYPHEN):
         at += U(1)
     end = at
@@ -80,7 +83,7 @@ def bag_ascii(
     progress: NDArray[np.int64],
     rules: NDArray[np.int64],
 ) -> int:
-    """Bags of the documents from `progress[DOCUMENT]` on; DONE, or what has to grow before it is called again."""
+    """Bag the documents from `progress[DOCUMENT]` on. Returns DONE, or what must grow before the next call."""
     for number in range(progress[DOCUMENT], starts.size):
         document = U(number)
         begin(out, progress, document)
@@ -114,7 +117,7 @@ def bag_ascii(
                     length = token_end - token
                     valid = length != U(0)
                 if length <= U(16) and token + U(16) <= U(data.size):
-                    # Written down in any case, and kept if it is valid: no branch on that.
+                    # Recorded unconditionally and kept if valid, so that no branch depends on it.
                     first = head(load(data, token) | FOLD, length)
                     second = head(load(data, token + U(8)) | FOLD, max(length, U(8)) - U(8))
                     record(records, n, first, second, length)

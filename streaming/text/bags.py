@@ -1,8 +1,7 @@
 """From words to bags: the part that both kernels share.
 
-A kernel writes the words of a document down as records, some hundreds at a time; `look_up` then finds them all in the
-vocabulary and counts them. So the table's memory is read for many words at once, instead of waiting for one after the
-other, and hardly a branch depends on which word it is.
+A kernel records the words of a document, some hundreds at a time; `look_up` then finds all of them in the vocabulary
+and counts them. This overlaps the cache misses of many look-ups, and hardly a branch depends on the word.
 """
 
 from __future__ import annotations
@@ -30,27 +29,27 @@ from streaming.text.vocabulary import (
 
 DONE: Final = 0
 WORDS_FULL: Final = 1
-"""The vocabulary has to grow; then the same document once more."""
+"""The vocabulary must grow; the same document is then done again."""
 BAGS_FULL: Final = 2
-"""The room for bags has to grow; then the same document once more."""
+"""The bag arrays must grow; the same document is then done again."""
 
 MOST_RECORDS: Final = 1536
 
 
 class Records(NamedTuple):
-    """Words of the current document that have not been looked up yet, and what compiled code needs as scratch."""
+    """Words of the current document that wait for their look-up, and scratch space of the compiled code."""
 
     first: NDArray[np.uint64]  # [MOST_RECORDS] first block
     second: NDArray[np.uint64]  # second block
     hashed: NDArray[np.uint64]
     length: NDArray[np.uint64]  # in bytes
-    where: NDArray[np.uint64]  # of words longer than 16 bytes: their place in `key`
+    where: NDArray[np.uint64]  # words over 16 bytes: their position in `key`
     slot: NDArray[np.uint64]
-    key: NDArray[np.uint64]  # all blocks of the words longer than 16 bytes
+    key: NDArray[np.uint64]  # all blocks of words over 16 bytes
 
 
 class Output(NamedTuple):
-    """Where the kernels write; `streaming.text.kernel.Bags` says what it means."""
+    """Output arrays of the kernels; documented in `streaming.text.kernel.Bags`."""
 
     valid: NDArray[np.int32]
     dropped: NDArray[np.int32]
@@ -61,33 +60,33 @@ class Output(NamedTuple):
     counts: NDArray[np.int32]
 
 
-# Places in the progress array.
+# Indices into the progress array.
 DOCUMENT = U(0)
 """The next document."""
 START, END = U(1), U(2)
-"""Where the current bag begins and ends in `words` and `counts`."""
+"""Bounds of the current bag in `words` and `counts`."""
 STAMP = U(3)
-"""Number of the current document in the worker's life, from 1."""
+"""Sequence number of the current document in this worker, from 1."""
 VALID, DROPPED = U(4), U(5)
 """Tokens of the current document so far."""
 RECORDS, KEYS = U(6), U(7)
-"""How many records there are, how many blocks of `key` they use."""
+"""Number of records, and of blocks of `key` in use."""
 FULL = U(8)
-"""1 if a word found no room in the vocabulary."""
+"""1 if the vocabulary had no room for a word."""
 PROGRESS: Final = 9
 
-# Places in the rules array.
+# Indices into the rules array.
 STOP_WORDS = U(0)
-"""Ids below this are stop words."""
+"""Word ids below this value are stop words."""
 MIN_VALID = U(1)
 CLOSED = U(2)
-"""1 if unknown words are not valid."""
+"""1 if words outside the dictionary are invalid."""
 MIN_LETTERS, KEEP_POSSESSIVES, SPLIT_ADDRESSES, DROP_DOTS = U(3), U(4), U(5), U(6)
 
 
 @inlined
 def begin(out: Output, progress: NDArray[np.int64], document: np.uint64) -> None:
-    """A new bag, behind those before it."""
+    """Start the bag of a document."""
     progress[DOCUMENT] = np.int64(document)
     progress[START] = progress[END] = out.offsets[document]
     progress[STAMP] += 1
@@ -96,7 +95,7 @@ def begin(out: Output, progress: NDArray[np.int64], document: np.uint64) -> None
 
 @inlined
 def record(records: Records, at: np.uint64, first: np.uint64, second: np.uint64, length: np.uint64) -> None:
-    """Write down a word of at most 16 bytes."""
+    """Record a word of at most 16 bytes."""
     records.first[at] = first
     records.second[at] = second
     records.length[at] = length
@@ -115,7 +114,7 @@ def record_long(
     progress: NDArray[np.int64],
     rules: NDArray[np.int64],
 ) -> None:
-    """Write down a word of any length that is `data[at:stop]`, with the bits of `fold` set in each block."""
+    """Record the word `data[at:stop]`, of any length, with the bits of `fold` set in each block."""
     length = stop - at
     blocks = (length + U(7)) >> U(3)
     if progress[RECORDS] >= MOST_RECORDS or U(progress[KEYS]) + blocks > U(records.key.size):
@@ -146,7 +145,7 @@ def record_long(
 def look_up(
     tables: Tables, records: Records, out: Output, progress: NDArray[np.int64], rules: NDArray[np.int64]
 ) -> None:
-    """Count the records into the current bag; there are none afterwards."""
+    """Count all records into the current bag and clear them."""
     slots, entries = tables.slots, tables.entries
     mask = U(slots.size) - U(1)
     number = U(progress[RECORDS])
@@ -180,8 +179,8 @@ def look_up(
                     break
             entry = U(found)
         valid += 1
-        # By arithmetic: which word comes next cannot be predicted, and a wrong guess costs more than all of this.
-        # A stop word is written where the next word goes, and the end stays.
+        # Branch-free: the next word is unpredictable, and a mispredicted branch costs more than all of this.
+        # A stop word is written to the next free position, and the end does not move.
         mark = entries[(entry << U(2)) | MARK]
         counted = U(entry >= stop_words)
         seen = counted & U(mark >> U(32) == stamp)
@@ -201,7 +200,7 @@ def look_up(
 def finish(
     tables: Tables, out: Output, progress: NDArray[np.int64], rules: NDArray[np.int64], document: np.uint64
 ) -> None:
-    """Judge a document by its valid tokens: its bag is counted if it is kept and forgotten if it is not."""
+    """Keep or reject a document by its valid tokens; only kept bags are counted."""
     valid = progress[VALID]
     kept = valid >= rules[MIN_VALID]
     start, end = progress[START], progress[END]

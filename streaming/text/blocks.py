@@ -1,4 +1,4 @@
-"""Text eight bytes at a time: a block is eight consecutive bytes as one little-endian 64-bit number."""
+"""Process text eight bytes at a time: a block is eight consecutive bytes as one little-endian 64-bit integer."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from numba.extending import intrinsic
 from streaming.text.jit import inlined
 
 U: Any = np.uint64
-"""Compiled code uses unsigned indices: a signed one could be negative, which has to be asked each time."""
-ONES = U(0x0101010101010101)
+"""Compiled code indexes with unsigned integers: a signed index costs a check for negative values on every access."""
 FOLD = U(0x2020202020202020)
-"""Added to a block of `A-Z a-z ' -` it gives lower case: bit 5 is set already in a-z, apostrophe and hyphen."""
+"""OR-ed into a block of `A-Z a-z ' -`, it lower-cases the letters: bit 5 is already set in all the others."""
 SPACES = U(0x2020202020202020)
 ALL = U(0xFFFFFFFFFFFFFFFF)
 
 
 @intrinsic
 def _load(typingctx: Any, array: Any, index: Any) -> Any:
-    """The eight bytes from `index` of a uint8 array; the caller has made sure that they exist."""
+    """Load the eight bytes at `index` of a uint8 array. The caller guarantees that they exist."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         struct = context.make_array(signature.args[0])(context, builder, args[0])
@@ -44,7 +43,7 @@ def _count_zeros(typingctx: Any, value: Any) -> Any:
 
 @intrinsic
 def _prefetch(typingctx: Any, array: Any, index: Any) -> Any:
-    """Have the cache line of `array[index]` fetched, without waiting for it. Any index will do."""
+    """Prefetch the cache line of `array[index]`. An index out of bounds is harmless."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         struct = context.make_array(signature.args[0])(context, builder, args[0])
@@ -61,12 +60,12 @@ def _prefetch(typingctx: Any, array: Any, index: Any) -> Any:
 
 load: Any = _load
 prefetch: Any = _prefetch
-_trailing_zeros: Any = _count_zeros
+_cttz: Any = _count_zeros
 
 
 @inlined
 def block(data: np.ndarray, at: np.uint64, stop: np.uint64) -> np.uint64:
-    """The block at `at`; what lies at or behind `stop` is seen as spaces."""
+    """Return the block at `at`, padded with spaces from `stop` on."""
     if at + U(8) <= stop:
         return load(data, at)
     word = SPACES
@@ -80,27 +79,12 @@ def block(data: np.ndarray, at: np.uint64, stop: np.uint64) -> np.uint64:
 
 @inlined
 def head(word: np.uint64, count: np.uint64) -> np.uint64:
-    """The first `count` bytes of a block (all from 8 on), the others zero."""
+    """Keep the first `count` bytes of a block (all of them from 8 on) and zero the rest."""
     half = min(count, U(8)) << U(2)
     return word & ~((ALL << half) << half)  # in two steps: shifting by 64 is undefined
 
 
 @inlined
-def zeros(word: np.uint64) -> np.uint64:
-    """How many of the lowest bits are zero; 64 for 0."""
-    return _trailing_zeros(word)
-
-
-@inlined
-def bits(flags: np.uint64) -> np.uint64:
-    """Eight bytes that are 0 or 1 become the eight lowest bits, the first byte the lowest.
-
-    Byte i times bit 56 - 7i of the factor lands on bit 56 + i, and no two products land on the same bit.
-    """
-    return (flags * U(0x0102040810204080)) >> U(56)
-
-
-@inlined
-def is_white(byte: np.uint64) -> bool:
-    """Whether one byte is ASCII white space: space, tab, line feed, vertical tab, form feed, carriage return."""
-    return byte == U(32) or (byte - U(9)) < U(5)
+def trailing_zeros(word: np.uint64) -> np.uint64:
+    """Count trailing zero bits; 64 for 0."""
+    return _cttz(word)

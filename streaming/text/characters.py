@@ -1,35 +1,41 @@
-"""What each character is, for the `unicode` tokenizer. The specification and the kernel read the same definition."""
+"""Character classes of the `unicode` tokenizer. The specification and the kernel share this definition.
+
+Both would therefore share a mistake in it: tests/text/test_characters.py checks it against Unicode's own data.
+"""
 
 from __future__ import annotations
 
 import functools
 import unicodedata
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from conf.profiles import Profile
 from conf.word_lists import lower_letter
+from streaming.text import scan
 
 SEPARATOR, WHITE, LETTER, MARK, SPOILER, JOINER, SPOILING_JOINER, INVISIBLE = range(8)
-"""SEPARATOR ends a run. WHITE ends a chunk. LETTER is part of a run, in lower case. MARK (an accent of its own) goes on
-with a run, but begins none. SPOILER is part of a run that is no word. JOINER is part of a run between two of its
-characters, a separator elsewhere; SPOILING_JOINER too, and the run is no word. INVISIBLE is as if it were not there."""
+"""Classes of characters.
+
+SEPARATOR ends a run. WHITE ends a chunk. LETTER belongs to a run, in lower case. MARK (a combining accent) continues
+a run but does not start one. SPOILER belongs to a run and makes it invalid. JOINER belongs to a run between two of
+its characters and is a separator elsewhere; SPOILING_JOINER too, but makes the run invalid. INVISIBLE is ignored. """
 
 ZERO_WIDTH_SPACE: Final = "\u200b"
 INVISIBLES: Final = "\u00ad\u200c\u200d\u2060\ufeff"
 """Soft hyphen, zero-width non-joiner, zero-width joiner, word joiner, byte order mark."""
 BROKEN: Final = "\ufffd"
-"""What stands for bytes that are no UTF-8."""
+"""U+FFFD replaces bytes that are not UTF-8."""
 HYPHENS: Final = "-\u2010\u2011"
 """Hyphen-minus, hyphen, non-breaking hyphen. Dashes and minus signs are separators."""
 IDEOGRAPHS: Final = range(0x20000, 0x40000)
-"""Planes of CJK ideographs: letters all, assigned or not, so that the tables can end before."""
+"""Planes 2 and 3, CJK ideographs: all letters, assigned or not, so that the tables can end below them."""
 
 
 def kind_of(character: str, profile: Profile) -> int:
-    """What a character is by this profile's rules."""
+    """Return the class of a character under a profile's rules."""
     category = unicodedata.category(character)
     if category in ("Cc", "Zs", "Zl", "Zp") or character == ZERO_WIDTH_SPACE:
         return WHITE
@@ -53,7 +59,7 @@ def kind_of(character: str, profile: Profile) -> int:
 
 
 def written(character: str, profile: Profile) -> str:
-    """How a character of a run is written in the word: letters in lower case, any apostrophe as ', any hyphen as -."""
+    """Return a character as it is written in a word: letters in lower case, any apostrophe as ', any hyphen as -."""
     if character in profile.apostrophes:
         return "'"
     if character in HYPHENS:
@@ -63,8 +69,37 @@ def written(character: str, profile: Profile) -> str:
 
 @functools.lru_cache(maxsize=4)
 def tables(profile: Profile) -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
-    """`kind_of` and `written` as arrays by code point below U+20000: uint8, uint32."""
+    """Return `kind_of` (uint8) and `written` (uint32) as arrays indexed by code point below U+20000."""
     characters = [chr(point) for point in range(IDEOGRAPHS.start)]
     kinds = np.array([kind_of(character, profile) for character in characters], np.uint8)
     written_as = np.array([ord(written(character, profile)) for character in characters], np.uint32)
     return kinds, written_as
+
+
+class Alphabet(NamedTuple):
+    """Kind and lower-case form of each code point below U+20000, and a buffer for one word."""
+
+    kinds: NDArray[np.uint8]  # [0x20000]
+    written: NDArray[np.uint32]  # [0x20000]
+    word: NDArray[np.uint8]
+
+
+def unicode_kinds(profile: Profile) -> NDArray[np.uint64]:
+    """Return the byte classes, uint64 [256].
+
+    WHITE; SPECIAL: needs reading by character; OTHER: plain punctuation; SPOILER: digits, underscore; 0: letters.
+    """
+    kinds = np.full(256, scan.SPECIAL, np.uint64)
+    for byte in range(128):
+        kind = kind_of(chr(byte), profile)
+        if kind == WHITE:
+            kinds[byte] = scan.WHITE
+        elif kind == LETTER:
+            kinds[byte] = 0
+        elif kind == SPOILER:
+            kinds[byte] = scan.SPOILER
+        elif chr(byte) == ".":
+            kinds[byte] = scan.OTHER  # mostly ends a sentence; `bag_unicode` handles the rest
+        elif kind == SEPARATOR and not (chr(byte) in "/@" and profile.addresses == "drop"):
+            kinds[byte] = scan.OTHER
+    return kinds

@@ -1,4 +1,4 @@
-"""Why one page was kept or not, token by token. It follows the specification, so it explains what the kernel does."""
+"""Explain why a page is kept or rejected, token by token, by the specification that the kernel equals."""
 
 from __future__ import annotations
 
@@ -14,39 +14,46 @@ STOP_WORD: Final = "stop word"
 
 
 @dataclass
-class Left:
-    """Tokens that are not in the bag for one cause."""
+class LeftOut:
+    """Tokens left out of the bag for one cause."""
 
     count: int = 0
     examples: list[str] = field(default_factory=list)
-    """Different ones, in order of appearance."""
+    """Distinct, in order of appearance."""
 
 
 @dataclass
 class Explanation:
-    """One page under one profile."""
+    """A page under a profile."""
 
     reason: str | None
-    """Why the page is not kept; None: it is kept."""
+    """Why the page is rejected; None: kept."""
     language: str | None
     method: Method | None
     wanted_language: str | None
     valid_tokens: int
-    """Stop words among them; decides whether the page is kept."""
+    """Including stop words; decides whether the page is kept."""
     min_valid_tokens: int
     dropped_tokens: int
-    left: dict[str, Left]
-    """By cause, most frequent first: why tokens are not valid, and `stop word`."""
+    left_out: dict[str, LeftOut]
+    """By cause, most frequent first: why tokens are invalid, and `stop word`."""
     length: int
     """Valid tokens without stop words."""
     bag: dict[str, int]
-    """Words and counts in order of first appearance, as they would be counted if the page is kept."""
+    """Words and counts in order of first appearance, whether or not the page is kept."""
 
 
 def explain(payload: bytes, header: str | None, profile: Profile, examples: int = 10) -> Explanation:
-    """Judge one payload; `header`: its `WARC-Identified-Content-Language`; `examples`: how many for each cause."""
+    """Judge one payload and say why.
+
+    Args:
+        payload: The text of the page, UTF-8.
+        header: Value of `WARC-Identified-Content-Language`, None without one.
+        profile: The rules.
+        examples: Number of example tokens kept for each cause.
+    """
     language, method = language_of(header, payload, profile)
-    left: dict[str, Left] = {}
+    left_out: dict[str, LeftOut] = {}
     bag: dict[str, int] = {}
     valid = dropped = 0
     for token, cause in tokens(payload, profile):
@@ -59,7 +66,7 @@ def explain(payload: bytes, header: str | None, profile: Profile, examples: int 
             cause = STOP_WORD
         else:
             dropped += 1
-        here = left.setdefault(cause, Left())
+        here = left_out.setdefault(cause, LeftOut())
         here.count += 1
         shown = token.decode("utf-8", errors="replace")
         if len(here.examples) < examples and shown not in here.examples:
@@ -77,7 +84,7 @@ def explain(payload: bytes, header: str | None, profile: Profile, examples: int 
         valid_tokens=valid,
         min_valid_tokens=profile.min_valid_tokens,
         dropped_tokens=dropped,
-        left=dict(sorted(left.items(), key=lambda item: -item[1].count)),
+        left_out=dict(sorted(left_out.items(), key=lambda item: -item[1].count)),
         length=sum(bag.values()),
         bag=bag,
     )

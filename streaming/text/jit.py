@@ -1,13 +1,12 @@
-"""Compile once, for every worker on this machine, wherever the package lives.
+"""Compile the kernels once per machine, wherever the package is installed.
 
-Numba can only cache the machine code of a function whose source file it can find and beside which it can write:
-neither holds for a zip that Spark unpacks at a new path for each application, or a read-only site-packages. So the
-sources of this package are copied into the user's cache directory, in a folder named by their content, and
-each compiled function is told that it comes from there. Numba then caches beside the copy. New sources mean a new
-folder: machine code can never be older than the source, also where one file inlines functions of another.
+Numba caches machine code beside the source file, which must exist and be in a writable folder. Neither holds for a
+zip that Spark unpacks at a new path for each application, nor for a read-only site-packages. The sources of this
+package are therefore copied to the user's cache directory, into a folder named by their hash, and each compiled
+function claims to come from there. New sources mean a new folder, so machine code is never older than its source,
+even where one module inlines functions of another.
 
-`WETSTREAM_NUMBA_CACHE` names another folder for it. Where nothing can be written, functions are compiled
-in every process (some seconds).
+`WETSTREAM_NUMBA_CACHE` names another folder. Where no folder is writable, every process compiles anew (some seconds).
 """
 
 from __future__ import annotations
@@ -28,24 +27,24 @@ import numba
 
 F = TypeVar("F", bound=Callable[..., object])
 
-# Without numba's reference counting: the kernels make no arrays, and counting for each look-up halved their speed.
+# No numba reference counting: the kernels allocate no arrays, and counting references halved their speed.
 OPTIONS: Final[dict[str, Any]] = {"nogil": True, "_nrt": False}
 
 
 def shared(function: F) -> F:
-    """A helper that several compiled functions call: compiled with them, but not put into each place."""
+    """Mark a helper that compiled functions call: compiled with them, not inlined."""
     return cast(F, numba.njit(**OPTIONS)(function))
 
 
 def inlined(function: F) -> F:
-    """A helper that becomes part of the compiled functions which call it."""
+    """Mark a helper that is inlined into the compiled functions which call it."""
     return cast(F, numba.njit(forceinline=True, **OPTIONS)(function))
 
 
 def compiled(function: F) -> F:
-    """Machine code for a function of this package, cached on disk; it runs without Python's global lock.
+    """Compile a function of this package, cache it on disk, and run it without the GIL.
 
-    It makes no arrays, and is always called with the same types: so every process caches the same thing.
+    The function allocates no arrays and is always called with the same types, so every process caches the same code.
     """
     home = cache_home()
     if home is None:
@@ -58,7 +57,7 @@ def compiled(function: F) -> F:
 
 @contextlib.contextmanager
 def one_compiler() -> Iterator[None]:
-    """Hold this around a first call: of several new processes one compiles, the others wait and load its result."""
+    """Guard a first call: of several new processes one compiles, the others wait and load its result."""
     home = cache_home()
     if home is None or sys.platform == "win32":
         yield
@@ -66,14 +65,14 @@ def one_compiler() -> Iterator[None]:
     import fcntl
 
     with (home / "lock").open("w") as lock:
-        with contextlib.suppress(OSError):  # a file system without locks: each compiles, the results are the same
+        with contextlib.suppress(OSError):  # no locks on this file system: each compiles, with equal results
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 @functools.cache
 def cache_home() -> Path | None:
-    """The folder with the copied sources and their machine code; None where no folder can be written."""
+    """Return the folder of the copied sources and their machine code; None where no folder is writable."""
     sources = {
         file.name: file.read_bytes()
         for file in resources.files("streaming.text").iterdir()
@@ -108,7 +107,7 @@ def _roots() -> Iterator[Path]:
 
 
 def _ours(folder: Path) -> bool:
-    """Machine code is loaded from here, so nobody else may be able to put any there."""
+    """Whether only this user can write to a folder: machine code is loaded from it."""
     if not hasattr(os, "getuid"):
         return True
     found = folder.stat()
@@ -116,7 +115,7 @@ def _ours(folder: Path) -> bool:
 
 
 def _write_once(path: Path, content: bytes) -> None:
-    """Atomically, so that a process which starts at the same time sees the whole file or none."""
+    """Write a file atomically: a process that starts at the same time sees all of it or nothing."""
     if path.exists() and path.stat().st_size == len(content):
         return
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)

@@ -1,4 +1,4 @@
-"""One batch of records, after their WARC headers are read: language, valid words, reason, bag. Deterministic."""
+"""Judge a batch of records whose WARC headers are parsed: language, valid words, reason, bag. Deterministic."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from streaming.text.language import Method, language_of
 
 @dataclass(frozen=True)
 class Judgement:
-    """How n records were judged."""
+    """The outcome for n records."""
 
     reasons: list[str | None]
-    """[n] why the record is not kept; None: kept, or skipped by the caller (start below 0)."""
+    """[n] why the record is rejected; None: kept, or skipped by the caller (negative start)."""
     languages: list[str | None]
     """[n] ISO 639-3 code; None: unknown, or skipped."""
     methods: list[Method | None]
-    """[n] how the language was found."""
+    """[n] how the language was determined."""
     bags: Bags
-    """Of the n records; empty for those that are not kept."""
+    """Bags of the n records; empty for rejected ones."""
 
 
 def judge(
@@ -36,13 +36,22 @@ def judge(
 ) -> Judgement:
     """Judge the records whose payloads are `data[starts[i]:ends[i]]`, by the bagger's profile.
 
-    `headers`: [n] values of `WARC-Identified-Content-Language`, None without one. A record with a start below 0 was
-    judged by the caller: it is skipped. A page in another language is not cut into words at all: its counts are 0.
+    A page in another language is not tokenized at all: its counts are 0.
+
+    Args:
+        bagger: The worker's bagger.
+        data: uint8, the bytes of all payloads.
+        starts: int64 [n]; a negative start skips a record that the caller has judged already.
+        ends: int64 [n], exclusive.
+        headers: [n] values of `WARC-Identified-Content-Language`; None for records without one.
+
+    Raises:
+        ValueError: `headers` and `starts` differ in length, or a span lies outside `data`.
     """
     profile = bagger.profile
     n = len(starts)
     if len(headers) != n:
-        raise ValueError(f"{n} payloads, but {len(headers)} language headers: there must be one for each, or None")
+        raise ValueError(f"{n} payloads but {len(headers)} language headers: give one per payload, or None")
     reasons: list[str | None] = [None] * n
     languages: list[str | None] = [None] * n
     methods: list[Method | None] = [None] * n

@@ -1,4 +1,4 @@
-"""From payload bytes to bags of words: one `Bagger` per Python worker, kept from micro-batch to micro-batch."""
+"""From payload bytes to bags of words: one `Bagger` per Python worker, reused across micro-batches."""
 
 from __future__ import annotations
 
@@ -15,49 +15,49 @@ from streaming.text.ascii_kernel import ascii_kinds, bag_ascii
 from streaming.text.bags import BAGS_FULL, DONE, MOST_RECORDS, PROGRESS, Output, Records
 from streaming.text.jit import one_compiler
 from streaming.text.scan import new_piece
-from streaming.text.unicode_kernel import Alphabet, bag_unicode, unicode_kinds
+from streaming.text.unicode_kernel import bag_unicode
 from streaming.text.vocabulary import TF_BITS, Vocabulary
 
 MOST_TOKENS: Final = 1 << TF_BITS
 MOST_DOCUMENTS: Final = 1 << (64 - TF_BITS)
-"""Pending counts are exact below these; a task has to take its counts before."""
+"""Pending counts are exact below these limits; a task must take its counts before reaching them."""
 
 
 @dataclass(frozen=True)
 class Bags:
-    """Bags of n documents with m distinct words in all. Arrays by document have n elements."""
+    """Bags of n documents with m entries in all. Arrays by document have n elements."""
 
     valid_tokens: NDArray[np.int32]
-    """Tokens that are valid, stop words among them."""
+    """Valid tokens, including stop words."""
     dropped_tokens: NDArray[np.int32]
-    """Tokens that are not valid."""
+    """Invalid tokens."""
     kept: NDArray[np.bool_]
-    """Whether there are at least `min_valid_tokens` of them."""
+    """Whether `valid_tokens` reaches the profile's `min_valid_tokens`."""
     lengths: NDArray[np.int32]
-    """Tokens that are valid and no stop words; 0 if the document is not kept."""
+    """Valid tokens without stop words; 0 if the document is rejected."""
     offsets: NDArray[np.int64]
-    """[n + 1]: document i has words[offsets[i]:offsets[i + 1]]; none if it is not kept."""
+    """[n + 1]: document i has words[offsets[i]:offsets[i + 1]]; none if it is rejected."""
     words: NDArray[np.uint32]
-    """[m]: ids in the worker's vocabulary, in order of first appearance within the document."""
+    """[m]: word ids in the worker's vocabulary, in order of first appearance in the document."""
     counts: NDArray[np.int32]
-    """[m]: how often the document has the word."""
+    """[m]: occurrences of the word in the document."""
 
 
 class Bagger:
-    """Makes bags of words and adds up term and document frequencies, by one profile's rules.
+    """Makes bags of words and accumulates term and document frequencies, by one profile's rules.
 
-    It equals `streaming.text.specification` on any bytes. Not for use by several threads at once.
+    Equals `streaming.text.specification` on any bytes. Not thread-safe.
     """
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
         self.vocabulary = Vocabulary()
-        self._alphabet: Alphabet | None = None
+        self._alphabet: characters.Alphabet | None = None
         if profile.tokenizer == "ascii":
             self._kinds = ascii_kinds()
         else:
-            self._kinds = unicode_kinds(profile)
-            self._alphabet = Alphabet(*characters.tables(profile), np.empty(256, np.uint8))
+            self._kinds = characters.unicode_kinds(profile)
+            self._alphabet = characters.Alphabet(*characters.tables(profile), np.empty(256, np.uint8))
         self._records = Records(*(np.empty(MOST_RECORDS + 1, np.uint64) for _ in Records._fields))
         self._piece = new_piece()
         self._words = np.empty(1 << 16, np.uint32)
@@ -75,15 +75,21 @@ class Bagger:
             self.words(np.zeros(0, np.uint32))
 
     def __len__(self) -> int:
-        """Distinct words known: stop words, dictionary, and what has been met without a dictionary."""
+        """Number of words in the vocabulary: stop words, dictionary, and, without a dictionary, all words met."""
         return len(self.vocabulary)
 
     def bag(self, data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Bags:
-        """Bags of the documents `data[starts[i]:ends[i]]`.
+        """Bag the documents `data[starts[i]:ends[i]]`.
 
-        `data`: uint8, the data buffer of an Arrow array, say; it is read in place. `starts`, `ends`: int64 [n], byte
-        positions, in any order, also overlapping. A span with a start below 0 is skipped: all its values are 0. A span
-        outside `data`, or one that ends before it starts, is a ValueError.
+        Args:
+            data: uint8, for example the data buffer of an Arrow array; read in place.
+            starts: int64 [n], byte positions, in any order, possibly overlapping. A negative start skips the document:
+                all its values are 0.
+            ends: int64 [n], exclusive.
+
+        Raises:
+            ValueError: A span lies outside `data` or ends before it starts.
+            OverflowError: Too many documents or tokens since the counts were last taken.
         """
         data, starts, ends = _readable(data, np.uint8), _readable(starts, np.int64), _readable(ends, np.int64)
         n = starts.size
@@ -116,49 +122,50 @@ class Bagger:
     def _run(
         self, data: NDArray[Any], starts: NDArray[Any], ends: NDArray[Any], out: Output, progress: NDArray[np.int64]
     ) -> int:
-        """One call of the kernel."""
+        """Call the kernel of the profile's tokenizer."""
         common = (self.vocabulary.tables, self._records, self._piece, out, progress, self._rules)
         if self._alphabet is None:
             return bag_ascii(data, starts, ends, self._kinds, *common)
         return bag_unicode(data, starts, ends, self._kinds, self._alphabet, *common)
 
     def _room_for(self, longest: int) -> None:
-        """Scratch for a document of this many bytes, were it one word."""
+        """Grow the scratch space to hold a document of this many bytes as a single word."""
         if self._records.key.size < longest // 4 + 8:
             self._records = self._records._replace(key=np.empty(longest // 4 + 8, np.uint64))
-        # Lower case can take more bytes: at most 3 for 2.
+        # Lower case can need more bytes: at most 3 for 2.
         if self._alphabet is not None and self._alphabet.word.size < 2 * longest + 16:
             self._alphabet = self._alphabet._replace(word=np.empty(2 * longest + 16, np.uint8))
 
     def take_counts(self) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]:
-        """Ids (uint32), term and document frequencies (int64) over all documents kept since they were taken last.
+        """Return and clear the counts over all documents kept since the last call.
 
-        Only words with a count, by ascending id; the counts are zero afterwards.
+        Returns:
+            Word ids (uint32, ascending, only words with a count), term and document frequencies (int64).
         """
         self._pending_tokens = self._pending_documents = 0
         return self.vocabulary.take_counts()
 
     def reset(self) -> None:
-        """Drop pending counts: what an earlier task of this worker left behind when it failed."""
+        """Drop pending counts that a failed task left behind in this worker."""
         self._pending_tokens = self._pending_documents = 0
         self.vocabulary.drop_counts()
 
     def words(self, ids: NDArray[np.uint32]) -> pa.Array:
-        """The words with these ids, as an Arrow string array of the same length."""
+        """Return the words with these ids as an Arrow string array of the same length."""
         return self.vocabulary.words(ids)
 
     def _count_on(self, documents: int, tokens: int) -> None:
-        """Refuse before a pending count could overflow."""
+        """Raise OverflowError before a pending count could overflow."""
         self._pending_documents += documents
         self._pending_tokens += tokens
         if self._pending_documents >= MOST_DOCUMENTS or self._pending_tokens >= MOST_TOKENS:
             raise OverflowError(
-                f"{self._pending_documents:,} documents since the counts were taken: take them more often"
+                f"{self._pending_documents:,} documents since the counts were last taken: take them more often"
             )
 
 
 def rules(profile: Profile) -> NDArray[np.int64]:
-    """A profile's rules as the kernels take them; places: STOP_WORDS and following in `streaming.text.bags`."""
+    """Return a profile's rules as the kernels take them, indexed by the constants in `streaming.text.bags`."""
     values = (
         len(profile.stop_words),
         profile.min_valid_tokens,
@@ -172,7 +179,7 @@ def rules(profile: Profile) -> NDArray[np.int64]:
 
 
 def _readable(array: NDArray[Any], dtype: type[Any]) -> NDArray[Any]:
-    """The array in the one form that the kernels are compiled for: contiguous and read-only."""
+    """Return the array in the one form that the kernels are compiled for: contiguous and read-only."""
     array = np.ascontiguousarray(array, dtype)
     array = array.view()
     array.flags.writeable = False

@@ -1,4 +1,4 @@
-"""The language of a page: what its WARC header says, else what CLD2 finds in its text."""
+"""The language of a page: from its WARC header, else detected in its text by CLD2."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEADER: Final[Method] = "header"
 DETECT: Final[Method] = "detect"
 
 MOST_BYTES: Final = 1 << 20
-"""The detector reads this much of a page at most."""
+"""The detector reads at most this much of a page."""
 
 _CONTROLS: Final = bytes(byte for byte in range(32) if byte not in b"\t\n\r") + b"\x7f"
 
@@ -42,7 +42,7 @@ def from_header(header: str | None) -> str | None:
 
 
 def detect(payload: bytes) -> str | None:
-    """What CLD2 finds in plain UTF-8 text; None if it cannot tell, or fails.
+    """Detect the language of plain UTF-8 text with CLD2; None if it is unreliable or fails.
 
     It refuses some control characters and what is no UTF-8. So ASCII controls are taken out first; if it still
     refuses, all else that it is known to refuse is taken out too, and it is asked once more.

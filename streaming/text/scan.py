@@ -1,8 +1,8 @@
-"""Where chunks (what lies between white space) begin and end, 64 bytes at a time.
+"""Find the chunks of a text (runs between white space), 64 bytes at a time.
 
-A table says what each of the 256 bytes is; what 64 bytes are becomes bit sets of 64 bits. A chunk begins where a byte
-is not white and the one before it is, so beginnings are a bit set too, and so are ends. What a chunk holds is answered
-by a few bits, without looking at its bytes again.
+A 256-entry table classifies each byte, and the classes of 64 bytes become 64-bit masks. A chunk begins at a byte that
+is not white space and follows one that is, so starts and ends are masks too. What a chunk contains is then a question
+to a few bits, without reading its bytes again.
 """
 
 from __future__ import annotations
@@ -12,30 +12,30 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streaming.text.blocks import ALL, U, zeros
+from streaming.text.blocks import ALL, U, trailing_zeros
 from streaming.text.jit import inlined
 
 GROUPS: Final = 16
 PIECE: Final = 64 * GROUPS
-"""Bytes of text that are looked at in one go."""
+"""Bytes of text that are scanned in one call."""
 
 WHITE, SPECIAL, OTHER, SPOILER = 1, 1 << 8, 1 << 16, 1 << 24
-"""What a byte is; what all but WHITE mean is up to the kernel. So far apart that the flags of eight bytes fit."""
+"""Byte classes; each kernel decides what all but WHITE mean. Spaced to hold the flags of eight bytes."""
 
 
 class Piece(NamedTuple):
-    """The chunks of a piece of text, and what its bytes are. Positions count from the beginning of the text."""
+    """The chunks of a piece of text and the classes of its bytes. Positions are relative to the start of the text."""
 
     begins: NDArray[np.uint64]  # [PIECE / 2 + 2]
     ends: NDArray[np.uint64]
-    special: NDArray[np.uint64]  # [GROUPS + 1] bit sets
+    special: NDArray[np.uint64]  # [GROUPS + 1] masks
     other: NDArray[np.uint64]
     spoiler: NDArray[np.uint64]
     chunks: NDArray[np.int64]  # [2] how many begin, how many end
 
 
 def new_piece() -> Piece:
-    """Room for one piece."""
+    """Allocate a piece."""
     most = PIECE // 2 + 2
     sets = np.zeros(GROUPS + 1, np.uint64)
     return Piece(
@@ -47,7 +47,7 @@ def new_piece() -> Piece:
 def scan(
     data: NDArray[np.uint8], text: np.uint64, stop: np.uint64, base: np.uint64, kinds: NDArray[np.uint64], piece: Piece
 ) -> None:
-    """Look at the piece at `base` of `data[text:stop]`. A chunk that began before `base` is `begins[0]` already."""
+    """Scan the piece at `base` of `data[text:stop]`. The start of a chunk carried over is in `begins[0]`."""
     begins, ends, special, other, spoiler, chunks = piece
     begun, ended = U(chunks[0]), U(chunks[1])
     inside = begun
@@ -81,12 +81,12 @@ def scan(
         position = base + (group << U(6))
         beginning = changes & ~white
         while beginning != U(0):
-            begins[begun] = position + zeros(beginning)
+            begins[begun] = position + trailing_zeros(beginning)
             beginning &= beginning - U(1)
             begun += U(1)
         ending = changes & white
         while ending != U(0):
-            ends[ended] = position + zeros(ending)
+            ends[ended] = position + trailing_zeros(ending)
             ending &= ending - U(1)
             ended += U(1)
     if inside != U(0) and at >= stop:
@@ -98,7 +98,7 @@ def scan(
 
 @inlined
 def next_base(piece: Piece, base: np.uint64) -> np.uint64:
-    """Where the next piece begins: where a chunk does that goes on, so that its bits are all in one piece.
+    """Return where the next piece begins: at an unfinished chunk, so that all its bits lie in one piece.
 
     Only a chunk longer than a piece is carried over.
     """
@@ -115,7 +115,7 @@ def next_base(piece: Piece, base: np.uint64) -> np.uint64:
 
 @inlined
 def window(sets: NDArray[np.uint64], at: np.uint64, length: np.uint64) -> np.uint64:
-    """`length` (1 to 64) bits from bit `at` on."""
+    """Return `length` bits (1 to 64) of a mask, starting at bit `at`."""
     group, shift = at >> U(6), at & U(63)
     both = (sets[group] >> shift) | ((sets[group + U(1)] << U(1)) << (U(63) - shift))
     return both & (ALL >> (U(64) - length))

@@ -1,6 +1,6 @@
-"""The rules of both tokenizers in plain Python: the truth that the kernels are tested against.
+"""The rules of both tokenizers in plain Python: the reference that the kernels are tested against.
 
-`ascii` comes from CMU 15-719, project 2.1; `unicode` is our own. docs/text-rules.md tells both in words.
+`ascii` comes from CMU 15-719, project 2.1; `unicode` is our own. docs/text-rules.md describes both in prose.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final, Self
 from conf.profiles import Profile
 from streaming.text.characters import BROKEN, kind_of, written
 
-# Why a token is not valid.
+# Why a token is invalid.
 NOT_ONLY_LETTERS: Final = "not only letters"
 NUMBER: Final = "number"
 MIXED: Final = "letters with digits"
@@ -26,27 +26,27 @@ TOO_SHORT: Final = "too short"
 UNKNOWN: Final = "not in the dictionary"
 
 Token = tuple[bytes, str | None]
-"""A token and why it is not valid: (word in lower case, None), or (what stands there, cause)."""
+"""A valid token as (lower-case word, None), or an invalid one as (its bytes, cause)."""
 
 _VALID_BYTES: Final = (string.ascii_letters + "'-").encode()
 
 
 @dataclass
 class SpecBag:
-    """The judgement of one payload."""
+    """The outcome for one payload."""
 
     valid_tokens: int = 0
-    """Stop words among them."""
+    """Including stop words."""
     dropped_tokens: int = 0
     kept: bool = False
     length: int = 0
-    """Valid tokens without stop words; 0 if not kept."""
+    """Valid tokens without stop words; 0 if rejected."""
     counts: dict[bytes, int] = field(default_factory=dict)
-    """How often each word occurs, in order of first appearance; empty if not kept."""
+    """Occurrences of each word, in order of first appearance; empty if rejected."""
 
 
 def bag(payload: bytes, profile: Profile) -> SpecBag:
-    """The bag of words of a payload."""
+    """Return the bag of words of a payload."""
     result = SpecBag()
     counts, stop_words = result.counts, profile.stop_words
     for token, cause in tokens(payload, profile):
@@ -64,7 +64,7 @@ def bag(payload: bytes, profile: Profile) -> SpecBag:
 
 
 def tokens(payload: bytes, profile: Profile) -> Iterator[Token]:
-    """Every token of a payload, valid or not, in order."""
+    """Yield every token of a payload in order, valid or not."""
     found = _ascii_tokens(payload) if profile.tokenizer == "ascii" else _unicode_tokens(payload, profile)
     if profile.dictionary is None:
         return found
@@ -83,7 +83,7 @@ def _dictionary(profile: Profile) -> frozenset[bytes]:
 
 
 def _ascii_tokens(payload: bytes) -> Iterator[Token]:
-    for chunk in payload.split():  # bytes: at the six ASCII white-space characters
+    for chunk in payload.split():  # bytes: splits at the six ASCII white-space characters
         word = chunk.strip(b"-'\"")
         if word and not word.translate(None, _VALID_BYTES):
             yield word.lower(), None
@@ -93,7 +93,7 @@ def _ascii_tokens(payload: bytes) -> Iterator[Token]:
 
 def _unicode_tokens(payload: bytes, profile: Profile) -> Iterator[Token]:
     text = payload.decode("utf-8", errors="replace")
-    kinds = text.translate(_Kinds.of(profile))  # a letter of KINDS for each character
+    kinds = text.translate(_Kinds.of(profile))  # one letter of KINDS per character
     writing = _Written.of(profile)
     for chunk in _CHUNK.finditer(kinds):
         yield from _chunk_tokens(text[chunk.start() : chunk.end()], chunk[0], profile, writing)
@@ -102,7 +102,7 @@ def _unicode_tokens(payload: bytes, profile: Profile) -> Iterator[Token]:
 _CHUNK: Final = re.compile("[^W]+")
 _ADDRESS: Final = re.compile(r"@|//|(?<![A-Za-z\x80-\U0010ffff])[Ww]{3}\.")
 _RUN: Final = re.compile("[LS](?:[LSM]|[JD](?=[LS]))*")
-"""Letters and spoilers, with marks behind them and single joiners between them."""
+"""Letters and spoilers, marks after them, and single joiners between them."""
 
 
 def _chunk_tokens(chunk: str, kinds: str, profile: Profile, writing: _Written) -> Iterator[Token]:
@@ -118,7 +118,7 @@ def _chunk_tokens(chunk: str, kinds: str, profile: Profile, writing: _Written) -
 
 
 def _word(run: str, kinds: str, profile: Profile, writing: _Written) -> Token:
-    """The word that a run is, or why it is none."""
+    """Return the word of a run, or why it is invalid."""
     if "S" in kinds:
         return run.encode(), BROKEN_TEXT if BROKEN in run else MIXED if "L" in kinds else NUMBER
     if "D" in kinds:
@@ -136,11 +136,11 @@ def _word(run: str, kinds: str, profile: Profile, writing: _Written) -> Token:
 
 
 KINDS: Final = " WLMSJDI"
-"""Separator, white, letter, mark, spoiler, joiner, spoiling joiner (a dot), invisible: by the numbers of `kind_of`."""
+"""Separator, white, letter, mark, spoiler, joiner, spoiling joiner (a dot), invisible: indexed by `kind_of`."""
 
 
 class _Kinds(dict[int, str]):
-    """`kind_of` as a table for `str.translate`, filled on demand."""
+    """`kind_of` as a lazily filled table for `str.translate`."""
 
     def __init__(self, profile: Profile) -> None:
         super().__init__()
@@ -149,7 +149,7 @@ class _Kinds(dict[int, str]):
     @classmethod
     @functools.lru_cache(maxsize=8)
     def of(cls, profile: Profile) -> Self:
-        """The one for a profile."""
+        """Return the table of a profile."""
         return cls(profile)
 
     def __missing__(self, point: int) -> str:
@@ -158,7 +158,7 @@ class _Kinds(dict[int, str]):
 
 
 class _Written(_Kinds):
-    """`written`, in the same way."""
+    """`written` as a lazily filled table for `str.translate`."""
 
     def __missing__(self, point: int) -> str:
         self[point] = character = written(chr(point), self.profile)

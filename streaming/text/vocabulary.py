@@ -1,14 +1,14 @@
-"""The words that a worker knows: an open-addressing hash table, a word costs one look-up.
+"""The vocabulary of a worker: an open-addressing hash table, one look-up a word.
 
-A word's id is its place in the order in which this worker met it, so ids mean nothing outside it. A word's entry is
-four 64-bit numbers, half a cache line:
+Ids are assigned in the order in which this worker meets the words, so they mean nothing outside it. The entry of a word
+is four 64-bit integers, half a cache line:
 
-    FIRST, SECOND  its first sixteen bytes as two blocks, zero-filled (words hold no NUL byte)
-    PLACE          low 32 bits: its length in bytes; high 32 bits: where its further blocks are in the arena
-    MARK           high 32 bits: the last document it was seen in; low 32 bits: its place in that document's bag
+    FIRST, SECOND  the first sixteen bytes as two blocks, zero-padded (words contain no NUL byte)
+    PLACE          low 32 bits: length in bytes; high 32 bits: position of the remaining blocks in the arena
+    MARK           high 32 bits: the last document with the word; low 32 bits: its position in that document's bag
 
-A slot of the hash table holds 32 bits of the word's hash and its id + 1 (0 is a free slot). Two words with one hash are
-told apart by length and bytes, so a collision costs time and never a count.
+A slot of the hash table holds 32 bits of the hash and the id + 1 (0 is a free slot). Words with equal hashes are
+distinguished by length and bytes, so a collision costs time, never a count.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ _FACTOR = U(0x9E3779B97F4A7C15)
 MISSING: Any = -1
 NO_ROOM: Any = -2
 WORDS, ARENA_USED = U(0), U(1)
-"""Places in `Tables.used`: how many words there are, how many blocks of the arena they take."""
+"""Indices into `Tables.used`: number of words, and of arena blocks in use."""
 
 
 class Tables(NamedTuple):
-    """The arrays behind a vocabulary, as compiled code takes them."""
+    """The arrays of a vocabulary, as compiled code takes them."""
 
     slots: NDArray[np.uint64]  # [power of two]
     entries: NDArray[np.uint64]  # [4 * capacity]
     counts: NDArray[np.uint64]  # [capacity] pending: low 36 bits term frequency, high 28 bits document frequency
-    arena: NDArray[np.uint64]  # blocks of the words longer than sixteen bytes, from their third block on
+    arena: NDArray[np.uint64]  # words over sixteen bytes: blocks from the third on
     used: NDArray[np.uint64]  # [2]
 
 
 @inlined
 def mixed(hashed: np.uint64, word: np.uint64) -> np.uint64:
-    """The hash of a word is this over its blocks, from 0; over two blocks at least (the second may be 0)."""
+    """Mix a block into a hash. A word's hash starts at 0 and covers at least two blocks (the second may be 0)."""
     hashed = (hashed ^ word) * _FACTOR
     return hashed ^ (hashed >> U(32))
 
@@ -64,7 +64,7 @@ def same(
     key: NDArray[np.uint64],
     where: np.uint64,
 ) -> bool:
-    """Whether this is the entry of a word, by length and bytes."""
+    """Whether an entry holds this word, by length and bytes."""
     entries, arena = tables.entries, tables.arena
     if (
         entries[(entry << U(2)) | FIRST] != first
@@ -90,7 +90,7 @@ def find(
     key: NDArray[np.uint64],
     where: np.uint64,
 ) -> np.int64:
-    """Id of a word, or MISSING. A word longer than 16 bytes has all its blocks in `key` from `where` on."""
+    """Return the id of a word, or MISSING. Words over 16 bytes have all their blocks in `key`, from `where` on."""
     slots = tables.slots
     mask = U(slots.size) - U(1)
     at = hashed & mask
@@ -115,7 +115,7 @@ def add(
     key: NDArray[np.uint64],
     where: np.uint64,
 ) -> np.int64:
-    """Id of a word that `find` has missed, or NO_ROOM (nothing is changed then)."""
+    """Add a word that `find` missed. Returns its id, or NO_ROOM with nothing changed."""
     slots, entries, counts, arena, used = tables
     entry = used[WORDS]
     start = used[ARENA_USED]
@@ -137,7 +137,7 @@ def add(
 
 @inlined
 def place(slots: NDArray[np.uint64], hashed: np.uint64, entry: np.uint64) -> None:
-    """Put an id into the first free slot of its hash."""
+    """Store an id in the first free slot for its hash."""
     mask = U(slots.size) - U(1)
     at = hashed & mask
     while slots[at] != U(0):
@@ -216,7 +216,7 @@ def _take(counts: NDArray[np.uint64], ids: NDArray[np.uint32], tf: NDArray[np.in
 
 
 class Vocabulary:
-    """Words and their pending counts. It grows by doubling, as far as memory goes; words are never forgotten."""
+    """Words and their pending counts. Grows by doubling, up to the memory there is; words are never evicted."""
 
     def __init__(self) -> None:
         self.tables = _room(1 << 16, 1 << 14)
@@ -226,11 +226,11 @@ class Vocabulary:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of address space that the arrays take; what has not been used yet is not resident."""
+        """Address space of the arrays in bytes; untouched pages are not resident."""
         return sum(array.nbytes for array in self.tables)
 
     def add_all(self, words: Sequence[bytes]) -> None:
-        """Learn words, in this order; a word is not empty and holds no NUL byte."""
+        """Add words in this order. Words must not be empty or contain NUL bytes."""
         ends = np.cumsum([len(word) for word in words], dtype=np.int64)
         starts = np.concatenate((np.zeros(1, np.int64), ends))[:-1]
         data = np.frombuffer(b"".join(words), np.uint8)
@@ -239,12 +239,12 @@ class Vocabulary:
             self.grow(key.size)
 
     def grow(self, blocks: int) -> None:
-        """Make room for at least one more word, of at most `blocks` blocks. Ids stay as they are."""
+        """Make room for at least one more word of at most `blocks` blocks. Ids do not change."""
         old, words, blocks_used = self.tables, len(self), int(self.tables.used[1])
         if blocks_used + blocks > old.arena.size:
             new = old._replace(arena=np.empty(2 * old.arena.size + blocks, np.uint64))
             if new.arena.size > 1 << 32:
-                raise MemoryError("The vocabulary takes more than 32 GiB: choose a profile with a dictionary.")
+                raise MemoryError("the vocabulary exceeds 32 GiB: choose a profile with a dictionary")
             new.arena[:blocks_used] = old.arena[:blocks_used]
             self.tables = old = new
         if words == old.counts.size:
@@ -255,10 +255,14 @@ class Vocabulary:
             self.tables = new
 
     def words(self, ids: NDArray[np.uint32]) -> pa.Array:
-        """The words with these ids, `string` (`large_string` from 2 GiB on). An unknown id is an IndexError."""
+        """Return the words with these ids as `string` (`large_string` from 2 GiB on).
+
+        Raises:
+            IndexError: An id is not in the vocabulary.
+        """
         ids = np.ascontiguousarray(ids, np.uint32)
         if ids.size and int(ids.max()) >= len(self):
-            raise IndexError(f"word id {int(ids.max())}: this worker knows {len(self)} words")
+            raise IndexError(f"word id {int(ids.max())} is not among the {len(self)} words of this worker")
         offsets = np.zeros(ids.size + 1, np.int64)
         _lengths(self.tables.entries, ids, offsets[1:])
         data = np.empty(int(offsets[-1]), np.uint8)
@@ -268,7 +272,7 @@ class Vocabulary:
         return pa.StringArray.from_buffers(ids.size, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(data))
 
     def take_counts(self) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]:
-        """Ids, term and document frequencies of the words with pending counts; they are zero afterwards."""
+        """Return and clear pending counts: ids, term frequencies, document frequencies."""
         counts = self.tables.counts[: len(self)]
         pending = np.count_nonzero(counts)
         ids, tf, df = np.empty(pending, np.uint32), np.empty(pending, np.int64), np.empty(pending, np.int64)
@@ -276,16 +280,16 @@ class Vocabulary:
         return ids, tf, df
 
     def drop_counts(self) -> None:
-        """Make every pending count zero."""
+        """Clear all pending counts."""
         self.tables.counts[: len(self)] = 0
 
     def drop_marks(self) -> None:
-        """Forget which document a word was seen in last, so that documents can be numbered from 1 again."""
+        """Clear the marks of the last document of each word, so that documents can be numbered from 1 again."""
         self.tables.entries[int(MARK) : 4 * len(self) : 4] = 0
 
 
 def _room(slots: int, blocks: int) -> Tables:
-    """Empty tables; the hash table will be 5/8 full at most."""
+    """Allocate empty tables; the hash table is at most 5/8 full."""
     return Tables(
         np.zeros(slots, np.uint64),
         np.empty(4 * (slots * 5 // 8), np.uint64),

@@ -17,7 +17,7 @@ def test_a_page(english: Profile) -> None:
     assert (found.reason, found.language, found.method, found.wanted_language) == (None, "eng", "header", "eng")
     assert (found.valid_tokens, found.dropped_tokens, found.length) == (16, 14, 10)
     assert found.bag == {"writer": 2, "café": 2, "sold": 2, "players": 2, "see": 2}
-    left = {cause: (here.count, here.examples) for cause, here in found.left.items()}
+    left = {cause: (here.count, here.examples) for cause, here in found.left_out.items()}
     assert left == {
         "stop word": (6, ["the", "in"]),
         "number": (4, ["20", "2019"]),
@@ -44,5 +44,6 @@ def test_agrees_on_real_pages(profile: str, request: pytest.FixtureRequest) -> N
         if wanted.kept:
             assert {word.encode(): count for word, count in found.bag.items()} == wanted.counts
         assert (
-            sum(here.count for here in found.left.values()) + found.length == found.valid_tokens + found.dropped_tokens
+            sum(here.count for here in found.left_out.values()) + found.length
+            == found.valid_tokens + found.dropped_tokens
         )

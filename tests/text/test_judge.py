@@ -61,7 +61,7 @@ def test_p21_takes_every_language() -> None:
 
 
 def test_one_header_a_record(english_bagger: Bagger) -> None:
-    with pytest.raises(ValueError, match="2 payloads, but 1 language headers"):
+    with pytest.raises(ValueError, match="2 payloads but 1 language headers"):
         judge(english_bagger, *packed([b"", b""]), [None])
 
 

@@ -226,7 +226,7 @@ def show_explanation(
     table.add_row("language", f"{explanation.language or 'unknown'} {method}".strip() + wanted)
     table.add_row("valid tokens", f"{explanation.valid_tokens:,} (at least {explanation.min_valid_tokens} are wanted)")
     table.add_row("dropped tokens", f"{explanation.dropped_tokens:,}")
-    for cause, left in explanation.left.items():
+    for cause, left in explanation.left_out.items():
         shown = Text(f"{left.count:,}  " + "  ".join(left.examples))
         shown.stylize("dim", len(f"{left.count:,}"))
         table.add_row(f"  {cause}", shown)
