@@ -15,7 +15,7 @@ from serving.as_of import AsOf
 from serving.atomic_read import read_atomically
 from serving.view import EVERYTHING, View
 from sinks.keys import Keys
-from sinks.statistics.word_counts import read_counts
+from sinks.statistics.stored import parse_word_counts
 
 By = Literal["tf", "df"]
 
@@ -73,8 +73,8 @@ class TopWords:
 
 def read_top_words(client: Redis, pipeline: str, keys: Keys | None = None) -> TopWords:
     """All ranked words. `keys` as in `read_atomically`. Raises NoStatisticsError, RedisError."""
-    _, as_of, replies = read_atomically(client, pipeline, queue_top_words, keys)
-    return parse_top_words(as_of, replies)
+    read_keys, as_of, replies = read_atomically(client, pipeline, queue_top_words, keys)
+    return parse_top_words(read_keys, as_of, replies)
 
 
 def queue_top_words(pipe: Any, keys: Keys) -> None:
@@ -86,10 +86,10 @@ def queue_top_words(pipe: Any, keys: Keys) -> None:
 TOP_WORDS_REPLIES = 2
 
 
-def parse_top_words(as_of: AsOf, replies: Sequence[Any]) -> TopWords:
+def parse_top_words(keys: Keys, as_of: AsOf, replies: Sequence[Any]) -> TopWords:
     """The ranking from the replies."""
     (documents, all_words), packed = replies
     # An empty table of Lua is packed as a map.
     words, entries = (list(column) for column in msgpack.unpackb(packed, raw=True))
-    counts = read_counts(entries)
+    counts = parse_word_counts(keys.words, entries)
     return TopWords(words, counts[:, 0], counts[:, 1], int(documents or 0), int(all_words or 0), as_of)

@@ -23,7 +23,7 @@ from serving.as_of import AsOf
 from serving.atomic_read import read_atomically
 from serving.view import EVERYTHING, View
 from serving.word_lookup import inverse_document_frequency
-from sinks.statistics.word_counts import read_counts
+from sinks.statistics.stored import parse_word_counts
 
 SCAN_WORDS = 5_000
 CURVE_POINTS = 120
@@ -161,7 +161,7 @@ def read_vocabulary_snapshot(client: Redis, pipeline: str) -> VocabularySnapshot
     while not pieces or cursor != b"0":
         packed = cast("bytes", client.eval(PIECE, 1, keys.words, cursor, SCAN_WORDS))
         cursor, words, entries = msgpack.unpackb(packed, raw=True)
-        counts = read_counts(list(entries))
+        counts = parse_word_counts(keys.words, list(entries))
         pieces.append(pa.table([pa.array(list(words), pa.binary()), counts[:, 0], counts[:, 1]], NAMES))
     now, after, (documents,) = read_atomically(client, pipeline, lambda pipe, keys: pipe.hget(keys.totals, "documents"))
     held, tf, df = _columns(pa.concat_tables(pieces))

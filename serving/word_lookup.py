@@ -13,7 +13,7 @@ from redis.asyncio import Redis as AsyncRedis
 from serving.as_of import AsOf
 from serving.atomic_read import read_atomically, read_atomically_async
 from sinks.keys import Keys
-from sinks.statistics.word_counts import read_counts
+from sinks.statistics.stored import parse_word_counts
 
 
 def look_up_words(client: Redis, pipeline: str, words: Sequence[str]) -> dict[str, Any]:
@@ -23,15 +23,15 @@ def look_up_words(client: Redis, pipeline: str, words: Sequence[str]) -> dict[st
     for a word that is not kept ranked.
     """
     stored = [word.lower() for word in words]
-    _, as_of, replies = read_atomically(client, pipeline, partial(_ask, stored))
-    return _answer(stored, as_of, replies)
+    read_keys, as_of, replies = read_atomically(client, pipeline, partial(_ask, stored))
+    return _answer(read_keys, stored, as_of, replies)
 
 
 async def look_up_words_async(client: AsyncRedis, pipeline: str, words: Sequence[str], keys: Keys) -> dict[str, Any]:
     """`look_up_words` for an event loop; `keys` as in `read_atomically`."""
     stored = [word.lower() for word in words]
-    _, as_of, replies = await read_atomically_async(client, pipeline, partial(_ask, stored), keys)
-    return _answer(stored, as_of, replies)
+    read_keys, as_of, replies = await read_atomically_async(client, pipeline, partial(_ask, stored), keys)
+    return _answer(read_keys, stored, as_of, replies)
 
 
 def _ask(stored: Sequence[str], pipe: Any, keys: Keys) -> None:
@@ -41,10 +41,10 @@ def _ask(stored: Sequence[str], pipe: Any, keys: Keys) -> None:
         pipe.zrank(keys.top, word)
 
 
-def _answer(stored: Sequence[str], as_of: AsOf, replies: Sequence[Any]) -> dict[str, Any]:
+def _answer(keys: Keys, stored: Sequence[str], as_of: AsOf, replies: Sequence[Any]) -> dict[str, Any]:
     held, entries, *ranks = replies
     documents = int(held or 0)
-    counts = read_counts([entry or b"0 0" for entry in entries])
+    counts = parse_word_counts(keys.words, [entry or b"0 0" for entry in entries])
     rows = [
         {
             "word": word,

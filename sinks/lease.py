@@ -1,7 +1,7 @@
-"""The writer lease: a pipeline has one writer at a time, and a second one is told who the first is.
+"""The writer lease: a pipeline has one writer at a time, and a second one learns who holds it.
 
-The lease is for people and for an orderly hand-over. It is not what keeps the numbers right: that is the documents
-table's log, which refuses the commit of a writer that does not know the last one.
+The lease serves people and orderly hand-over; correctness does not depend on it. That is ensured by the documents
+table's log, which refuses the commit of a writer that has not seen the last one (`sinks.documents.log`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from redis import Redis, RedisError
 
 from conf.errors import ExplainedError
 
-# KEYS[1] lease, ARGV[1] the value that must stand there, ARGV[2] the new value, ARGV[3] its time to live in ms.
+# Compare and set. KEYS[1]: lease, ARGV: expected value, new value, its time to live in ms. Returns the value of another
+# holder, or nothing.
 SWAP = """
 local held = redis.call('GET', KEYS[1])
 if held and held ~= ARGV[1] then return held end
@@ -30,13 +31,13 @@ RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL'
 
 
 class LeaseError(ExplainedError):
-    """Another writer has the pipeline; the message says which."""
+    """Another writer holds the lease; the message says which."""
 
 
 class Lease:
-    """Holds the lease from `acquire` to `release`, renewing it in a thread of its own.
+    """Holds the lease from `acquire` to `release`, renewed by a background thread.
 
-    A writer on this machine whose process is gone is succeeded at once, one elsewhere after `lease_s` of silence.
+    The lease of a dead process on this machine is taken over at once, that of another machine once it has expired.
     """
 
     def __init__(self, client: Redis, key: str, *, lease_s: float) -> None:
@@ -55,7 +56,11 @@ class Lease:
         self._lost_to: str | None = None
 
     def acquire(self) -> None:
-        """Take the lease and keep it. Raises LeaseError when somebody else has it."""
+        """Take the lease, and keep renewing it.
+
+        Raises:
+            LeaseError: Another writer holds it.
+        """
         held = self._swap("")
         if held and _is_gone(json.loads(held)):
             held = self._swap(held)
@@ -64,17 +69,21 @@ class Lease:
         threading.Thread(target=self._renew, name="wetstream-lease", daemon=True).start()
 
     def check(self) -> None:
-        """Raise LeaseError if the lease was lost to another writer."""
+        """Check that the lease is still held.
+
+        Raises:
+            LeaseError: Another writer has taken it.
+        """
         if self._lost_to is not None:
             raise LeaseError(_describe(self._lost_to))
 
     def release(self) -> None:
-        """Give the lease back."""
+        """Release the lease."""
         self._ended.set()
         try:
             self._client.eval(RELEASE, 1, self._key, self._value)
         except RedisError:
-            return  # Redis is away: the lease expires by itself
+            return  # Redis is away; the lease will expire
 
     def _swap(self, expected: str) -> str:
         held = cast("Any", self._client.eval(SWAP, 1, self._key, expected, self._value, str(self._lease_ms)))
@@ -85,7 +94,7 @@ class Lease:
             try:
                 held = self._swap(self._value)
             except RedisError:
-                continue  # whoever needs Redis finds out by itself
+                continue  # the writer itself notices that Redis is away
             if held and not self._ended.is_set():
                 self._lost_to = held
                 return

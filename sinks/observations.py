@@ -1,7 +1,7 @@
-"""What the stream observes of itself: its last micro-batches, its lag, the growth of the vocabulary.
+"""Metrics of the running stream: its last micro-batches, its lag, the growth of the vocabulary.
 
-For people and monitoring only. Nothing here is part of the statistics, no guarantee rests on it, and losing it does not
-matter: an error of Redis is swallowed. All of it is bounded.
+These are for people and monitoring. They are not part of the statistics and no guarantee depends on them, so errors of
+Redis are ignored. All of them are bounded in size.
 """
 
 from __future__ import annotations
@@ -19,17 +19,24 @@ from sinks.keys import Keys, batches_key, counters_key, growth_key, status_key
 BATCHES_KEPT = 500
 STATUS_TTL_S = 30
 ALIVE_EVERY_S = 2.0
-# A point of the growth curve for every 2 % more tokens: 35 a doubling, so that its length is bounded by nature.
+# One point of the growth curve for every 2 % more tokens, that is 35 for each doubling.
 GROWTH_STEP = 1.02
 GROWTH_KEPT = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class BatchMetrics:
-    """What the writer knows of a micro-batch that it has committed.
+    """Metrics of a committed micro-batch.
 
-    `words`: distinct words in its commit to Redis. `file_bytes`: size of the `files` written to the documents table.
-    `table_s`, `redis_s`: seconds for the two commits; of one to Redis that held several micro-batches, its share.
+    Attributes:
+        rows: Documents rows.
+        documents: Documents kept.
+        payload_bytes: Size of the records' payloads.
+        words: Distinct words in its commit to Redis.
+        files: Files written to the documents table.
+        file_bytes: Their size.
+        table_s: Seconds for the commit to the documents table.
+        redis_s: Seconds for the commit to Redis; its share, if the commit contained several micro-batches.
     """
 
     rows: int
@@ -43,12 +50,12 @@ class BatchMetrics:
 
 
 class Observer:
-    """Publishes under a pipeline's keys. `committed` is called by the writer's thread, all else by one other."""
+    """Publishes the metrics of a pipeline. The writer's thread calls `committed`, one other thread everything else."""
 
     def __init__(self, client: Redis, pipeline: str) -> None:
         self._client = client
         self._pipeline = pipeline
-        # By number of the micro-batch: what the writer and what Spark said of it, until both have.
+        # By number of the micro-batch: metrics from the writer and the report from Spark, until both are there.
         self._commits: dict[int, BatchMetrics] = {}
         self._reports: dict[int, dict[str, Any]] = {}
         self._compactions: dict[int, float] = {}
@@ -58,7 +65,7 @@ class Observer:
         self._generation = ""
 
     def begin(self, keys: Keys, generation: str) -> None:
-        """A query starts; `keys` are those of the statistics that it writes."""
+        """A query starts, which writes the statistics with these keys."""
         self._keys = keys
         self._commits.clear()
         self._reports.clear()
@@ -70,15 +77,15 @@ class Observer:
             return
 
     def committed(self, number: int, metrics: BatchMetrics) -> None:
-        """The micro-batch of that number (Spark's) is in the documents table and in Redis."""
+        """The micro-batch with this number (of Spark's) is committed to the documents table and to Redis."""
         self._commits[number] = metrics
 
     def compacted(self, number: int, seconds: float) -> None:
-        """After this micro-batch, small files of the documents table were joined. (Said before Spark reports it.)."""
+        """The documents table was compacted after this micro-batch; called before Spark reports it."""
         self._compactions[number] = seconds
 
     def alive(self) -> None:
-        """The stream runs, also when nothing comes in; called often, said every ALIVE_EVERY_S."""
+        """The stream is running, even if nothing arrives; called often, published every ALIVE_EVERY_S seconds."""
         self._pair()
         if time.monotonic() - self._said >= ALIVE_EVERY_S:
             self._say({})
@@ -93,7 +100,7 @@ class Observer:
         lag_by_partition: Mapping[int, int],
         seconds: Mapping[str, float],
     ) -> None:
-        """Spark has reported the micro-batch of that number (`rows` 0: there was nothing to do)."""
+        """Spark has reported the micro-batch with this number; it had no data if `rows` is 0."""
         self._say({"lag": lag, "records_per_s": round(rows_per_s, 1), "partitions": json.dumps(dict(lag_by_partition))})
         if rows:
             phases = {name: round(s, 3) for name, s in seconds.items()}
@@ -102,7 +109,7 @@ class Observer:
         self._pair()
 
     def gone(self) -> None:
-        """The stream has ended in order."""
+        """The stream has ended."""
         self._pair()
         try:
             self._client.hset(status_key(self._pipeline), "at", "0")
@@ -118,10 +125,10 @@ class Observer:
             pipe.expire(key, STATUS_TTL_S)
             pipe.execute()
         except RedisError:
-            return  # only news; the commits find out about Redis by themselves
+            return  # the writer itself notices that Redis is away
 
     def _pair(self) -> None:
-        """Publish the reports whose commit is through: Redis may still be at it when Spark has reported."""
+        """Publish the reports whose micro-batch is committed; Spark may report it before Redis is done."""
         for number in sorted(set(self._commits) & self._reports.keys()):
             commit, entry = self._commits.pop(number), self._reports.pop(number)
             compact_s = self._compactions.pop(number, 0.0)
@@ -150,7 +157,7 @@ class Observer:
         pipe.execute()
 
     def _begin_growth(self, generation: str) -> None:
-        """Go on with the log of this generation; a log of another one says nothing about it."""
+        """Continue the growth curve of this generation; a curve of another one is deleted."""
         key = growth_key(self._pipeline)
         last = cast("bytes | None", self._client.lindex(key, -1))
         point = json.loads(last) if last else {}
@@ -171,7 +178,7 @@ class Observer:
             return
         key = growth_key(self._pipeline)
         while tokens < self._last_tokens:
-            # A source was removed: the curve goes on from what is left.
+            # A source was removed: the curve continues from what is left.
             self._client.rpop(key)
             last = cast("bytes | None", self._client.lindex(key, -1))
             self._last_tokens = json.loads(last)["tokens"] if last else 0

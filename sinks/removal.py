@@ -1,9 +1,10 @@
-"""Take sources out of documents and statistics, exactly, without counting the rest anew.
+"""Removal of sources from documents and statistics, exactly and without counting the rest again.
 
-Three steps, each harmless to repeat, by the writer between two micro-batches with Redis at the table's position:
-1. the plan, in the table's log (`Documents.plan_removal`): from here on every start of a writer finishes it
-2. the delete: files that hold the sources are replaced by what is left of them, with the transaction `removals` = n+1
-3. one commit of the negatives to Redis, from removals n to n+1; whoever finds Redis at n later counts it anew
+The writer does it between two micro-batches, with Redis at the table's position, in three idempotent steps:
+1. plan: exclusions in the table's log (`Documents.plan_removal`); from now on every start of a writer completes it
+2. delete: files that hold the sources are replaced by their remaining rows, with the app transaction `removals` = n + 1
+3. subtract: one commit of negative counts to Redis, from removals n to n + 1; if Redis is found at n later, it is
+   rebuilt
 """
 
 from __future__ import annotations
@@ -33,9 +34,20 @@ def remove_sources(
     *,
     compression_level: int,
 ) -> int:
-    """Take sources out; `ends`: (topic partition, offset behind their last record) by source. Returns the records.
+    """Remove sources.
 
-    `statistics` must stand at the position of `documents`. Raises FencedError, NotInStepError.
+    Args:
+        documents: The documents table.
+        statistics: Its statistics, which must be at its position.
+        ends: By source, the topic partition and the offset behind its last record.
+        compression_level: zstd level of the files that are written.
+
+    Returns:
+        The number of records that were removed.
+
+    Raises:
+        FencedError: Another writer has committed to the table.
+        NotInStepError: The statistics are at another position.
     """
     documents.plan_removal(ends)
     crash_point("after-removal-plan")
@@ -49,7 +61,7 @@ def remove_sources(
 
 
 def finish_removal(documents: Documents, *, compression_level: int) -> Sums:
-    """Delete the rows of the planned removal, if there is one; returns what they had counted for."""
+    """Delete the rows of the planned removal, if there is one, and return their sums."""
     planned = documents.planned_removal()
     gone = Sums()
     if not planned:
@@ -72,7 +84,7 @@ def finish_removal(documents: Documents, *, compression_level: int) -> Sums:
 
 
 def _covered(rows: pa.Table, planned: Sequence[Exclusion]) -> pa.ChunkedArray:
-    """Which rows an exclusion covers; rows that came from a file are covered by their source alone."""
+    """Mask of the rows that an exclusion covers; for rows read from a file, only the source has to match."""
     source = rows["source"].cast(pa.string())
     partition, offset = rows["topic_partition"], rows["topic_offset"]
     covered = pc.not_equal(rows["records"], rows["records"])

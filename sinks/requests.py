@@ -1,7 +1,7 @@
-"""What the writer of a pipeline is asked to do between two micro-batches, by a command that runs beside it.
+"""Requests of other commands to the running writer of a pipeline, which handles them between two micro-batches.
 
-A request may be lost, with Redis or with the writer: whoever asks waits for the answer, and asks again or does it.
-Doing it twice changes nothing.
+A request may be lost with Redis or with the writer. The sender therefore waits for the answer, and otherwise sends it
+again or does the work itself; requests are idempotent.
 """
 
 from __future__ import annotations
@@ -21,21 +21,26 @@ ANSWER_TTL_S = 600
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Take sources out; `ends`: (topic partition, offset behind their last record) by source."""
+    """Removal of sources.
+
+    Attributes:
+        ends: By source, the topic partition and the offset behind its last record.
+        id: Names the answer.
+    """
 
     ends: Mapping[str, tuple[int, int]]
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
 def send_request(client: Redis, pipeline: str, request: Request) -> None:
-    """Ask the writer."""
+    """Send a request to the writer."""
     text = json.dumps({"id": request.id, "ends": request.ends})
     client.rpush(requests_key(pipeline), text)
     client.expire(requests_key(pipeline), ANSWER_TTL_S)
 
 
 def take_request(client: Redis, pipeline: str) -> Request | None:
-    """The next request, by the writer; None when there is none, or Redis is away."""
+    """Take the next request; None if there is none, or Redis is away."""
     try:
         text = cast("bytes | None", client.lpop(requests_key(pipeline)))
     except RedisError:
@@ -47,13 +52,13 @@ def take_request(client: Redis, pipeline: str) -> Request | None:
 
 
 def answer_request(client: Redis, pipeline: str, request: Request, records: int) -> None:
-    """Say that it is done, and how many records it was."""
+    """Answer a request: it is done, and removed so many records."""
     key = answer_key(pipeline, request.id)
     client.rpush(key, records)
     client.expire(key, ANSWER_TTL_S)
 
 
 def wait_for_answer(client: Redis, pipeline: str, request: Request, seconds: float) -> int | None:
-    """The number of records that were taken out; None if there is no answer yet."""
+    """Wait for the answer, the number of removed records; None if there is none after so many seconds."""
     answer = cast("Any", client.blpop([answer_key(pipeline, request.id)], timeout=seconds))
     return int(answer[1]) if answer is not None else None

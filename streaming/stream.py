@@ -34,7 +34,7 @@ from sinks.position import Position
 from sinks.removal import finish_removal, remove_sources
 from sinks.requests import Request, answer_request, take_request
 from sinks.statistics.builds import StatisticsBuilds
-from sinks.statistics.commit import NotInStepError, StatisticsError
+from sinks.statistics.errors import NotInStepError, StatisticsError
 from sinks.statistics.store import Statistics
 from sinks.statistics.sums import Sums
 from streaming.batch_committer import BatchCommitter

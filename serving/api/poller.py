@@ -188,7 +188,7 @@ class StatisticsPoller:
         keys, as_of, replies = read_atomically(client, self.pipeline, ask, keys)
         ranking = None
         if with_ranking:
-            ranking, replies = parse_top_words(as_of, replies[:TOP_WORDS_REPLIES]), replies[TOP_WORDS_REPLIES:]
+            ranking, replies = parse_top_words(keys, as_of, replies[:TOP_WORDS_REPLIES]), replies[TOP_WORDS_REPLIES:]
         told, batches, growth, counters, memory = replies[:-AGGREGATES_REPLIES]
         reading = parse_aggregates(keys, as_of, replies[-AGGREGATES_REPLIES:])
         reading.prepare()

@@ -9,7 +9,7 @@ from redis import Redis
 
 from serving.verify.recount import Recount
 from sinks.keys import Keys
-from sinks.statistics.word_counts import read_counts
+from sinks.statistics.stored import parse_word_counts
 
 SCAN_COUNT = 10_000
 MAX_DIFFERENCES = 50
@@ -33,7 +33,7 @@ def _all(client: Redis, keys: Keys, counted: Recount) -> Iterator[str]:
     tf = dict(zip(counted.words["word"].to_pylist(), counted.words["tf"].to_pylist(), strict=True))
     df = dict(zip(counted.words["word"].to_pylist(), counted.words["df"].to_pylist(), strict=True))
     entries = {word.decode(): entry for word, entry in client.hscan_iter(keys.words, count=SCAN_COUNT)}
-    held = read_counts(list(entries.values()))
+    held = parse_word_counts(keys.words, list(entries.values()))
     for number, (name, right) in enumerate((("tf", tf), ("df", df))):
         yield from _fields(name, dict(zip(entries, held[:, number].tolist(), strict=True)), right)
     ranked = cast("list[tuple[bytes, float]]", client.zrange(keys.top, 0, -1, withscores=True))

@@ -1,8 +1,8 @@
-"""Bring Redis to where the documents table is, whatever happened to it: the table decides, Redis follows.
+"""Builds of the statistics in Redis, which follow the documents table whatever happened to Redis.
 
-Behind (an old snapshot, a lost tail, a crash between the two commits): the missing range is read from the table and
-added. Empty, ahead, or counted before a removal or a file that the table has since seen: everything is counted anew,
-into a new build beside the old one, and readers are switched over at the end.
+If Redis is behind (an old snapshot, a lost tail, a crash between the two commits), the missing range is read from the
+table and added. If it is empty, ahead, or has not counted a removal or a commit from files, all documents are counted
+into a new build, and readers switch to it when it is complete.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from sinks.statistics.store import Statistics
 
 log = logging.getLogger("wetstream")
 
-# Readers that have just read the old prefix get this long to finish.
+# For readers that have just read the prefix of an old build.
 OLD_BUILD_S = 60
-# Parts of a position that are no offsets of a topic: what they count cannot be read as a range of rows.
+# Entries of a position that are no topic offsets, so that no range of rows corresponds to them.
 NOT_OFFSETS = (REMOVALS, FILE_COMMITS)
 
 
 class StatisticsBuilds:
-    """The builds of statistics of one pipeline in one Redis."""
+    """The builds of one pipeline's statistics in one Redis."""
 
     def __init__(self, client: Redis, pipeline: str, *, chunk_words: int, top_words: int) -> None:
         self._client = client
@@ -39,19 +39,29 @@ class StatisticsBuilds:
         self._limits = {"chunk_words": chunk_words, "top_words": top_words}
 
     def live(self) -> Statistics | None:
-        """The build that readers use; None where there is none."""
+        """The build that readers use, if there is one."""
         prefix = cast("bytes | None", self._client.get(live_key(self._pipeline)))
         return None if prefix is None else self._statistics(prefix.decode())
 
     def of(self, generation: str) -> Statistics | None:
-        """The build of a generation, live or not; None where there is none."""
+        """The build of a generation, live or not, if there is one."""
         prefix = cast("bytes | None", self._client.hget(generations_key(self._pipeline), generation))
         return None if prefix is None else self._statistics(prefix.decode())
 
     def catch_up(self, generation: Generation, position: Position, *, live: bool = True) -> Statistics:
-        """The statistics of a generation, counted up to `position`, which is that of its documents.
+        """Bring the statistics of a generation to the position of its documents table.
 
-        `live`: readers are to use them. (A replay fills them beside those that are read.)
+        Args:
+            generation: The generation.
+            position: Position of its documents.
+            live: Whether readers shall use these statistics; not while a replay fills the generation.
+
+        Returns:
+            The statistics, at `position`.
+
+        Raises:
+            CorruptStatisticsError: Redis holds something that wetstream has not written.
+            RedisError: Redis is away.
         """
         statistics = self.of(generation.name)
         if statistics is None:
@@ -60,7 +70,7 @@ class StatisticsBuilds:
             why = _heal(statistics, generation.documents, position)
         if statistics is None or why:
             if not generation.documents.is_empty:
-                log.warning("%s: counting all documents anew", why)
+                log.warning("%s: counting all documents again", why)
             return self.rebuild(generation, position, live=live)
         statistics.rerank()
         if live:
@@ -68,7 +78,7 @@ class StatisticsBuilds:
         return statistics
 
     def rebuild(self, generation: Generation, position: Position, *, live: bool = True) -> Statistics:
-        """Count all documents into a new build, then put it in the place of the old one."""
+        """Count all documents into a new build, then replace the old one by it."""
         number = self._client.incr(build_number_key(self._pipeline))
         statistics = self._statistics(build_prefix(self._pipeline, generation.name, number))
         self._client.sadd(builds_key(self._pipeline), statistics.keys.prefix)
@@ -85,18 +95,18 @@ class StatisticsBuilds:
         return statistics
 
     def publish(self, statistics: Statistics) -> None:
-        """Have readers use these statistics."""
+        """Make readers use these statistics."""
         if self._client.get(live_key(self._pipeline)) != statistics.keys.prefix.encode():
             self._client.set(live_key(self._pipeline), statistics.keys.prefix)
             self.expire_unused()
 
     def forget(self, generation: str) -> None:
-        """Drop the statistics of a generation that is no more."""
+        """Drop the statistics of a generation that was deleted."""
         self._client.hdel(generations_key(self._pipeline), generation)
         self.expire_unused()
 
     def expire_unused(self) -> None:
-        """Let every build expire that is no generation's, also those that a crash left unfinished."""
+        """Let every build expire that belongs to no generation, including those that a crash left unfinished."""
         held = cast("dict[bytes, bytes]", self._client.hgetall(generations_key(self._pipeline)))
         used = {*held.values(), self._client.get(live_key(self._pipeline))}
         for prefix in cast("set[bytes]", self._client.smembers(builds_key(self._pipeline))):
@@ -110,14 +120,14 @@ class StatisticsBuilds:
 
 
 def _heal(statistics: Statistics, documents: Documents, position: Position) -> str:
-    """Add what is missing up to `position`; returns why that cannot be done, or nothing."""
+    """Add what is missing up to `position`; return the reason if that is impossible, else ""."""
     here = statistics.position()
     half = statistics.half_applied()
     if half is not None:
-        # First to its end with the words as they were cut then; the rest would not fit on a half-applied micro-batch.
+        # It must be completed as it was before anything else can be added.
         if not _is_behind(half, position) or not _is_behind(here, half):
-            return "Redis holds half of a micro-batch that is not in the documents table"
-        log.warning("finishing a micro-batch that was half counted")
+            return "Redis holds part of a micro-batch that is not in the documents table"
+        log.warning("completing a micro-batch that was half applied")
         _add(statistics, documents, here, half)
         here = half
     if here == dict(position):
@@ -126,8 +136,8 @@ def _heal(statistics: Statistics, documents: Documents, position: Position) -> s
         return "Redis has counted nothing yet"
     if not _is_behind(here, position):
         return (
-            "Redis has counted something else than the documents table holds (it has not seen a removal, or sources "
-            "from files; or was the table restored from an older backup?)"
+            "Redis does not match the documents table (it has not counted a removal or sources from files, or the "
+            "table was restored from an older backup)"
         )
     log.warning("Redis is behind the documents table: adding the missing documents")
     _add(statistics, documents, here, position)
@@ -145,7 +155,7 @@ def _add(statistics: Statistics, documents: Documents, start: Position, finish: 
 
 
 def _is_behind(here: Mapping[str, int], there: Mapping[str, int]) -> bool:
-    """Whether `here` can be brought to `there` by adding: no position beyond it, same removals, same files."""
+    """Whether adding rows leads from `here` to `there`: no offset is beyond it, removals and files are the same."""
     if any(here.get(name, 0) != there.get(name, 0) for name in NOT_OFFSETS):
         return False
     return all(value <= there.get(name, 0) for name, value in here.items())

@@ -1,6 +1,6 @@
-"""What some words of a micro-batch change in Redis: from what stands there to the commands that make it so.
+"""One chunk of a micro-batch's words: builds the Redis commands that add it to the statistics.
 
-Columns all the way: a word is an element of an array, never an object of its own.
+Works on columns throughout; a word is an element of an Arrow array, never a Python object.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from sinks.keys import Keys
 from sinks.statistics.resp import packed, packed_column, packed_rows
-from sinks.statistics.word_counts import packed_entries, read_counts
+from sinks.statistics.stored import parse_word_counts
+from sinks.statistics.word_counts import packed_entries
 
 
 @dataclass(frozen=True, slots=True)
 class TopCutoff:
-    """The last word that is ranked among the most frequent, and its tf; 0 where fewer are ranked than may be."""
+    """The last word of a full `top` ranking and its tf; tf 0 while the ranking is not full."""
 
     word: bytes = b""
     tf: int = 0
@@ -28,22 +29,26 @@ class TopCutoff:
 
 @dataclass(frozen=True, slots=True)
 class DfHistogramDelta:
-    """What changes in the histogram of words by df: int64 [n, 3], rows df, words and tokens to add; df unique."""
+    """A change of the histogram of words by document frequency.
+
+    Attributes:
+        rows: Array [n, 3]: df (unique), words to add, tokens to add.
+    """
 
     rows: NDArray[np.int64]
 
     @classmethod
     def from_bytes(cls, data: bytes) -> DfHistogramDelta:
-        """What `to_bytes` gave."""
+        """Parse the result of `to_bytes`."""
         return cls(np.frombuffer(data, "<i8").reshape(-1, 3))
 
     def to_bytes(self) -> bytes:
-        """For Redis to keep."""
+        """Serialize, to store in Redis."""
         return self.rows.astype("<i8").tobytes()
 
     @classmethod
     def of(cls, rows: NDArray[np.int64]) -> DfHistogramDelta:
-        """Changes in which a df may come more than once, added up."""
+        """Add up rows in which a df may occur more than once."""
         if not len(rows):
             return cls(rows)
         rows = rows[np.argsort(rows[:, 0])]
@@ -54,7 +59,7 @@ class DfHistogramDelta:
 
     @property
     def words(self) -> int:
-        """By how many words the vocabulary grows."""
+        """Number of words that the vocabulary gains."""
         return int(self.rows[:, 1].sum())
 
     def by_df(self) -> tuple[dict[str, int], dict[str, int]]:
@@ -66,9 +71,13 @@ class DfHistogramDelta:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Words, in bytewise order and unique, and what is added to their tf and df.
+    """Words and the counts to add to them.
 
-    `packed`: the words as arguments of a command (`resp.packed_column`), encoded once for all chunks.
+    Attributes:
+        words: Unique, in bytewise order.
+        packed: `words` encoded as arguments of a command (`resp.packed_column`).
+        tf: Added to their term frequencies; may be negative.
+        df: Added to their document frequencies; may be negative.
     """
 
     words: pa.BinaryArray
@@ -79,19 +88,28 @@ class Chunk:
     def commands(
         self, entries: Sequence[bytes | None] | None, cutoff: TopCutoff, keys: Keys, top_words: int
     ) -> tuple[list[bytes], DfHistogramDelta]:
-        """The commands for `words` and `top`, and what this moves in the histogram.
+        """Build the commands that update `words` and `top`.
 
-        `entries`: what stands in `words` for these words; None if these are the first words of all.
+        Args:
+            entries: The current entries of these words in `words`; None if Redis holds no words yet.
+            cutoff: Last word of the current ranking, if it is full; spares a ZADD for every word below it.
+            keys: Keys of the statistics.
+            top_words: Number of words to keep ranked.
+
+        Returns:
+            The encoded commands, and how they change the histogram of document frequencies.
+
+        Raises:
+            CorruptStatisticsError: An entry is malformed.
         """
         known = np.zeros(len(self.words), np.bool_)
         old_tf, old_df = np.zeros_like(self.tf), np.zeros_like(self.df)
         if entries is not None:
             known[:] = [entry is not None for entry in entries]
-            old = read_counts([entry for entry in entries if entry is not None])
+            old = parse_word_counts(keys.words, [entry for entry in entries if entry is not None])
             old_tf[known], old_df[known] = old[:, 0], old[:, 1]
         tf, df = old_tf + self.tf, old_df + self.df
         kept = df > 0
-        # A word below the last ranked one cannot be among the most frequent: spared a ZADD.
         ranked = kept & (tf > cutoff.tf)
         for index in np.flatnonzero(kept & (tf == cutoff.tf)):
             ranked[index] = self.words[index].as_py() <= cutoff.word

@@ -1,4 +1,4 @@
-"""Statistics as a function of documents rows: used for a micro-batch, for healing and for a rebuild alike."""
+"""Sums of documents rows, for micro-batches, catching up and rebuilds alike."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ MERGE_TABLES = 32
 
 
 def derive(batches: Iterable[pa.RecordBatch]) -> Sums:
-    """Sums over documents rows (schema `sinks.documents.schema.DOCUMENTS`; `words` may be dictionary-encoded)."""
+    """Add up documents rows.
+
+    Args:
+        batches: Rows in the columns of `sinks.documents.schema.DOCUMENTS`; `words` may be dictionary-encoded.
+    """
     sums = Sums()
     words: list[pa.Table] = []
     with ThreadPoolExecutor(THREADS) as threads:
@@ -32,7 +36,7 @@ def derive(batches: Iterable[pa.RecordBatch]) -> Sums:
 
 
 def _in_order(threads: ThreadPoolExecutor, batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[Sums, pa.Table]]:
-    """The sums of each batch, some batches worked on at a time: Arrow and numpy let other threads go on meanwhile."""
+    """Yield the sums of each batch in order, computed in several threads; Arrow and numpy release the GIL."""
     waiting: deque[Future[tuple[Sums, pa.Table]]] = deque()
     for batch in batches:
         waiting.append(threads.submit(_derive_one, batch))
@@ -49,8 +53,13 @@ def _derive_one(batch: pa.RecordBatch) -> tuple[Sums, pa.Table]:
 
 
 def derive_counts(rows: pa.Table, into: Sums) -> None:
-    """Add everything but the words. Takes source, reason, records, tokens, payload_bytes, language, host and date."""
-    # Dictionary columns and a wider type once, so that the sums below can neither overflow nor compare unequal types.
+    """Add up everything but the words.
+
+    Args:
+        rows: Columns source, reason, records, tokens, payload_bytes, language, host and date.
+        into: Sums to add to.
+    """
+    # Decoded and widened once, so that the sums below cannot overflow or compare different types.
     records = rows["records"].cast(pa.int64())
     reason = pc.fill_null(rows["reason"].cast(pa.string()), KEPT)
     source = rows["source"].cast(pa.string())

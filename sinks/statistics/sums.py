@@ -1,7 +1,7 @@
-"""What one set of documents adds to the statistics: additive, so that sets can be summed, and taken away again.
+"""The counts of a set of documents, which can be added and subtracted.
 
-The same type comes out of a micro-batch (summed by Spark from the tasks' partial sums) and out of the documents table
-(heal, rebuild): statistics are a function of the documents rows, and of nothing else.
+A micro-batch (whose tasks' partial sums are added up) and the documents table (from which Redis catches up or is
+rebuilt) give the same type: the statistics are a function of the documents rows and of nothing else.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import pyarrow.compute as pc
 
 MANY_ROWS = 500_000
 THREADS = min(4, os.cpu_count() or 1)
-KEPT = ""  # the reason of a document that was kept, where a reason is part of a key
+KEPT = ""  # stands for no reason, where a reason is part of a key
 
 
 class SourceCount(NamedTuple):
-    """Of one source and one reason: records, tokens (kept ones only) and payload bytes."""
+    """Records of one source and one reason, their tokens (of kept ones) and payload bytes."""
 
     records: int
     tokens: int
@@ -31,23 +31,28 @@ class SourceCount(NamedTuple):
 
 
 class PageCounts(NamedTuple):
-    """Of one language, top-level domain or day: pages judged, and documents kept of them."""
+    """Pages of one language, top-level domain or day, and how many of them were kept as documents."""
 
     pages: int
     documents: int
 
 
 def empty_words() -> pa.Table:
-    """No words: columns word (binary), tf and df (int64)."""
+    """A table without rows: word (binary), tf and df (int64)."""
     return pa.table({"word": pa.array([], pa.binary()), "tf": pa.array([], pa.int64()), "df": pa.array([], pa.int64())})
 
 
 @dataclass
 class Sums:
-    """Sums over a set of documents.
+    """Counts of a set of documents.
 
-    `words`: a row a word (word binary, tf int64, df int64), unique, in bytewise order. `lengths`: documents kept by
-    their length in tokens. `sources`: by (source, reason), reason KEPT for kept documents.
+    Attributes:
+        words: One row for each word: word (binary), tf and df (int64); in bytewise order.
+        lengths: Kept documents by length in tokens.
+        sources: Counts by (source, reason); KEPT for kept documents.
+        languages: Pages by language.
+        tlds: Pages by top-level domain.
+        days: Pages by day.
     """
 
     words: pa.Table = field(default_factory=empty_words)
@@ -58,12 +63,12 @@ class Sums:
     days: dict[str, PageCounts] = field(default_factory=dict)
 
     def add_source(self, source: str, reason: str, count: SourceCount) -> None:
-        """Add to the count of a source and reason."""
+        """Add to the counts of a source and reason."""
         old = self.sources.get((source, reason), SourceCount(0, 0, 0))
         self.sources[source, reason] = SourceCount(*(a + b for a, b in zip(old, count, strict=True)))
 
     def add_counts(self, other: Sums) -> None:
-        """Add everything but the words of another set."""
+        """Add another set's counts, except for its words."""
         self.lengths.update(other.lengths)
         for (source, reason), count in other.sources.items():
             self.add_source(source, reason, count)
@@ -76,7 +81,7 @@ class Sums:
                 add_page_counts(mine, key, seen.pages, seen.documents)
 
     def totals(self) -> dict[str, int]:
-        """records, documents (kept), tokens and payload bytes."""
+        """Total records, kept documents, tokens and payload bytes."""
         counts = self.sources.items()
         return {
             "records": sum(count.records for _, count in counts),
@@ -95,17 +100,17 @@ class Sums:
 
 
 def add_page_counts(into: dict[str, PageCounts], key: str, pages: int, documents: int) -> None:
-    """Add to the pages and documents of a language, top-level domain or day."""
+    """Add to the counts of a language, top-level domain or day."""
     old = into.get(key, PageCounts(0, 0))
     into[key] = PageCounts(old.pages + pages, old.documents + documents)
 
 
 def sum_words(tables: Iterable[pa.Table]) -> pa.Table:
-    """Words of several sets as one: equal words added up, in bytewise order."""
+    """Add up the words of several sets; the result is in bytewise order, without words whose counts are 0."""
     merged = pa.concat_tables([empty_words(), *tables])
     if merged.num_rows < MANY_ROWS:
         return _sum_words(merged)
-    # Arrow adds up and sorts on one core: each thread takes the words between two others.
+    # Arrow groups and sorts on one core, so each thread takes a range of words.
     sample = merged["word"].take(pa.array(range(0, merged.num_rows, max(1, merged.num_rows // 1_000)))).combine_chunks()
     ordered = sample.take(pc.sort_indices(sample))
     bounds = [ordered[len(ordered) * part // THREADS] for part in range(1, THREADS)]
@@ -115,7 +120,7 @@ def sum_words(tables: Iterable[pa.Table]) -> pa.Table:
 
 
 def _between(words: pa.Table, first: pa.Scalar | None, end: pa.Scalar | None) -> pa.Table:
-    """The rows of words from `first` on and before `end`."""
+    """The rows whose word is in [first, end)."""
     if end is not None:
         words = words.filter(pc.less(words["word"], end))
     return words if first is None else words.filter(pc.greater_equal(words["word"], first))
@@ -129,7 +134,7 @@ def _sum_words(merged: pa.Table) -> pa.Table:
 
 
 def negated(sums: Sums) -> Sums:
-    """What takes these sums away again."""
+    """The sums with every count negated."""
     words = sums.words
     return Sums(
         words=pa.table({"word": words["word"], "tf": pc.negate(words["tf"]), "df": pc.negate(words["df"])}),
@@ -142,7 +147,7 @@ def negated(sums: Sums) -> Sums:
 
 
 def add(left: Sums, right: Sums) -> Sums:
-    """The sums over both sets."""
+    """The sums of both sets together."""
     total = Sums(words=sum_words([left.words, right.words]))
     for part in (left, right):
         total.add_counts(part)

@@ -1,11 +1,6 @@
-"""Term and document frequencies of words: counted from bags of words, and as stored in the HASH `words`.
-
-An entry of `words` is text, `<tf> <df>`.
-"""
+"""Term and document frequencies of words: counted from bags of words, and encoded as entries of the hash `words`."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -32,13 +27,6 @@ def count_words(batch: pa.RecordBatch) -> pa.Table:
     used = np.flatnonzero(df)
     word = words.dictionary.take(pa.array(used)).cast(pa.binary())
     return pa.table({"word": word, "tf": tf[used], "df": df[used]})
-
-
-def read_counts(entries: Sequence[bytes]) -> NDArray[np.int64]:
-    """Parse n entries into an array [n, 2] of tf and df."""
-    if not entries:
-        return np.zeros((0, 2), np.int64)
-    return np.fromstring(b" ".join(entries), np.int64, sep=" ").reshape(-1, 2)
 
 
 def packed_entries(packed_words: pa.BinaryArray, tf: NDArray[np.int64], df: NDArray[np.int64]) -> pa.BinaryArray:

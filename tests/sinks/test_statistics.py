@@ -12,7 +12,8 @@ from redis import ConnectionPool, Redis
 from redis.exceptions import ConnectionError
 
 from sinks.position import EMPTY_POSITION
-from sinks.statistics.commit import NotInStepError, StatisticsCommit, StatisticsError
+from sinks.statistics.commit import StatisticsCommit
+from sinks.statistics.errors import CorruptStatisticsError, NotInStepError
 from sinks.statistics.store import Statistics
 from sinks.statistics.sums import Sums, negated
 from sinks.statistics.transactions import TransactionPipeline, transaction_pipeline
@@ -235,7 +236,7 @@ def test_a_rival_that_counts_something_else_is_not_joined(
     right = counted_once(make_statistics, redis_client, theirs)
     statistics, rival = make_statistics(), make_statistics(fresh=False)
     between(monkeypatch, lambda: rival.commit(theirs, EMPTY_POSITION, {"t/0": 1}))
-    with pytest.raises(NotInStepError, match=r"Redis stands at .*t/0"):
+    with pytest.raises(NotInStepError, match=r"Redis is at .*t/0"):
         statistics.commit(sums_of([row(0, {"alpha": 2}), row(1, {"beta": 3})]), EMPTY_POSITION, {"t/0": 2})
     assert held(redis_client, statistics.keys) == right
 
@@ -294,7 +295,7 @@ def test_a_commit_from_elsewhere_is_refused_and_changes_nothing(make_statistics:
 def test_a_key_of_another_type_is_named_and_nothing_is_written(make_statistics: Make, redis_client: Redis) -> None:
     statistics = make_statistics()
     redis_client.set(statistics.keys.lengths, "mine")
-    with pytest.raises(StatisticsError, match=r"lengths is a string, not a hash.*database of its own"):
+    with pytest.raises(CorruptStatisticsError, match=r"lengths is a string, not a hash.*rebuild.*database of its own"):
         statistics.commit(sums_of([row(0, {"alpha": 2})]), EMPTY_POSITION, {"t/0": 1})
     assert not redis_client.exists(statistics.keys.words)
     redis_client.delete(statistics.keys.lengths)

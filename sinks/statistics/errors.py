@@ -1,0 +1,30 @@
+"""Errors of the statistics in Redis."""
+
+from __future__ import annotations
+
+from conf.errors import ExplainedError
+
+
+class StatisticsError(ExplainedError):
+    """The statistics in Redis cannot be used as they are; the message says why and what to do."""
+
+
+class NotInStepError(StatisticsError):
+    """Redis is not at the start of this micro-batch; it has to catch up with the documents table first."""
+
+
+class CorruptStatisticsError(StatisticsError):
+    """A Redis key holds something that wetstream does not write there."""
+
+    def __init__(self, key: str, problem: str) -> None:
+        """Describe the problem of one key, and the remedy.
+
+        Args:
+            key: The Redis key.
+            problem: What is wrong, as the predicate of a sentence about the key ("is a string, not a hash").
+        """
+        super().__init__(
+            f"Redis key {key} {problem}: run `wetstream rebuild` to count the statistics again from the documents, and "
+            "give wetstream a database of its own (redis.url) if something else writes to this one"
+        )
+        self.key = key
