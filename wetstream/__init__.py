@@ -1,4 +1,4 @@
-"""Public names of wetstream, each loaded when it is first used: the text modules must never load Redis or Spark."""
+"""Public names of wetstream, each loaded on first use: the text modules must never load Redis or Spark."""
 
 from __future__ import annotations
 
@@ -7,16 +7,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from serving.queries import LiveStatistics, NoStatisticsError, View, VocabularySnapshot
-    from wetstream.pipeline.pipeline import open_statistics
+    from wetstream.pipeline.ingest import IngestOptions
+    from wetstream.pipeline.pipeline import Pipeline, open_statistics
 
 _WHERE = {
+    "IngestOptions": "wetstream.pipeline.ingest",
     "LiveStatistics": "serving.queries",
     "NoStatisticsError": "serving.queries",
-    "VocabularySnapshot": "serving.queries",
+    "Pipeline": "wetstream.pipeline.pipeline",
     "View": "serving.queries",
+    "VocabularySnapshot": "serving.queries",
     "open_statistics": "wetstream.pipeline.pipeline",
 }
-__all__ = ["LiveStatistics", "NoStatisticsError", "View", "VocabularySnapshot", "open_statistics"]
+__all__ = [
+    "IngestOptions",
+    "LiveStatistics",
+    "NoStatisticsError",
+    "Pipeline",
+    "View",
+    "VocabularySnapshot",
+    "open_statistics",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ import pytest
 
 from conf.settings import load_settings
 from tests.harness import Pipeline
-from wetstream.commands.main import main
+from wetstream.commands.main import cli
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 
@@ -24,8 +24,8 @@ def test_every_command_of_the_readme_exists() -> None:
         name for cell in re.findall(r"^\| (.+?) \|", table, re.M) for name in re.findall(r"`([a-z][a-z0-9]*)", cell)
     }
     named |= set(re.findall(r"^wetstream ([a-z]+)", text, re.M))
-    groups = [group.commands for group in main.commands.values() if isinstance(group, click.Group)]
-    known = set(main.commands).union(*groups)
+    groups = [group.commands for group in cli.commands.values() if isinstance(group, click.Group)]
+    known = set(cli.commands).union(*groups)
     assert named and named - known == set()
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 import redis
-from rich.console import Console
 
 from tests.servers.processes import quiet
 from wetstream.commands import doctor
-from wetstream.commands.doctor import render_checks, run_checks
+from wetstream.commands.doctor import run_checks
+from wetstream.commands.terminal.output import Terminal
+from wetstream.commands.terminal.servers import show_checks
 from wetstream.servers import state
 from wetstream.servers.checks import Check
 from wetstream.servers.embedded import Endpoints, up
@@ -156,5 +157,5 @@ def test_a_crashed_server_is_warned_of(tmp_path: Path) -> None:
 def test_a_line_and_its_remedy_each() -> None:
     text = io.StringIO()
     checks = [Check("Java", "ok", "17"), Check("Kafka", "fail", "[red] away", "start it")]
-    render_checks(Console(file=text, width=200), checks)
+    show_checks(Terminal(file=text, width=200), checks)
     assert text.getvalue().splitlines() == ["✓ Java   17", "✗ Kafka  [red] away", "         -> start it"]

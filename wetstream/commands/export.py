@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from conf.settings import Settings
-from wetstream.commands.options import command, err, json_option, out
+from wetstream.commands.options import command, json_option, max_df_option, min_df_option
+from wetstream.commands.terminal.output import err, out
 
 if TYPE_CHECKING:
     from wetstream.p21.job import JobResult
@@ -17,16 +18,12 @@ if TYPE_CHECKING:
 FORMATS = ("p21", "svmlight", "ldac", "matrixmarket", "parquet")
 LISTED = 10
 
-_commands = click.Group()
+commands = click.Group()
 
-min_df_option = click.option("--min-df", type=click.IntRange(1), default=1, help="Only words in at least N documents.")
-max_df_option = click.option(
-    "--max-df", type=click.FloatRange(0, 1), help="Only words in less than this share of the documents."
-)
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what an earlier run wrote there.")
 
 
-@command(_commands, name="p21")
+@command(commands, name="p21")
 @click.argument("data_path", metavar="DATA_PATH")
 @click.argument("names_file", type=click.Path(path_type=Path))
 @click.argument("stop_words_file", type=click.Path(path_type=Path))
@@ -74,7 +71,7 @@ def p21_command(
     _report(done)
 
 
-@command(_commands, name="export")
+@command(commands, name="export")
 @click.argument("form", metavar="FORMAT", type=click.Choice(FORMATS))
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @min_df_option
@@ -151,5 +148,5 @@ def _note(text: str) -> None:
 
 def add_commands(group: click.Group) -> None:
     """Add them to the group of all commands."""
-    for each in _commands.commands.values():
+    for each in commands.commands.values():
         group.add_command(each)

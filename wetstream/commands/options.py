@@ -1,60 +1,83 @@
-"""Options that every command takes, and how its errors reach a person: one sentence, no traceback."""
+"""Options that every command takes, and types of options."""
 
 from __future__ import annotations
 
 import functools
-import json
-import logging
-import sys
+import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.logging import RichHandler
 
-from conf.errors import ExplainedError
-from conf.settings import Settings, SettingsError, load_settings
+from conf.settings import SettingsError, load_settings
+from producers.report import Note
+from wetstream.commands.terminal.failures import DEBUG_VARIABLE
+from wetstream.commands.terminal.output import err
+from wetstream.pipeline.events import Event, Status
+from wetstream.pipeline.pipeline import Pipeline
 
-# Into a file or a pipe nothing is cut off at the width of a terminal that is not there.
-out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-err = Console(stderr=True, highlight=False)
+# The largest integer that JSON, Redis scores and JavaScript hold exactly.
+MAX_COUNT = 2**53
 
 
-class CommandError(click.ClickException):
-    """An error as a person sees it."""
+class Name(click.ParamType[str]):
+    """Text that must not be empty."""
 
-    def show(self, file: Any = None) -> None:
-        """Print it."""
-        err.print("[bold red]error:[/] ", end="")
-        err.print(self.message, markup=False, soft_wrap=True)
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text. Raises BadParameter when there is none."""
+        if not str(value).strip():
+            self.fail("must not be empty", param, ctx)
+        return str(value)
+
+
+class Number(click.FloatRange):
+    """A number in a range; NaN is none, which FloatRange itself lets through."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number. Raises BadParameter."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return number
+
+
+NAME = Name()
 
 
 def command(group: click.Group, **kwargs: Any) -> Callable[[Callable[..., Any]], click.Command]:
-    """A command of `group` whose function gets the settings first; common options, and errors in a sentence."""
+    """Make a command of `group` whose function gets the pipeline first, made from the common options."""
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         @functools.wraps(function)
-        def run(config: Path | None, pipeline: str | None, assignments: tuple[str, ...], **options: Any) -> Any:
-            try:
-                flags: dict[str, Any] = {"pipeline": pipeline, "profile": options.pop("profile", None)}
-                flags.update(_assignment(text) for text in assignments)
-                return function(load_settings(config, flags), **options)
-            except ExplainedError as error:
-                raise CommandError(str(error)) from None
-            except BrokenPipeError:
-                sys.exit(141)
+        def run(
+            config: Path | None, pipeline: str | None, assignments: tuple[str, ...], debug: bool, **options: Any
+        ) -> Any:
+            if debug:
+                os.environ[DEBUG_VARIABLE] = "1"
+            flags: dict[str, Any] = {"pipeline": pipeline, "profile": options.pop("profile", None)}
+            flags.update(_assignment(text) for text in assignments)
+            with Pipeline(settings=load_settings(config, flags), on_event=note_event) as opened:
+                return function(opened, **options)
 
         for option in (
+            click.option("--debug", is_flag=True, help="Show the traceback of an error."),
             click.option(
-                "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Set any setting by its name."
+                "--set",
+                "assignments",
+                multiple=True,
+                metavar="KEY=VALUE",
+                help="Override a setting of conf/default.toml.",
             ),
-            click.option("--pipeline", metavar="NAME", help="Pipeline to work on (default: main)."),
+            click.option("--pipeline", type=NAME, metavar="NAME", help="Pipeline to work on (default: main)."),
             click.option(
                 "--config",
                 type=click.Path(dir_okay=False, path_type=Path),
-                help="File of settings (TOML), over the defaults.",
+                metavar="FILE",
+                help="Settings file (TOML) that overrides the defaults.",
             ),
         ):
             run = option(run)
@@ -64,51 +87,48 @@ def command(group: click.Group, **kwargs: Any) -> Callable[[Callable[..., Any]],
 
 
 def profile_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`--profile`, taken into the settings by `command`."""
-    return click.option("--profile", metavar="NAME|FILE", help="Cleaning rules: english, p21, or a .toml of yours.")(
-        function
+    """Add `--profile`, which `command` puts into the settings."""
+    return click.option(
+        "--profile", type=NAME, metavar="NAME|FILE", help="Cleaning rules: english, p21, or a .toml file of your own."
+    )(function)
+
+
+base_option = click.option(
+    "--base", type=NAME, metavar="FOLDER|URL", help="Where a listing's files are (default: beside the listing)."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+min_df_option = click.option(
+    "--min-df",
+    type=click.IntRange(1, MAX_COUNT),
+    default=1,
+    metavar="N",
+    help="Only words that occur in at least N documents.",
+)
+max_df_option = click.option(
+    "--max-df", type=Number(0, 1), metavar="SHARE", help="Only words in less than this share of the documents."
+)
+
+
+def limit_option(what: str, maximum: int = 1_000_000) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make `-n`/`--limit`: how many of `what` to show."""
+    return click.option(
+        "-n",
+        "--limit",
+        type=click.IntRange(1, maximum),
+        default=20,
+        show_default=True,
+        help=f"Show at most N {what}.",
     )
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for machines.")
-
-
-def log_to_terminal() -> None:
-    """What wetstream logs (waiting, healing, going on) goes to stderr, one line each."""
-    handler: logging.Handler = logging.StreamHandler()
-    if err.is_terminal:
-        handler = RichHandler(console=err, show_path=False, show_level=False, markup=False, log_time_format="%H:%M:%S")
-    else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    logger = logging.getLogger("wetstream")
-    logger.handlers = [handler]
-    logger.setLevel(logging.INFO)
-    # Its retries are ours to report, in one line instead of one each.
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)
-    # A call to Java that Ctrl-C cuts off would print its whole stack.
-    logging.getLogger("py4j").setLevel(logging.CRITICAL)
+def note_event(event: Event) -> None:
+    """Print what a pipeline without bars reports, on stderr."""
+    if isinstance(event, (Status, Note)):
+        err.line(event.text, "dim" if isinstance(event, Status) else "yellow")
 
 
 def _assignment(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
-    if not equals:
+    if not equals or not key.strip():
         raise SettingsError(f"--set {text}: write KEY=VALUE, as in --set kafka.partitions=16")
     return key.strip(), value
-
-
-__all__ = [
-    "CommandError",
-    "Settings",
-    "command",
-    "err",
-    "json_option",
-    "log_to_terminal",
-    "out",
-    "print_json",
-    "profile_option",
-]
-
-
-def print_json(value: Any) -> None:
-    """An answer for machines."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,191 +1,180 @@
-"""Ingestion and streaming as a person runs them: with progress, and with an orderly end on Ctrl-C."""
+"""Ingesting and streaming: the producers' workers in the caller's thread, the stream in one of its own."""
 
 from __future__ import annotations
 
-import signal
+import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from conf.profiles import Profile
+from conf.errors import ExplainedError
 from conf.settings import Settings
-from producers.report import Note, Outcome, SourceProgress
+from producers.estimate import Estimate, PlannedSource, estimate, plan_all
+from producers.report import Outcome, OutcomeState
+from producers.sources.discover import DiscoverOptions, discover
 from producers.sources.follow import Follower
 from producers.sources.source import Source
+from producers.sources.urls import is_url
 from producers.topic.offsets import end_offsets
 from producers.topic.topics import Topics, ensure_topics
 from producers.workers import ingest_all
-from streaming.stream import Stream
-from wetstream.commands.display import Display
+from wetstream.pipeline.background import BackgroundJob
 from wetstream.pipeline.connections import Servers
-from wetstream.pipeline.spark_session import start_stream
+from wetstream.pipeline.events import MicroBatch, OnEvent, SourcesFound, Status
+from wetstream.pipeline.markers import read_markers
+
+if TYPE_CHECKING:
+    from conf.profiles import Profile
+    from streaming.query import BatchProgress
+    from streaming.stream import Stream
 
 
-@contextmanager
-def stopping(stop: threading.Event, *more: Any) -> Iterator[None]:
-    """While inside, SIGINT and SIGTERM set `stop` and call `more`; a second one ends the process at once."""
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        stop.set()
-        for call in more:
-            call()
-
-    old = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
+class FollowError(ExplainedError):
+    """Options that exclude each other when following."""
 
 
-def ingest(
-    settings: Settings,
-    servers: Servers,
-    sources: Sequence[Source],
-    display: Display,
-    *,
-    allow_copies: bool,
-    follower: Follower | None = None,
-) -> list[Outcome]:
-    """Ingest the sources, with a follower also those that come; returns one outcome each, the last.
+@dataclass(frozen=True, slots=True)
+class IngestOptions:
+    """Which sources to ingest, and how.
 
-    (None for those not begun when stopped.)
+    Attributes:
+        alias: Identity of the one source given, in place of its path.
+        base: Where the files of a listing are; None: beside the listing.
+        match: Part of the location, or a pattern with `*` and `?` for all of it.
+        offset: How many of the matching sources to skip.
+        limit: How many to take at most.
+        allow_copies: Whether to take a source whose content is ingested already under another name.
+        follow: Whether to wait for new files until stopped.
     """
-    stop = threading.Event()
-    with stopping(stop, display.stopping):
-        topics = ensure_topics(settings, servers.bootstrap_servers)
-        return _ingest(settings, servers, topics, sources, display, allow_copies, stop, follower)
+
+    alias: str | None = None
+    base: str | None = None
+    match: str | None = None
+    offset: int = 0
+    limit: int | None = None
+    allow_copies: bool = False
+    follow: bool = False
+
+    @property
+    def discover_options(self) -> DiscoverOptions:
+        """The part of it that `discover` takes."""
+        return DiscoverOptions(self.base, self.match, self.offset, self.limit)
 
 
-def run(
-    settings: Settings,
-    profile: Profile,
-    servers: Servers,
-    sources: Sequence[Source],
-    display: Display,
-    *,
-    allow_copies: bool,
-    follower: Follower | None = None,
-) -> list[Outcome]:
-    """Ingest the sources and stream at the same time, up to the last record; returns the outcomes.
+def find_ingest_sources(settings: Settings, names: Sequence[str], options: IngestOptions) -> list[Source]:
+    """Find the sources behind names: files, folders, globs, URLs and listings.
 
-    Raises what the stream raises. Interrupted, both end in order: the next run goes on where they stopped.
+    Raises:
+        SourceNotFoundError: A name has no source behind it.
+        ListingError: A listing cannot be read.
+        StoreError: A remote store does not answer.
     """
-    stop, writer = threading.Event(), _Writer(settings, profile, servers, display)
-    with stopping(stop, display.stopping, writer.stop):
-        topics = ensure_topics(settings, servers.bootstrap_servers)
-        writer.start(once=False, on_error=stop.set)
+    return discover(names, alias=options.alias, options=options.discover_options, settings=settings.producer)
+
+
+def make_follower(settings: Settings, names: Sequence[str], options: IngestOptions) -> Follower | None:
+    """Make the follower that finds new files; None when not following. Raises FollowError."""
+    if not options.follow:
+        return None
+    if options.alias is not None:
+        raise FollowError("--as names one source, and --follow takes many: leave one of them out")
+    return Follower(names, options.discover_options, settings.producer)
+
+
+class Ingestion:
+    """One run of the producers, alone or with a stream behind it."""
+
+    def __init__(
+        self, settings: Settings, servers: Servers, options: IngestOptions, on_event: OnEvent, stop: threading.Event
+    ) -> None:
+        self._settings = settings
+        self._servers = servers
+        self._options = options
+        self._on_event = on_event
+        self._stop = stop
+
+    def ingest(self, sources: Sequence[Source], follower: Follower | None) -> list[Outcome]:
+        """Ingest the sources, and with a follower those that come; return the last outcome of each."""
+        topics = ensure_topics(self._settings, self._servers.bootstrap_servers)
+        return self._ingest(topics, sources, follower)
+
+    def run(
+        self, sources: Sequence[Source], follower: Follower | None, stream: BackgroundJob[Stream, None]
+    ) -> list[Outcome]:
+        """Ingest, and stream at the same time up to the last record. Raises what the stream raises."""
+        topics = ensure_topics(self._settings, self._servers.bootstrap_servers)
+        stream.start(on_error=self._stop.set)
         try:
-            outcomes = _ingest(settings, servers, topics, sources, display, allow_copies, stop, follower)
-            if not stop.is_set():
-                writer.stop_at(end_offsets(servers.bootstrap_servers, topics.records))
+            outcomes = self._ingest(topics, sources, follower)
+            if not self._stop.is_set():
+                ends = end_offsets(self._servers.bootstrap_servers, topics.records)
+                stream.ask(lambda job: job.stop_at(ends))
         except BaseException:
-            writer.stop()
+            stream.stop()
             raise
         finally:
-            writer.join()
+            stream.join()
         return outcomes
 
-
-def stream(settings: Settings, profile: Profile, servers: Servers, display: Display, *, once: bool) -> None:
-    """Stream until stopped, or with `once` to the end of the topic."""
-    stop, writer = threading.Event(), _Writer(settings, profile, servers, display)
-    with stopping(stop, display.stopping, writer.stop):
-        ensure_topics(settings, servers.bootstrap_servers)
-        writer.start(once=once, on_error=stop.set)
-        writer.join()
-
-
-def _ingest(
-    settings: Settings,
-    servers: Servers,
-    topics: Topics,
-    sources: Sequence[Source],
-    display: Display,
-    allow_copies: bool,
-    stop: threading.Event,
-    follower: Follower | None,
-) -> list[Outcome]:
-    outcomes: dict[str, Outcome] = {}
-    events = ingest_all(
-        settings,
-        servers.bootstrap_servers,
-        topics,
-        sources,
-        allow_copies=allow_copies,
-        stop=stop,
-        follower=follower,
-    )
-    for event in events:
-        if isinstance(event, SourceProgress):
-            display.advance(event)
-        elif isinstance(event, Note):
-            display.warn(event.text)
-        else:
-            display.outcome(event)
-            outcomes[event.source] = event
-    return list(outcomes.values())
+    def _ingest(self, topics: Topics, sources: Sequence[Source], follower: Follower | None) -> list[Outcome]:
+        outcomes: dict[str, Outcome] = {}
+        events = ingest_all(
+            self._settings,
+            self._servers.bootstrap_servers,
+            topics,
+            sources,
+            allow_copies=self._options.allow_copies,
+            stop=self._stop,
+            follower=follower,
+        )
+        self._on_event(SourcesFound({source.id: _size_of(source) for source in sources}))
+        for event in events:
+            self._on_event(event)
+            if isinstance(event, Outcome):
+                outcomes[event.source] = event
+        for source in sources:
+            if source.id not in outcomes:
+                outcomes[source.id] = Outcome(source.id, OutcomeState.STOPPED, f"{source.name} was not begun")
+        return list(outcomes.values())
 
 
-class _Writer:
-    """The stream in a thread of its own, so that signals find the main thread free.
+def _size_of(source: Source) -> int:
+    if is_url(source.location):
+        return 0
+    try:
+        return Path(source.location).stat().st_size
+    except OSError:
+        return 0
 
-    (In the main thread Spark would also put its own handler in the place of ours.) Stop requests may come before the
-    stream has been made.
-    """
 
-    def __init__(self, settings: Settings, profile: Profile, servers: Servers, display: Display) -> None:
-        self._arguments = (settings, profile, servers, display.progress, display.note)
-        self._note = display.note
-        self._stream: Stream | None = None
-        self._stopped = False
-        self._ends: dict[int, int] | None = None
-        self._error: BaseException | None = None
-        # Reentrant: a signal handler may call `stop` while this thread is in another of these methods.
-        self._lock = threading.RLock()
+def stream_job(
+    settings: Settings, profile: Profile, servers: Servers, on_event: OnEvent, *, once: bool
+) -> BackgroundJob[Stream, None]:
+    """Make the stream that a thread of its own will start; `once`: to the end of the topic."""
 
-    def start(self, *, once: bool, on_error: Callable[[], None]) -> None:
-        def work() -> None:
-            try:
-                stream = start_stream(*self._arguments)
-                if self._take(stream):
-                    self._note("streaming")
-                    stream.run(once=once)
-            except BaseException as error:
-                self._error = error
-                on_error()
+    def make() -> Stream:
+        from wetstream.pipeline.spark_session import start_stream
 
-        self._thread = threading.Thread(target=work, name="wetstream-stream")
-        self._thread.start()
+        return start_stream(settings, profile, servers, on_progress, lambda text: on_event(Status(text)))
 
-    def join(self) -> None:
-        """Wait for the end; raises what the stream raised."""
-        # In small steps: a signal is only delivered between two of them.
-        while self._thread.is_alive():
-            self._thread.join(0.2)
-        if self._error is not None:
-            raise self._error
+    def on_progress(progress: BatchProgress) -> None:
+        on_event(MicroBatch(progress.rows, progress.rows_per_s, progress.lag))
 
-    def stop(self) -> None:
-        with self._lock:
-            self._stopped = True
-            if self._stream is not None:
-                self._stream.stop()
+    def run(stream: Stream) -> None:
+        on_event(Status("streaming"))
+        stream.run(once=once)
 
-    def stop_at(self, ends: dict[int, int]) -> None:
-        with self._lock:
-            self._ends = ends
-            if self._stream is not None:
-                self._stream.stop_at(ends)
+    return BackgroundJob("wetstream-stream", make, run)
 
-    def _take(self, stream: Stream) -> bool:
-        with self._lock:
-            self._stream = stream
-            if self._ends is not None:
-                stream.stop_at(self._ends)
-            return not self._stopped
+
+def plan_ingest(
+    settings: Settings, names: Sequence[str], options: IngestOptions
+) -> tuple[list[PlannedSource], Estimate]:
+    """Plan what `ingest` would do with each source, and estimate sizes and time. Starts and writes nothing."""
+    sources = find_ingest_sources(settings, names, options)
+    markers = read_markers(settings) or {}
+    planned = list(plan_all(sources, markers, settings.producer, allow_copies=options.allow_copies))
+    workers = settings.producer.workers or os.cpu_count() or 1
+    return planned, estimate(planned, sources, settings.producer, workers)

@@ -1,93 +1,98 @@
-"""A replay as a person runs it: with progress, an orderly end on Ctrl-C, and the switch at its end."""
+"""Replays into a new generation, the switch to it, and the list of generations."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from conf.errors import ExplainedError
 from conf.profiles import Profile
 from conf.settings import Settings
 from producers.sources.source import Source
-from sinks.documents.generations import Generations
-from streaming.replay import FilesProgress, Replay, ReplayResult, switch
-from wetstream.commands.display import Display
-from wetstream.pipeline.connections import Servers, open_redis
-from wetstream.pipeline.ingest import stopping
+from sinks.documents.generations import ORIGIN, Generations
+from sinks.documents.log import DocumentsError
+from sinks.documents.table import Documents
+from streaming.query import BatchProgress
+from streaming.replay import FINISHED, FilesProgress, Replay, ReplayResult, make_builds, switch
+from wetstream.pipeline.background import BackgroundJob
+from wetstream.pipeline.connections import Servers, find_redis, open_redis
+from wetstream.pipeline.events import FilesRead, MicroBatch, OnEvent, Status
 from wetstream.pipeline.spark_session import connect
 
 
-def replay(
-    settings: Settings,
-    profile: Profile,
-    servers: Servers,
-    sources: Sequence[Source],
-    display: Display,
-    *,
-    switch_over: bool,
-) -> tuple[ReplayResult, bool]:
-    """Fill a new generation from WET files and the topic; returns what it holds, and whether it is the live one now.
+@dataclass(frozen=True, slots=True)
+class GenerationInfo:
+    """One documents table of a pipeline. `state`: `live`, `kept`, or `unfinished` when its replay has not ended."""
 
-    Interrupted, the same replay goes on where it stopped. Raises what the replay raises.
+    generation: str
+    state: str
+    profile: str | None
+    records: int
+    sources_from_files: int
+    path: str
+
+
+def replay_job(
+    settings: Settings, profile: Profile, servers: Servers, sources: Sequence[Source], on_event: OnEvent
+) -> BackgroundJob[Replay, ReplayResult]:
+    """Make the replay that a thread of its own will start. Interrupted, the same replay continues where it stopped."""
+
+    def make() -> Replay:
+        connections = connect(settings, profile, servers, lambda text: on_event(Status(text)))
+        return Replay(settings, profile, connections, sources, on_progress=on_progress, on_files=on_files)
+
+    def on_progress(progress: BatchProgress) -> None:
+        on_event(MicroBatch(progress.rows, progress.rows_per_s, progress.lag))
+
+    def on_files(progress: FilesProgress) -> None:
+        on_event(FilesRead(progress.sources, progress.of, progress.records))
+
+    def run(replay: Replay) -> ReplayResult:
+        on_event(Status("replaying"))
+        return replay.run()
+
+    return BackgroundJob("wetstream-replay", make, run)
+
+
+def generation_info(generations: Generations, name: str) -> GenerationInfo:
+    """Describe a generation, which must be there."""
+    documents = Documents.open(generations.path(name))
+    properties = documents.properties
+    live = generations.live() == name
+    unfinished = ORIGIN in properties and FINISHED not in properties and not live
+    return GenerationInfo(
+        name,
+        "live" if live else "unfinished" if unfinished else "kept",
+        properties.get("profile"),
+        documents.row_count(),
+        len(documents.sources_from_files()),
+        str(documents.path),
+    )
+
+
+def list_generations(settings: Settings) -> list[GenerationInfo]:
+    """List all generations, oldest first."""
+    generations = Generations(settings.documents_path, settings.pipeline)
+    return [generation_info(generations, name) for name in generations.names()]
+
+
+def switch_generation(settings: Settings, name: str) -> int:
+    """Make a generation the live one; return how many records it holds.
+
+    Raises:
+        DocumentsError: There is no such generation, or its replay has not ended.
+        LeaseError: Another change of the pipeline is under way.
     """
-    run = _Run(settings, profile, servers, sources, display)
-    with stopping(threading.Event(), display.stopping, run.stop):
-        result = run.join()
-    whole = result.complete and not run.stopped
-    if whole and switch_over:
-        result.records = switch(settings, open_redis(servers.redis_url), result.generation)
-    return result, whole and switch_over
-
-
-def refuse_other_rules(settings: Settings, profile: Profile) -> None:
-    """Raise ExplainedError if these are not the rules of the live documents."""
-    found = Generations(settings.documents_path, settings.pipeline).open_live()
-    stored = {} if found is None else found.documents.properties
-    if stored and stored.get("rules_hash") != profile.rules_hash:
-        raise ExplainedError(
-            f"the documents hold the words that {stored.get('profile')} has kept, not the pages: other "
-            "rules need the pages again, `wetstream replay --from topic` or `--from files SOURCE...`"
+    generations = Generations(settings.documents_path, settings.pipeline)
+    if name not in generations.names():
+        raise DocumentsError(f"there is no generation {name}: `wetstream generations list` names them")
+    if generation_info(generations, name).state == "unfinished":
+        raise DocumentsError(
+            f"the replay into generation {name} has not ended: run the same `wetstream replay` again to finish it"
         )
+    return switch(settings, open_redis(find_redis(settings)), name)
 
 
-class _Run:
-    """The replay in a thread of its own: in the main thread Spark would take the signals."""
-
-    def __init__(
-        self, settings: Settings, profile: Profile, servers: Servers, sources: Sequence[Source], display: Display
-    ) -> None:
-        self._replay: Replay | None = None
-        self._result: ReplayResult | None = None
-        self._error: BaseException | None = None
-        self.stopped = False
-
-        def files(progress: FilesProgress) -> None:
-            display.note(f"read {progress.sources:,} of {progress.of:,} files, {progress.records:,} records")
-
-        def work() -> None:
-            try:
-                connections = connect(settings, profile, servers, display.note)
-                replay = Replay(settings, profile, connections, sources, on_progress=display.progress, on_files=files)
-                self._replay = replay
-                if self.stopped:
-                    replay.stop()
-                display.note("replaying")
-                self._result = replay.run()
-            except BaseException as error:
-                self._error = error
-
-        self._thread = threading.Thread(target=work, name="wetstream-replay")
-        self._thread.start()
-
-    def stop(self) -> None:
-        self.stopped = True
-        if self._replay is not None:
-            self._replay.stop()
-
-    def join(self) -> ReplayResult:
-        while self._thread.is_alive():
-            self._thread.join(0.2)
-        if self._error is not None:
-            raise self._error
-        assert self._result is not None
-        return self._result
+def drop_generation(settings: Settings, name: str) -> None:
+    """Delete a generation that is not live, and its statistics. Raises DocumentsError."""
+    Generations(settings.documents_path, settings.pipeline).drop(name)
+    make_builds(settings, open_redis(find_redis(settings))).forget(name)

@@ -1,0 +1,89 @@
+"""Commands on what is stored: `verify`, `rebuild`, `documents`."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+
+import click
+
+from wetstream.commands.options import Number, command, json_option, limit_option
+from wetstream.commands.terminal.output import out
+from wetstream.pipeline.pipeline import Pipeline
+
+commands = click.Group()
+
+
+@command(commands, name="verify")
+@json_option
+def verify_command(pipeline: Pipeline, as_json: bool) -> None:
+    """Recount every statistic from the documents table with another engine, compare with Redis, print one digest."""
+    result = pipeline.verify()
+    if as_json:
+        out.json(dataclasses.asdict(result))
+    else:
+        for line in result.differences:
+            out.line(line, "red")
+        verdict = ("ok", "bold green") if result.ok else ("not equal", "bold red")
+        out.parts(verdict, (f": {result.records:,} records, every statistic recounted; digest {result.digest}", ""))
+    sys.exit(int(not result.ok))
+
+
+@command(commands, name="rebuild")
+def rebuild_command(pipeline: Pipeline) -> None:
+    """Recount the statistics in Redis from the documents table.
+
+    Needs neither Kafka nor the WET files. Readers see the old numbers until the new ones are complete. No stream may
+    run.
+    """
+    from wetstream.commands.terminal.statistics import show_stats
+
+    pipeline.rebuild()
+    show_stats(out, pipeline.statistics.stats())
+
+
+@commands.group(name="documents")
+def documents_group() -> None:
+    """Maintain the documents table: a Delta table that DuckDB, Polars, pandas and Spark can read."""
+
+
+@command(documents_group, name="compact")
+def compact_command(pipeline: Pipeline) -> None:
+    """Join small files now (the stream does so every documents.compact_every micro-batches)."""
+    from sinks.documents.compaction import compact
+
+    limits = pipeline.settings.documents
+    with pipeline.writing() as documents:
+        done = compact(documents, target_bytes=limits.target_file_mb << 20, compression_level=limits.compression_level)
+    out.line(f"joined {done.files_before:,} small files into {done.files_after:,}")
+
+
+@command(documents_group, name="vacuum")
+@click.option(
+    "--retain-hours",
+    type=Number(0, 1_000_000),
+    default=168.0,
+    help="Keep files that were live this many hours ago (default: a week).",
+)
+@click.option("--dry-run", is_flag=True, help="Only list what would be deleted.")
+def vacuum_command(pipeline: Pipeline, retain_hours: float, dry_run: bool) -> None:
+    """Delete files that no longer belong to the table: compacted ones, and those of tasks that died."""
+    with pipeline.writing() as documents:
+        deleted = documents.vacuum(retain_hours, dry_run=dry_run)
+    for path in deleted:
+        out.line(path)
+    out.line(f"{len(deleted):,} files {'would be' if dry_run else 'were'} deleted")
+
+
+@command(documents_group, name="history")
+@limit_option("commits")
+@json_option
+def history_command(pipeline: Pipeline, limit: int, as_json: bool) -> None:
+    """Show the last commits to the table."""
+    from wetstream.commands.terminal.records import show_commits
+
+    commits = pipeline.documents.history(limit)
+    if as_json:
+        out.json(commits)
+    else:
+        show_commits(out, commits)

@@ -1,0 +1,145 @@
+"""Commands that change the whole of a pipeline: `replay`, `generations`, `remove`."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+
+import click
+
+from wetstream.commands.options import NAME, command, json_option, profile_option
+from wetstream.commands.terminal.output import err, out
+from wetstream.pipeline.pipeline import Pipeline
+
+commands = click.Group()
+
+
+@command(commands, name="replay")
+@click.argument("sources", nargs=-1, type=NAME, metavar="[SOURCE]...")
+@click.option(
+    "--from",
+    "origin",
+    type=click.Choice(["topic", "files", "documents"]),
+    required=True,
+    help="Where the records come from.",
+)
+@click.option("--switch/--no-switch", "switch_over", default=True, help="Whether to make the result the live one.")
+@click.option(
+    "--base", type=NAME, metavar="FOLDER|URL", help="Where the files of a listing are (default: beside the listing)."
+)
+@profile_option
+@json_option
+def replay_command(
+    pipeline: Pipeline, sources: tuple[str, ...], origin: str, switch_over: bool, base: str | None, as_json: bool
+) -> None:
+    """Process everything again as a batch, into a new generation, while queries and the stream go on.
+
+    From the topic: all that was ever ingested. From files: these SOURCES without Kafka, and whatever else the topic
+    holds. From documents: only the statistics are recounted. With --profile, other rules are applied to the past.
+    Interrupted, the same command continues.
+    """
+    if (origin == "files") != bool(sources):
+        raise click.UsageError("--from files takes the SOURCES to read; --from topic and --from documents take none")
+    if origin == "documents":
+        pipeline.recount()
+        _print_stats(pipeline, as_json)
+        return
+    from wetstream.commands.terminal.interruption import interruptible
+    from wetstream.commands.terminal.progress import ProgressDisplay
+
+    with interruptible(pipeline) as interruption, ProgressDisplay(err, ingest=False, stream=True) as display:
+        pipeline.on_event = display.show
+        result, live = pipeline.replay(*sources, base=base, switch=switch_over)
+    if result is None:
+        err.line("interrupted before anything was read; the same command starts it again", "yellow")
+        sys.exit(interruption.exit_code)
+    for why in result.unreadable.values():
+        err.line(why, "red")
+    if as_json:
+        fields = {"generation": result.generation, "records": result.records, "live": live, "resumed": result.resumed}
+        out.json({**fields, "unreadable": result.unreadable})
+    else:
+        out.line(f"generation {result.generation}: {result.records:,} records, {'now live' if live else 'not live'}")
+    if result.unreadable:
+        err.line(
+            f"{len(result.unreadable):,} files could not be read, so nothing was switched: repair them or leave them "
+            "out, then run the replay again (what was read is kept)",
+            "red",
+        )
+    if interruption.exit_code and not live:
+        err.line("interrupted: the same command continues", "yellow")
+        sys.exit(interruption.exit_code)
+    sys.exit(int(not live and (switch_over or bool(result.unreadable))))
+
+
+@commands.group(name="generations")
+def generations_group() -> None:
+    """List, switch and drop generations: documents tables made by replays, one of which is live."""
+
+
+@command(generations_group, name="list")
+@json_option
+def list_command(pipeline: Pipeline, as_json: bool) -> None:
+    """List all generations, oldest first."""
+    from wetstream.commands.terminal.records import show_generations
+    from wetstream.pipeline.replay import list_generations
+
+    rows = list_generations(pipeline.settings)
+    if as_json:
+        out.json([dataclasses.asdict(row) for row in rows])
+    else:
+        show_generations(out, rows)
+
+
+@command(generations_group, name="switch")
+@click.argument("generation", type=NAME)
+def switch_command(pipeline: Pipeline, generation: str) -> None:
+    """Make GENERATION the live one. A running stream continues with it, with its profile and from its positions."""
+    from wetstream.pipeline.replay import switch_generation
+
+    records = switch_generation(pipeline.settings, generation)
+    out.line(f"{generation} is live: {records:,} records")
+
+
+@command(generations_group, name="drop")
+@click.argument("generation", type=NAME)
+def drop_command(pipeline: Pipeline, generation: str) -> None:
+    """Delete GENERATION, which must not be the live one."""
+    from wetstream.pipeline.replay import drop_generation
+
+    drop_generation(pipeline.settings, generation)
+    out.line(f"{generation} is deleted")
+
+
+@command(commands, name="remove")
+@click.argument("sources", nargs=-1, type=NAME, metavar="[SOURCE]...")
+@click.option("--segment", "segments", multiple=True, type=NAME, metavar="ID", help="All sources of a segment.")
+@click.option("--crawl", "crawls", multiple=True, type=NAME, metavar="NAME", help="All sources of a crawl (CC-MAIN-…).")
+@json_option
+def remove_command(
+    pipeline: Pipeline, sources: tuple[str, ...], segments: tuple[str, ...], crawls: tuple[str, ...], as_json: bool
+) -> None:
+    """Take the contribution of SOURCES out again, exactly, without recounting the rest.
+
+    A SOURCE is an identity as in `wetstream segments --json`, or the path it was ingested from. It can be ingested
+    again afterwards. Interrupted, the same command finishes the removal.
+    """
+    if not (sources or segments or crawls):
+        raise click.UsageError("name sources, a --segment or a --crawl")
+    removed = pipeline.remove(*sources, segments=segments, crawls=crawls)
+    if as_json:
+        out.json(dataclasses.asdict(removed))
+    else:
+        for source in removed.sources:
+            out.line(f"removed {source}")
+        out.line(f"{removed.records:,} records taken out of documents and statistics")
+
+
+def _print_stats(pipeline: Pipeline, as_json: bool) -> None:
+    from wetstream.commands.terminal.statistics import show_stats
+
+    stats = pipeline.statistics.stats()
+    if as_json:
+        out.json(stats)
+    else:
+        show_stats(out, stats)

@@ -1,0 +1,82 @@
+"""Commands about servers: `up`, `down`, `status`, `doctor`, `serve`."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+
+import click
+
+from wetstream.commands.options import NAME, command, json_option
+from wetstream.commands.terminal.output import out
+from wetstream.pipeline.events import Event, Status
+from wetstream.pipeline.pipeline import Pipeline
+
+commands = click.Group()
+
+
+@command(commands, name="up")
+def up_command(pipeline: Pipeline) -> None:
+    """Start the embedded Kafka broker and Redis, unless other servers are configured."""
+    pipeline.on_event = _say
+    if not pipeline.start_servers():
+        out.line("nothing to start: both kafka.bootstrap_servers and redis.url are configured")
+
+
+@command(commands, name="down")
+def down_command(pipeline: Pipeline) -> None:
+    """Stop the embedded servers of this state directory; their data stay."""
+    pipeline.on_event = _say
+    if not pipeline.stop_servers():
+        out.line(f"nothing to stop: no embedded server of {pipeline.settings.home} runs")
+
+
+@command(commands, name="status")
+@json_option
+def status_command(pipeline: Pipeline, as_json: bool) -> None:
+    """Show the embedded servers: state, address, memory, data."""
+    from wetstream.commands.terminal.servers import show_servers
+    from wetstream.servers import embedded
+
+    rows = embedded.status(pipeline.settings.home)
+    if as_json:
+        out.json([dataclasses.asdict(row) for row in rows])
+    else:
+        show_servers(out, rows, pipeline.settings)
+
+
+@command(commands, name="doctor")
+@json_option
+def doctor_command(pipeline: Pipeline, as_json: bool) -> None:
+    """Check this machine and the servers; say what is missing or wrong, and the remedy."""
+    from wetstream.commands.doctor import run_checks
+    from wetstream.commands.terminal.servers import show_checks
+
+    settings = pipeline.settings
+    checks = run_checks(
+        settings.home,
+        bootstrap_servers=settings.kafka.bootstrap_servers or None,
+        redis_url=settings.redis.url or None,
+    )
+    if as_json:
+        out.json([dataclasses.asdict(check) for check in checks])
+    else:
+        show_checks(out, checks)
+    sys.exit(int(any(check.level == "fail" for check in checks)))
+
+
+@command(commands, name="serve")
+@click.option("--host", type=NAME, help="Address to listen on (default: this machine only). Others need a token.")
+@click.option("--port", type=click.IntRange(0, 65_535), help="Port to listen on (default: 8400; 0: any free one).")
+def serve_command(pipeline: Pipeline, host: str | None, port: int | None) -> None:
+    """Serve live statistics over HTTP: dashboard at /, JSON under /api/v1, /metrics for Prometheus."""
+    from wetstream.pipeline.serve import serve
+
+    settings = pipeline.settings
+    changes = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    serve(settings.model_copy(update={"serve": settings.serve.model_copy(update=changes)}), out.line)
+
+
+def _say(event: Event) -> None:
+    if isinstance(event, Status):
+        out.line(event.text)

@@ -1,0 +1,157 @@
+"""Progress of ingesting and streaming: bars in a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TaskID, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.text import Text
+
+from conf.redaction import redact
+from producers.report import Note, Outcome, SourceProgress
+from wetstream.commands.terminal.output import Terminal
+from wetstream.commands.terminal.sources import STATES
+from wetstream.commands.terminal.text import printable, short, size
+from wetstream.pipeline.events import Event, FilesRead, MicroBatch, SourcesFound, Status
+
+LINE_EVERY_S = 5.0
+
+
+class ProgressDisplay:
+    """Shows the events of a pipeline on a terminal; `show` may be called from any thread.
+
+    The ingest bar counts bytes of the files, the stream bar records.
+    """
+
+    def __init__(self, console: Terminal, *, ingest: bool, stream: bool) -> None:
+        self._console = console
+        self._began = time.monotonic()
+        self._lock = threading.RLock()
+        self._sizes: dict[str, int] = {}
+        self._at: dict[str, int] = {}
+        self._records: dict[str, int] = {}
+        self._raw_bytes: dict[str, int] = {}
+        self._finished = 0
+        # One bar for each source that is being read, beside the bar for all: a source that hangs is seen.
+        self._source_bars: dict[str, TaskID] = {}
+        self._streamed = self._batches = 0
+        self._last_line = 0.0
+        self._bars: Bars | None = None
+        if console.animated:
+            self._bars = Bars(
+                SpinnerColumn(finished_text=Text("✓", "green")),
+                _Description(),
+                BarColumn(bar_width=24),
+                _Figures(),
+                TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+                console=console,
+            )
+            self._ingest_bar = self._bars.add_task("ingest", total=None, figures="") if ingest else None
+            self._stream_bar = self._bars.add_task("stream", total=None, figures="starting Spark") if stream else None
+
+    def __enter__(self) -> ProgressDisplay:
+        if self._bars is not None:
+            self._bars.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bars is not None:
+            if self._stream_bar is not None and error[0] is None:
+                self._bars.update(self._stream_bar, total=max(self._streamed, 1), completed=max(self._streamed, 1))
+            self._bars.stop()
+
+    def show(self, event: Event) -> None:
+        """Show one event."""
+        with self._lock:
+            match event:
+                case SourcesFound():
+                    self._sizes |= event.sizes
+                    self._show_ingest()
+                case SourceProgress():
+                    self._advance(event)
+                case Outcome():
+                    self._outcome(event)
+                case MicroBatch():
+                    self._micro_batch(event)
+                case Note():
+                    self._console.line(event.text, "yellow")
+                case FilesRead():
+                    self._status(f"read {event.sources:,} of {event.total_sources:,} files, {event.records:,} records")
+                case Status():
+                    self._status(event.text)
+
+    def _status(self, text: str) -> None:
+        if self._bars is not None and self._stream_bar is not None and not self._batches:
+            self._bars.update(self._stream_bar, figures=text)
+        elif self._bars is None:
+            self._console.line(text)
+
+    def _advance(self, event: SourceProgress) -> None:
+        self._at[event.source], self._sizes[event.source] = event.file_bytes, event.size
+        self._records[event.source], self._raw_bytes[event.source] = event.records, event.raw_bytes
+        if self._bars is not None:
+            if event.source not in self._source_bars:
+                name = f"  {short(event.source, 28)}"
+                self._source_bars[event.source] = self._bars.add_task(name, total=event.size, figures="")
+            figures = f"{event.records:,} records  {size(event.raw_bytes)}"
+            bar = self._source_bars[event.source]
+            self._bars.update(bar, completed=event.file_bytes, total=event.size, figures=figures)
+        self._show_ingest()
+
+    def _outcome(self, outcome: Outcome) -> None:
+        self._finished += 1
+        self._at[outcome.source] = self._sizes.setdefault(outcome.source, 0)
+        bar = self._source_bars.pop(outcome.source, None)
+        if self._bars is not None and bar is not None:
+            self._bars.remove_task(bar)
+        self._show_ingest()
+        if self._bars is None:
+            what = f"{short(outcome.source)}: {STATES.get(outcome.state, outcome.state)}"
+            if outcome.records:
+                rate = outcome.raw_bytes / max(outcome.seconds, 1e-9)
+                what += f", {outcome.records:,} records, {size(outcome.raw_bytes)} ({size(rate)}/s)"
+            self._console.line(what)
+
+    def _micro_batch(self, batch: MicroBatch) -> None:
+        self._streamed += batch.rows
+        self._batches += batch.rows > 0
+        figures = (
+            f"{self._streamed:,} records  {batch.rows_per_s:,.0f} rec/s  {self._batches:,} micro-batches  "
+            f"lag {batch.lag:,}"
+        )
+        if self._bars is not None and self._stream_bar is not None:
+            total = self._streamed + batch.lag
+            self._bars.update(self._stream_bar, total=max(total, 1), completed=self._streamed, figures=figures)
+        elif self._bars is None and time.monotonic() - self._last_line > LINE_EVERY_S and batch.rows:
+            self._last_line = time.monotonic()
+            self._console.line(f"streaming: {figures}")
+
+    def _show_ingest(self) -> None:
+        if self._bars is None or self._ingest_bar is None:
+            return
+        seconds = max(time.monotonic() - self._began, 1e-9)
+        raw = sum(self._raw_bytes.values())
+        figures = (
+            f"{self._finished}/{len(self._sizes)} files  {sum(self._records.values()):,} records  "
+            f"{size(raw)}  {size(raw / seconds)}/s"
+        )
+        known = [size for size in self._sizes.values() if size]
+        # Sizes of remote sources come with their first progress; until then each counts as an average one.
+        total = sum(known) * len(self._sizes) / max(1, len(known))
+        self._bars.update(self._ingest_bar, completed=sum(self._at.values()), total=max(total, 1), figures=figures)
+
+
+class _Description(ProgressColumn):
+    """The name of a bar; rich's own TextColumn would read markup."""
+
+    def render(self, task: Task) -> Text:
+        return Text(printable(redact(task.description)), style="bold")
+
+
+class _Figures(ProgressColumn):
+    """The figures of a bar."""
+
+    def render(self, task: Task) -> Text:
+        return Text(printable(redact(str(task.fields.get("figures", "")))), style="dim")

@@ -1,0 +1,80 @@
+"""One record on a terminal, and the documents table with its generations."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from wetstream.commands.terminal.output import Terminal, table
+from wetstream.commands.terminal.text import printable
+
+if TYPE_CHECKING:
+    from streaming.text.explain import Explanation
+    from wetstream.pipeline.replay import GenerationInfo
+
+
+def show_explanation(
+    console: Terminal, name: str, url: str | None, profile: str, explanation: Explanation, examples: int
+) -> None:
+    """Show how a page was judged."""
+    verdict = "kept" if explanation.reason is None else f"rejected: {explanation.reason}"
+    console.line(url or name, "bold")
+    if url:
+        console.line(name, "dim")
+    shown = table("", "", wrapped=1, show_header=False)
+    shown.columns[0].style = "dim"
+    shown.add_row("profile", profile)
+    shown.add_row("verdict", verdict)
+    method = {"header": "by the WARC header", "detect": "detected by CLD2"}.get(explanation.method or "", "")
+    wanted = "" if explanation.wanted_language is None else f"; wanted: {explanation.wanted_language}"
+    shown.add_row("language", f"{explanation.language or 'unknown'} {method}".strip() + wanted)
+    shown.add_row("valid tokens", f"{explanation.valid_tokens:,} (at least {explanation.min_valid_tokens} are wanted)")
+    shown.add_row("dropped tokens", f"{explanation.dropped_tokens:,}")
+    for cause, left in explanation.left_out.items():
+        count = f"{left.count:,}"
+        text = Text(f"{count}  " + "  ".join(printable(example) for example in left.examples))
+        text.stylize("dim", len(count))
+        shown.add_row(f"  {cause}", text)
+    shown.add_row("length", f"{explanation.length:,} tokens, {len(explanation.bag):,} different words")
+    ranked = sorted(explanation.bag.items(), key=lambda item: (-item[1], item[0]))[: 3 * examples]
+    shown.add_row("bag", "  ".join(f"{word} {n}" for word, n in ranked))
+    console.print(shown)
+
+
+def show_record(console: Terminal, key: bytes | None, value: bytes, row: Mapping[str, Any] | None) -> None:
+    """Show a message of the topic as it is, and its row."""
+    console.line((key or b"(no key)").decode("utf-8", "surrogateescape"), "bold")
+    console.data(value.decode("utf-8", "surrogateescape"))
+    console.line("not processed yet" if row is None else row_line(row), "dim")
+
+
+def row_line(row: Mapping[str, Any]) -> str:
+    """Return a documents row in one line, without its bag."""
+    shown = {key: value for key, value in row.items() if key not in ("words", "counts") and value is not None}
+    return "  ".join(f"{key}={value}" for key, value in shown.items())
+
+
+def show_commits(console: Terminal, commits: Sequence[Mapping[str, Any]]) -> None:
+    """Show commits of the documents table, newest first."""
+    shown = table(right=("version",))
+    shown.add_column("time", no_wrap=True)
+    shown.add_column("operation")
+    for commit in commits:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(commit["timestamp"] / 1000))
+        shown.add_row(str(commit.get("version", "")), when, str(commit.get("operation", "")))
+    console.print(shown)
+
+
+def show_generations(console: Terminal, rows: Sequence[GenerationInfo]) -> None:
+    """Show generations, oldest first."""
+    if not rows:
+        console.line("no generation yet: run something first")
+        return
+    shown = table("generation", "state", "profile", right=("records",))
+    for row in rows:
+        style = "bold" if row.state == "live" else ""
+        shown.add_row(row.generation, row.state, row.profile or "", f"{row.records:,}", style=style)
+    console.print(shown)

@@ -1,0 +1,52 @@
+"""Which cleaning rules a pipeline uses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from conf.errors import ExplainedError
+from conf.profiles import Profile, load_profile
+from conf.settings import Settings
+from sinks.documents.generations import Generations, Rules
+
+DEFAULT_PROFILE = "english"
+
+
+class OtherRulesError(ExplainedError):
+    """The documents were made with other rules than those asked for."""
+
+
+def pipeline_profile(settings: Settings, *, replace_rules: bool = False) -> Profile:
+    """Load the profile that is asked for, else the one that the pipeline was made with, else the default.
+
+    Args:
+        settings: Settings of the pipeline; `profile` is empty when none is asked for.
+        replace_rules: Allow other rules than those of the live documents, as a replay does.
+
+    Raises:
+        ProfileError: There is no such profile, or it is not valid.
+        DocumentsError: The pipeline was made with other rules.
+    """
+    found = Generations(settings.documents_path, settings.pipeline).open_live()
+    stored = found.documents.properties.get("profile") if found else None
+    asked = settings.profile or stored or DEFAULT_PROFILE
+    path = Path(asked)
+    # The generation keeps this name: a path has to mean the same file whoever starts the next stream, and from where.
+    name = str(path.resolve()) if path.suffix == ".toml" else asked
+    profile = replace(load_profile(name), name=name)
+    if found is not None and not replace_rules:
+        generations = Generations(settings.documents_path, settings.pipeline)
+        generations.check_rules(found.documents, Rules(profile.name, profile.rules_hash))
+    return profile
+
+
+def require_same_rules(settings: Settings, profile: Profile) -> None:
+    """Raise OtherRulesError if these are not the rules of the live documents."""
+    found = Generations(settings.documents_path, settings.pipeline).open_live()
+    stored = {} if found is None else found.documents.properties
+    if stored and stored.get("rules_hash") != profile.rules_hash:
+        raise OtherRulesError(
+            f"the documents table holds only the words that profile {stored.get('profile')} has kept: "
+            "other rules need the pages, so use `wetstream replay --from topic` or `--from files SOURCE...`"
+        )
