@@ -28,7 +28,7 @@ from conf.profiles import load_profile
 from conf.settings import Settings, load_settings
 from producers.sources.discover import discover
 from producers.topic.topics import describe_topic
-from sinks.documents.generations import Generations, Rules
+from sinks.documents.generations import Generations
 from sinks.keys import Keys, build_prefix
 from sinks.position import Position
 from sinks.statistics.chunk import Chunk, TopCutoff
@@ -170,7 +170,7 @@ def own_seconds(job: list[str], paths: list[Path]) -> float:
 def fresh(bench: Bench, settings: Settings) -> None:
     """Forget what was streamed, so that the same topic is streamed again."""
     generations = Generations(settings.documents_path, settings.pipeline)
-    generations.point_to(generations.create_next(Rules(PROFILE.name, PROFILE.rules_hash)).name)
+    generations.point_to(generations.create_next(PROFILE.rules).name)
 
 
 def corpora(mb: int, copies: int) -> Iterator[tuple[str, list[Path]]]:

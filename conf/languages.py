@@ -1,7 +1,7 @@
-"""Language codes: CLD2's two letters to the three (ISO 639-3) of Common Crawl's language header.
+"""Language codes: from CLD2's two letters to the three (ISO 639-3) of Common Crawl's language header.
 
-Both name a language in the statistics, so they have to agree: `en` from the detector is counted as `eng`. A code
-that is not listed stays as it is. Macro-languages are named as Common Crawl names them (`msa`, `zho`, `nor`).
+Both name languages in the statistics, so they must agree: `en` from the detector is counted as `eng`. Codes not listed
+are kept as they are. Macrolanguages are named as Common Crawl names them (`msa`, `zho`, `nor`).
 """
 
 from __future__ import annotations
@@ -170,5 +170,5 @@ ISO_639_3: Final = dict(
 
 
 def three_letters(code: str) -> str:
-    """The ISO 639-3 code for a two-letter one; any other code as it is."""
+    """Return the ISO 639-3 code of a two-letter code; any other code is returned unchanged."""
     return ISO_639_3.get(code, code)

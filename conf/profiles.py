@@ -1,6 +1,6 @@
-"""Profiles: the rules by which a page is judged and becomes a bag of words. A profile is data, a TOML file.
+"""Profiles: the rules by which pages are kept or rejected and become bags of words. A profile is data, a TOML file.
 
-conf/profiles/*.toml are the built-in ones; each key is explained there, the rules in docs/text-rules.md.
+The built-in profiles are conf/profiles/*.toml, which explain each key; docs/text-rules.md explains the rules.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from conf.languages import three_letters
 from conf.word_lists import pack, parse_words, unpack
 
 RULES_VERSION: Final = 1
-"""Raised with any change of the kernels or the specification that can change a bag."""
+"""Incremented with any change of the kernels or the specification that can change a bag."""
 
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "tokenizer": ("ascii", "unicode"),
@@ -43,22 +43,30 @@ class ProfileError(ExplainedError):
     """A profile cannot be used; the message names the file, the key and the remedy."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The identity of a profile's rules: its name or path, and the hash of all that can change a bag."""
+
+    profile: str
+    rules_hash: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """One profile's rules and words. It can be pickled and is small (below 1 MB): executors need no files."""
+    """The rules and word lists of a profile. Small (below 1 MB) and picklable, so executors need no files."""
 
     name: str
     description: str = ""
     tokenizer: Literal["ascii", "unicode"]
     language: str | None = None
-    """ISO 639-3 code of the pages to keep; None: pages in every language."""
+    """ISO 639-3 code of the pages to keep; None: pages in any language."""
     language_methods: tuple[str, ...] = ("header", "detect")
     dictionary: bytes | None = None
-    """The valid words (`conf.word_lists.pack`); None: every word is valid. Frequent ones first: faster look-ups."""
+    """The valid words (`conf.word_lists.pack`), frequent ones first for faster look-ups; None: every word is valid."""
     stop_words: frozenset[bytes] = frozenset()
-    """UTF-8. They are valid whether or not the dictionary has them, and not counted."""
+    """UTF-8. Valid even if the dictionary lacks them, and not counted."""
     min_valid_tokens: int = 11
-    """Pages with fewer are rejected; counted before stop words are removed."""
+    """Pages with fewer valid tokens, stop words included, are rejected."""
     apostrophes: str = "'’‘ʼ＇`´"
     possessives: Literal["strip", "keep"] = "strip"
     hyphens: Literal["split", "keep"] = "split"
@@ -69,7 +77,7 @@ class Profile:
 
     @property
     def valid_words(self) -> tuple[bytes, ...] | None:
-        """The dictionary's words, in its order; None: every word is valid. No possessives if those are stripped."""
+        """The dictionary in its order, without possessives if those are stripped; None: every word is valid."""
         if self.dictionary is None:
             return None
         stripped = self.tokenizer == "unicode" and self.possessives == "strip"
@@ -77,7 +85,7 @@ class Profile:
 
     @property
     def rules_hash(self) -> str:
-        """SHA-256 (hex) over everything that can change a bag or a judgement. Name and description are not in it."""
+        """SHA-256 (hex) of everything that can change a bag or reject a page; name and description are left out."""
         rules = {key: value for key, value in asdict(self).items() if key not in ("name", "description")}
         if self.tokenizer == "ascii":
             rules = {key: value for key, value in rules.items() if key not in UNICODE_ONLY}
@@ -93,29 +101,36 @@ class Profile:
             rules["pycld2"] = metadata.version("pycld2")
         return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
 
+    @property
+    def rules(self) -> Rules:
+        """The identity of the rules, as a generation of documents stores it."""
+        return Rules(self.name, self.rules_hash)
+
 
 def builtin_profiles() -> list[str]:
-    """Names of the profiles that come with wetstream."""
+    """Return the names of the built-in profiles."""
     files = (resources.files("conf") / "profiles").iterdir()
     return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
 
 
 def load_profile(name_or_path: str) -> Profile:
-    """The built-in profile of this name, or the one in this .toml file. ProfileError: there is none, or it is wrong."""
+    """Load a built-in profile by name, or a profile from a .toml file.
+
+    Raises:
+        ProfileError: There is no such profile, or it is invalid.
+    """
     file: Traversable = Path(name_or_path)
     if not name_or_path.endswith(".toml"):
         if name_or_path not in builtin_profiles():
             known = ", ".join(builtin_profiles())
-            raise ProfileError(
-                f"There is no profile {name_or_path!r}: give one of {known}, or the path of a .toml file."
-            )
+            raise ProfileError(f"there is no profile {name_or_path!r}: use one of {known}, or the path of a .toml file")
         file = resources.files("conf") / "profiles" / f"{name_or_path}.toml"
     try:
-        settings = tomllib.loads(file.read_text("utf-8"))
+        settings = tomllib.loads(file.read_text("utf-8-sig"))
     except OSError as error:
-        raise ProfileError(f"{name_or_path}: cannot be read ({error.strerror}); give the path of a profile.") from error
+        raise ProfileError(f"cannot read {name_or_path} ({error.strerror}): give the path of a profile") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ProfileError(f"{name_or_path}: is not valid TOML ({error}); correct it there.") from error
+        raise ProfileError(f"{name_or_path} is not valid TOML: {error}") from error
     for key, value in settings.items():
         if problem := _problem(key, value, settings):
             raise ProfileError(f"{name_or_path}: {problem}")
@@ -136,7 +151,7 @@ def load_profile(name_or_path: str) -> Profile:
 
 
 def parse_list(profile: str, key: str, where: str, apostrophes: str) -> list[bytes]:
-    """The word list that a profile names: a path relative to the profile, or `builtin:` and a file in conf/words."""
+    """Load a word list that a profile names: a path relative to it, or `builtin:` and a file in conf/words."""
     file: Traversable = Path(profile).parent / where
     if where.startswith("builtin:"):
         file = resources.files("conf") / "words" / where.removeprefix("builtin:")
@@ -154,26 +169,26 @@ def parse_list(profile: str, key: str, where: str, apostrophes: str) -> list[byt
 
 
 def _problem(key: str, value: Any, settings: Mapping[str, Any]) -> str | None:
-    """What is wrong with a setting, and what it may be."""
+    """Describe what is wrong with a setting and which values it takes; None if it is valid."""
     if key not in KEYS:
         near = difflib.get_close_matches(key, KEYS, 1)
-        hint = f"did you mean {near[0]}?" if near else f"possible are: {', '.join(sorted(KEYS))}."
-        return f"there is no setting {key}; {hint}"
+        hint = f"did you mean {near[0]}?" if near else f"use one of {', '.join(sorted(KEYS))}."
+        return f"there is no setting {key}: {hint}"
     if key in UNICODE_ONLY and settings.get("tokenizer") == "ascii":
-        return f'{key} is only for tokenizer = "unicode"; remove the line, or change the tokenizer.'
+        return f'{key} applies only to tokenizer = "unicode": remove the line or change the tokenizer.'
     if key in CHOICES and (not isinstance(value, str) or value not in CHOICES[key]):
-        return f"{key} = {value!r} is not possible; choose one of {', '.join(map(repr, CHOICES[key]))}."
+        return f"{key} = {value!r} is invalid: use one of {', '.join(map(repr, CHOICES[key]))}."
     if key in NUMBERS and (type(value) is not int or not NUMBERS[key] <= value < 1 << 31):
-        return f"{key} = {value!r} is not possible; give a whole number from {NUMBERS[key]} on."
+        return f"{key} = {value!r} is invalid: use an integer of at least {NUMBERS[key]}."
     if key in TEXTS and not isinstance(value, str):
-        return f"{key} = {value!r} is not possible; give a text in quotes."
+        return f"{key} = {value!r} is invalid: use a string."
     if key == "language" and not (value == "any" or (value.isascii() and value.islower() and 2 <= len(value) <= 3)):
-        return f'language = {value!r} is not possible; give a code like "en" or "eng", or "any".'
+        return f'language = {value!r} is invalid: use a code like "en" or "eng", or "any".'
     if key == "language_methods":
         if not isinstance(value, list) or not value or not all(method in ("header", "detect") for method in value):
-            return f'{key} = {value!r} is not possible; give one or both of ["header", "detect"].'
+            return f'{key} = {value!r} is invalid: use one or both of ["header", "detect"].'
         if len(set(value)) != len(value):
-            return f"{key} = {value!r} names a method twice; name it once."
+            return f"{key} = {value!r} names a method twice."
     if key == "apostrophes" and any(unicodedata.category(sign) not in ("Po", "Pi", "Pf", "Sk", "Lm") for sign in value):
-        return f"apostrophes = {value!r} holds more than quotation marks; give only characters that stand for '."
+        return f"apostrophes = {value!r} may contain only characters that are used as apostrophes."
     return None

@@ -1,4 +1,4 @@
-"""Word lists: one word a line in UTF-8, plain or gzip. Words get the form that the tokenizers give them."""
+"""Word lists: one word per line in UTF-8, plain or gzip. Words are normalised as the tokenizers write them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from collections.abc import Iterable
 
 
 def lower_letter(letter: str) -> str:
-    """The lower case of one character, always one character: İ becomes i."""
+    """Lower-case one character to exactly one character: İ becomes i."""
     return letter.lower()[0]
 
 
 def parse_words(content: bytes, apostrophes: str) -> list[bytes]:
-    """The words of a list's content, once each, in its order: lower case, Unicode NFC, with ' for every apostrophe.
+    """Return the distinct words of a list in its order: lower case, Unicode NFC, with ' for every apostrophe.
 
-    A line that no token can equal (one with a space, say) does no harm and never matches. UnicodeDecodeError, OSError.
+    A line that no token can equal (one with a space, for example) never matches and does no harm.
+
+    Raises:
+        UnicodeDecodeError: The content is not UTF-8.
+        OSError: The content is damaged gzip.
     """
     if content[:2] == b"\x1f\x8b":
         content = gzip.decompress(content)
@@ -30,12 +34,12 @@ def parse_words(content: bytes, apostrophes: str) -> list[bytes]:
 
 
 def pack(words: Iterable[bytes]) -> bytes:
-    """A word list in a small form, in the order given."""
+    """Compress a word list, keeping its order."""
     return zlib.compress(b"\n".join(words), 9)
 
 
 @functools.lru_cache(maxsize=4)
 def unpack(packed: bytes, *, without_possessives: bool) -> tuple[bytes, ...]:
-    """The words in their order; `without_possessives`: without those that end in 's."""
+    """Decompress a word list; `without_possessives` leaves out words that end in 's."""
     words = zlib.decompress(packed).split(b"\n")
     return tuple(word for word in words if word and not (without_possessives and word.endswith(b"'s")))

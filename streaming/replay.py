@@ -27,7 +27,7 @@ from producers.sources.source import Source
 from producers.topic.offsets import end_offsets
 from producers.topic.topics import Topic, describe_topic
 from sinks.documents.exclusions import INHERITED
-from sinks.documents.generations import ORIGIN, Generation, Generations, Rules
+from sinks.documents.generations import ORIGIN, Generation, Generations
 from sinks.documents.log import partition_key
 from sinks.documents.table import Documents
 from sinks.keys import changes_key, replay_lease_key
@@ -143,7 +143,7 @@ class Replay:
                 return begun, True
         old = self._generations.open_live()
         self._check_sources(old.documents if old else None)
-        generation = self._generations.create_next(Rules(self._profile.name, self._profile.rules_hash))
+        generation = self._generations.create_next(self._profile.rules)
         if old is not None:
             removals = [e for e in old.documents.exclusions() if e.removal]
             generation.documents.inherit([replace(e, removal=INHERITED) for e in removals])

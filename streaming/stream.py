@@ -24,7 +24,7 @@ from conf.profiles import Profile, load_profile
 from conf.settings import Settings
 from producers.topic.offsets import first_offsets
 from producers.topic.topics import Topic, TopicError, describe_topic
-from sinks.documents.generations import Generation, Generations, Rules
+from sinks.documents.generations import Generation, Generations
 from sinks.documents.log import DocumentsError, FencedError, partition_key
 from sinks.documents.table import Documents
 from sinks.keys import lease_key, replay_lease_key
@@ -196,7 +196,7 @@ class Stream:
 
     def _open(self) -> Generation:
         """The generation to write. The live one may have changed since the last query: then its own profile counts."""
-        rules = Rules(self._profile.name, self._profile.rules_hash)
+        rules = self._profile.rules
         if self._into is not None:
             filled = self._generations.open(self._into)
             self._generations.check_rules(filled.documents, rules)
@@ -204,7 +204,7 @@ class Stream:
         live = self._generations.open_live()
         if live is not None and self._generation not in (None, live.name):
             self._profile = load_profile(live.documents.properties["profile"])
-            rules = Rules(self._profile.name, self._profile.rules_hash)
+            rules = self._profile.rules
             log.info("going on with generation %s, profile %s", live.name, self._profile.name)
         found = self._generations.open_or_create(rules)
         self._generation = found.name

@@ -15,20 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conf.crash_points import crash_point
+from conf.profiles import Rules
 from sinks.documents.log import DocumentsError
 from sinks.documents.table import Documents
 
 POINTER = "live.json"
 FIRST = "g1"
 ORIGIN = "origin"  # property of a generation made by a replay: what it is made from, as JSON
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The rules that a generation's documents are made with: name or path of the profile, and hash of its rules."""
-
-    profile: str
-    rules_hash: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
+from conf.profiles import Rules
 from serving.export.export import ExportOptions, export
 from serving.view import View
 from sinks.documents.files import write_document_file
-from sinks.documents.generations import Generations, Rules
+from sinks.documents.generations import Generations
 from sinks.documents.schema import DOCUMENTS
 from sinks.documents.table import Documents
 

@@ -178,10 +178,10 @@ def test_names_that_cannot_be(crawl: Path, settings: Settings, tmp_path: Path) -
     [
         (b"the\nand so on\n", "'and so on' is not one word"),
         (b"the\n1480698540409\n", "'1480698540409' is not one word"),
-        (b"\xff\xfe\x00", "no text"),
-        (b"\x1f\x8b not gzip", "cannot be read"),
-        (b" \n\n", "holds no words"),
-        (None, "cannot be read"),
+        (b"\xff\xfe\x00", "not text"),
+        (b"\x1f\x8b not gzip", "cannot read"),
+        (b" \n\n", "contains no words"),
+        (None, "cannot read"),
     ],
 )
 def test_stop_words_that_are_none(tmp_path: Path, content: bytes | None, problem: str) -> None:

@@ -125,22 +125,22 @@ def test_a_profile_of_ones_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("tokeniser = 'ascii'", "no setting tokeniser; did you mean tokenizer?"),
-        ("zzz = 1", "no setting zzz; possible are: addresses, apostrophes"),
-        ("tokenizer = 'bytes'", "tokenizer = 'bytes' is not possible; choose one of 'ascii', 'unicode'"),
-        ("hyphens = true", "hyphens = True is not possible; choose one of 'split', 'keep'"),
-        ("min_valid_tokens = -1", "min_valid_tokens = -1 is not possible; give a whole number from 0 on"),
-        ("min_letters = true", "min_letters = True is not possible"),
-        ("language = 'english'", "language = 'english' is not possible; give a code"),
-        ("language_methods = []", "give one or both"),
+        ("tokeniser = 'ascii'", "no setting tokeniser: did you mean tokenizer?"),
+        ("zzz = 1", "no setting zzz: use one of addresses, apostrophes"),
+        ("tokenizer = 'bytes'", "tokenizer = 'bytes' is invalid: use one of 'ascii', 'unicode'"),
+        ("hyphens = true", "hyphens = True is invalid: use one of 'split', 'keep'"),
+        ("min_valid_tokens = -1", "min_valid_tokens = -1 is invalid: use an integer of at least 0"),
+        ("min_letters = true", "min_letters = True is invalid"),
+        ("language = 'english'", "language = 'english' is invalid: use a code"),
+        ("language_methods = []", "use one or both"),
         ("language_methods = ['header', 'header']", "names a method twice"),
-        ("dictionary = 7", "dictionary = 7 is not possible; give a text in quotes"),
+        ("dictionary = 7", "dictionary = 7 is invalid: use a string"),
         ("dictionary = 'none.txt'", "dictionary = 'none.txt' cannot be read"),
         ("stop_words = 'builtin:none.txt'", "stop_words = 'builtin:none.txt' cannot be read"),
         ("stop_words = 'bad.txt'", "stop_words = 'bad.txt' is no word list"),
         ("stop_words = 'bad.gz'", "stop_words = 'bad.gz'"),
         ("dictionary = 'empty.txt'", "holds no words"),
-        ("apostrophes = 'ab'", "holds more than quotation marks"),
+        ("apostrophes = 'ab'", "only characters that are used as apostrophes"),
         ("x = ", "is not valid TOML"),
     ],
 )
@@ -159,7 +159,7 @@ def test_wrong_settings_are_refused_by_name(line: str, message: str, tmp_path: P
 def test_settings_of_the_other_tokenizer_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     path.write_text("tokenizer = 'ascii'\nhyphens = 'keep'")
-    with pytest.raises(ProfileError, match="hyphens is only for tokenizer"):
+    with pytest.raises(ProfileError, match="hyphens applies only to tokenizer"):
         load_profile(str(path))
     path.write_text("")
     with pytest.raises(ProfileError, match="tokenizer is missing"):
@@ -167,9 +167,9 @@ def test_settings_of_the_other_tokenizer_are_refused(tmp_path: Path) -> None:
 
 
 def test_unknown_names(tmp_path: Path) -> None:
-    with pytest.raises(ProfileError, match="no profile 'p22': give one of english, p21, or the path"):
+    with pytest.raises(ProfileError, match="no profile 'p22': use one of english, p21, or the path"):
         load_profile("p22")
-    with pytest.raises(ProfileError, match="cannot be read"):
+    with pytest.raises(ProfileError, match="cannot read"):
         load_profile(str(tmp_path / "none.toml"))
 
 

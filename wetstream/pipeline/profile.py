@@ -8,7 +8,7 @@ from pathlib import Path
 from conf.errors import ExplainedError
 from conf.profiles import Profile, load_profile
 from conf.settings import Settings
-from sinks.documents.generations import Generations, Rules
+from sinks.documents.generations import Generations
 
 DEFAULT_PROFILE = "english"
 
@@ -37,7 +37,7 @@ def pipeline_profile(settings: Settings, *, replace_rules: bool = False) -> Prof
     profile = replace(load_profile(name), name=name)
     if found is not None and not replace_rules:
         generations = Generations(settings.documents_path, settings.pipeline)
-        generations.check_rules(found.documents, Rules(profile.name, profile.rules_hash))
+        generations.check_rules(found.documents, profile.rules)
     return profile
 
 
