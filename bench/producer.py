@@ -29,9 +29,8 @@ from conf.settings import Settings, load_settings
 from producers.ingest import Ingester
 from producers.report import Outcome
 from producers.sources.discover import discover
-from producers.topic.message import message_key, partition_of
+from producers.topic.message import partition_of
 from producers.topic.topics import MAX_MESSAGE_BYTES, ensure_topics
-from producers.wet.members import Place
 from producers.workers import ingest_all
 from wetstream.servers import embedded
 
@@ -85,7 +84,7 @@ def bare(settings: Settings, paths: list[Path]) -> None:
             records = ArchiveIterator(file, no_record_parse=True)
             for record in records:
                 value = record.rec_headers.to_bytes() + record.raw_stream.read()
-                key = message_key(str(path), Place(records.get_record_offset(), 0))
+                key = f"{path}@{records.get_record_offset()}".encode()
                 producer.send(topic.name, key=key, value=value, partition=partition)
         producer.flush()
     producer.close()

@@ -8,7 +8,6 @@ resumed from memory.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import time
@@ -22,12 +21,12 @@ from conf.settings import Settings
 from producers.fencing import FENCINGS_WITHOUT_CLAIM, Attempt, is_fencing, wait_for_claim
 from producers.plan import READS, PlanAction, SourcePlan, plan_source
 from producers.report import Note, Outcome, OutcomeState, SourceProgress
-from producers.source_producer import SourceProducer, cut_fields, open_producer
+from producers.source_producer import SourceProducer, open_producer
 from producers.sources.files import SourceFile
 from producers.sources.fingerprint import fingerprint
 from producers.sources.opening import open_location
 from producers.sources.source import Source
-from producers.topic.markers import Marker, MarkerReader, ProgressError, SourceState
+from producers.topic.markers import ContractError, CutStub, Marker, MarkerReader, ProgressError, SourceState
 from producers.topic.message import clip_header, partition_of
 from producers.topic.topics import Topics
 from producers.wet.items import Stub
@@ -83,6 +82,8 @@ class Ingester:
             outcome.state, outcome.message = OutcomeState.NOT_WET, str(error)
         except OSError as error:
             outcome.message = f"{source.name} cannot be read: {error.strerror or error}"
+        except ContractError as error:
+            outcome.message = str(error)
         except FATAL as error:
             outcome.message = f"Kafka refuses to take {source.id}: {error}"
         outcome.seconds = time.monotonic() - began
@@ -159,10 +160,8 @@ class Ingester:
                 attempt.producer.claim()
                 self._send(attempt.producer, reader, file, source, outcome)
             finally:
-                # Never waits for what is still queued: the next try aborts it and reads the truth from the topic.
-                # (That it was not all sent is raised then; the error that brought us here is the one to judge.)
-                with contextlib.suppress(KafkaError):
-                    producer.close(timeout=0)
+                # Whatever is still queued, the next attempt aborts it and reads the outcome from the topic.
+                producer.abandon()
 
     def _open_reader(self, source: Source, file: SourceFile, marker: Marker) -> WetReader:
         limit = self._settings.producer
@@ -198,7 +197,7 @@ class Ingester:
             commit_if_due()
         damaged = producer.marker.damaged + producer.damaged
         state = SourceState.TRUNCATED if cut is not None else SourceState.DAMAGED if damaged else SourceState.DONE
-        self._commit(producer, reader, outcome, state=state, cut=None if cut is None else cut_fields(cut))
+        self._commit(producer, reader, outcome, state=state, cut=None if cut is None else CutStub.of(cut))
         outcome.state = OutcomeState(state)
         if cut is not None:
             outcome.message = (

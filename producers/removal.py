@@ -7,7 +7,6 @@ At the very end the marker becomes `removed`; then the source may be ingested ag
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -105,5 +104,4 @@ def _mark_one(
         producer.commit_transaction()
         return marker
     finally:
-        with contextlib.suppress(KafkaError):
-            producer.close(timeout=0)
+        producer.abandon()

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
-
-from kafka import KafkaProducer
 
 from conf import reasons
 from conf.crash_points import crash_point
 from conf.settings import Settings
 from producers.topic.markers import Marker
-from producers.topic.message import message_key, message_value, partition_of, stub_value
+from producers.topic.message import message_key, message_value, partition_of, retraction_key, stub_value
 from producers.topic.topics import MAX_MESSAGE_BYTES, Topic, Topics
+from producers.topic.transactional import TransactionalProducer
 from producers.wet.items import Record, Stub
-from producers.wet.members import Place
 
 
 def open_producer(
     settings: Settings, bootstrap_servers: str, records: Topic, source: str, bootstrap_timeout_ms: int = 30_000
-) -> KafkaProducer:
+) -> TransactionalProducer:
     """Connect the Kafka producer of a source.
 
     Its transactional id names the topic and the source, so any two producers of one source fence each other.
     """
     limit = settings.producer
-    return KafkaProducer(
+    return TransactionalProducer(
         bootstrap_servers=bootstrap_servers,
         transactional_id=f"{records.name}/{source}",
         transaction_timeout_ms=limit.transaction_timeout_ms,
@@ -48,7 +46,7 @@ class SourceProducer:
     slow the broker is. `marker` is the last one that was committed.
     """
 
-    def __init__(self, producer: KafkaProducer, topics: Topics, marker: Marker) -> None:
+    def __init__(self, producer: TransactionalProducer, topics: Topics, marker: Marker) -> None:
         self._producer = producer
         self._topics = topics
         self.marker = marker
@@ -66,7 +64,7 @@ class SourceProducer:
         value = message_value(item)
         if not self.count:
             self.began = time.time()
-        self._send(message_key(self.marker.source, item.place), value)
+        self._send(message_key(self.marker.source, item), value)
         self.bytes += len(value)
         self.count += 1
         self._place = item.next
@@ -84,11 +82,8 @@ class SourceProducer:
         If the source had been cut inside a record, this also retracts that record's stub: the source has grown.
         """
         if self.marker.cut is not None:
-            fields = dict(self.marker.cut)
-            place = Place(*fields["place"])
-            header = fields["header"].encode("latin-1")
-            stub = Stub(place, place, fields["length"], fields["reason"], fields["detail"], header)
-            self._send(message_key(self.marker.source, place), stub_value(stub, records=-1))
+            stub = self.marker.cut.stub()
+            self._send(retraction_key(self.marker.source, stub), stub_value(stub))
             self.marker = replace(
                 self.marker,
                 cut=None,
@@ -131,8 +126,3 @@ class SourceProducer:
 
     def _send(self, key: bytes, value: bytes) -> None:
         self._producer.send(self._topics.records.name, key=key, value=value, partition=self.marker.partition)
-
-
-def cut_fields(stub: Stub) -> dict[str, Any]:
-    """The fields of a stub, as a marker stores them."""
-    return {**asdict(stub), "header": stub.header.decode("latin-1")}

@@ -118,7 +118,7 @@ def source_messages(
         )
         for item in reader:
             value = message_value(clip_header(item))
-            keys.append(message_key(source.id, item.place))
+            keys.append(message_key(source.id, item))
             values.append(value)
             size += len(value)
             if size >= BATCH_BYTES or len(keys) >= batch_records:

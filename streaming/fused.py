@@ -22,7 +22,8 @@ from sinks.documents.exclusions import Exclusion
 from sinks.documents.files import write_document_file
 from sinks.statistics.derive import derive_counts
 from sinks.statistics.sums import Sums
-from streaming.messages import read_messages, read_places
+from streaming.keys import read_keys
+from streaming.messages import read_messages
 from streaming.partials import OffsetRange, partial_rows
 from streaming.rows import RowBuffer
 from streaming.text.judge import judge
@@ -122,7 +123,7 @@ class TaskWork:
 def warm_up(profile: Profile) -> None:
     """Have the kernel compiled and cached on this machine."""
     value = pa.array([b"WARC/1.0\r\nWARC-Type: conversion\r\n\r\nto be"], pa.binary())
-    messages = read_messages(pa.array([b"source@0"], pa.binary()), value)
+    messages = read_messages(pa.array([b"record source@0-1"], pa.binary()), value)
     judge(Bagger(profile), messages.data, messages.starts, messages.ends, messages.language_header)
 
 
@@ -137,7 +138,7 @@ def _counted(batch: pa.RecordBatch, exclusions: Mapping[str, Sequence[Exclusion]
     counted = pa.repeat(pa.scalar(True), batch.num_rows)
     if not exclusions:
         return counted
-    source = read_places(batch.column("key"))[0]
+    source = read_keys(batch.column("key")).source
     partition, offset = batch.column("partition"), batch.column("offset")
     for name in source.unique().to_pylist():
         for exclusion in exclusions.get(name, ()):

@@ -36,6 +36,8 @@ class RowBuffer:
             "source": messages.source,
             "record_offset": messages.record_offset,
             "inner_offset": messages.inner_offset,
+            "next_offset": messages.next_offset,
+            "next_inner": messages.next_inner,
             "topic_partition": partition,
             "topic_offset": offset,
             "records": pa.array(messages.records),

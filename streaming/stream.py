@@ -22,6 +22,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from conf.profiles import Profile, load_profile
 from conf.settings import Settings
+from producers.topic.markers import check_contract
 from producers.topic.offsets import first_offsets
 from producers.topic.topics import Topic, TopicError, describe_topic
 from sinks.documents.generations import Generation, Generations
@@ -138,6 +139,8 @@ class Stream:
         topic = self._topic()
         generation = self._open()
         documents = generation.documents
+        if "topic_id" not in documents.properties:
+            self._retrying(lambda: check_contract(self._settings, self._connections.bootstrap_servers))
         documents.bind_topic(topic.name, topic.id, topic.partitions)
         # A removal that was decided and cut off; Redis, which has not seen it, is then counted anew.
         finish_removal(documents, compression_level=self._settings.documents.compression_level)

@@ -7,19 +7,29 @@ topic is compacted; the last marker of a source is the current one.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
+from pydantic import AfterValidator, Field, TypeAdapter
+from pydantic_core import from_json
 
 from conf.errors import ExplainedError
+from conf.settings import Settings
 from producers.sources.fingerprint import Fingerprint
-from producers.topic.topics import Topic
+from producers.topic.message import CONTRACT
+from producers.topic.topics import Topic, describe_topic
+from producers.wet.items import Stub
 from producers.wet.members import BEGINNING, Place
+
+log = logging.getLogger("wetstream")
+
+MAX_COUNT = 10**18  # what fits into the digits of a key
 
 
 class SourceState(StrEnum):
@@ -44,6 +54,42 @@ class ProgressError(ExplainedError):
     """The progress topic cannot be read to its end; the message says what to do."""
 
 
+class ContractError(ExplainedError):
+    """The topic was written by another version of the contract; the message says what to do."""
+
+
+def _bounded(place: Place) -> Place:
+    if not (0 <= place.member < MAX_COUNT and 0 <= place.inner < MAX_COUNT):
+        raise ValueError("a place beyond every file")
+    return place
+
+
+Count = Annotated[int, Field(ge=0, lt=MAX_COUNT)]
+BoundedPlace = Annotated[Place, AfterValidator(_bounded)]
+
+
+@dataclass(frozen=True, slots=True)
+class CutStub:
+    """A `Stub` as JSON can hold it: `header` is Latin-1 text."""
+
+    place: BoundedPlace
+    length: Count
+    reason: str
+    detail: str
+    header: str
+
+    @classmethod
+    def of(cls, stub: Stub) -> CutStub:
+        """The stub of a record that the end of the file cuts."""
+        return cls(stub.place, stub.length, stub.reason, stub.detail, stub.header.decode("latin-1"))
+
+    def stub(self) -> Stub:
+        """The stub again; a cut record has no end, so its own place follows it."""
+        return Stub(
+            self.place, self.place, self.length, self.reason, self.detail, self.header.encode("latin-1", "replace")
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Marker:
     """Progress of a source: reading resumes at `place`; the counts cover everything committed before it.
@@ -52,7 +98,7 @@ class Marker:
         raw_bytes: Bytes of the message values.
         stubs: How many of `records` are stubs.
         damaged: How many of `stubs` are damaged regions.
-        cut: The stub of the cut record at the end (fields of `Stub`), kept so that it can be retracted.
+        cut: The stub of the cut record at the end, kept so that it can be retracted.
         owner: The run that wrote the marker; a producer that was fenced reads here who took over.
         updated: Unix time in seconds.
     """
@@ -60,14 +106,14 @@ class Marker:
     source: str
     uri: str
     state: SourceState
-    place: Place
-    partition: int
-    records: int
-    stubs: int
-    damaged: int
-    raw_bytes: int
+    place: BoundedPlace
+    partition: Count
+    records: Count
+    stubs: Count
+    damaged: Count
+    raw_bytes: Count
     fingerprint: Fingerprint
-    cut: dict[str, Any] | None
+    cut: CutStub | None
     owner: str
     updated: float
 
@@ -79,21 +125,46 @@ class Marker:
     def to_json(self) -> bytes:
         """The value of the marker's message."""
         fields = {**asdict(self), "fingerprint": self.fingerprint._asdict()}
-        return json.dumps({"v": 1, **fields}, separators=(",", ":")).encode()
+        # Contract 1 knew the place by another name: a wetstream of that time fails instead of resuming here.
+        fields["resume_at"] = fields.pop("place")
+        return json.dumps({"contract": CONTRACT, **fields}, separators=(",", ":")).encode()
 
     @classmethod
     def from_json(cls, value: bytes) -> Marker:
-        """Parse a marker's message; unknown fields of a later version are ignored."""
-        fields = json.loads(value)
-        fields = {name: fields[name] for name in cls.__slots__}
-        fields["state"] = SourceState(fields["state"])
-        fields["place"] = Place(*fields["place"])
-        fields["fingerprint"] = Fingerprint(**fields["fingerprint"])
-        return cls(**fields)
+        """Parse the value of a marker's message.
+
+        Raises:
+            ValueError: It is not a marker of this contract, whole and within bounds.
+        """
+        fields = _object(value)
+        if fields.pop("contract", None) != CONTRACT:
+            raise ValueError("it does not name this contract")
+        fields["place"] = fields.pop("resume_at", None)
+        return _MARKER.validate_python(fields)
 
     def at(self, place: Place, **changes: Any) -> Marker:
         """This marker moved to `place`, with other fields changed."""
         return replace(self, place=place, updated=time.time(), **changes)
+
+
+_MARKER = TypeAdapter(Marker)
+
+
+def contract_of(value: bytes) -> int | None:
+    """The contract that a marker's message was written by; None if it is no marker of any version."""
+    try:
+        fields = _object(value)
+    except ValueError:
+        return None
+    found = fields.get("contract", fields.get("v"))
+    return found if isinstance(found, int) and {"source", "fingerprint"} <= fields.keys() else None
+
+
+def _object(value: bytes) -> dict[str, Any]:
+    fields = from_json(value)
+    if not isinstance(fields, dict):
+        raise ValueError("it is not a JSON object")
+    return fields
 
 
 class MarkerReader:
@@ -128,6 +199,7 @@ class MarkerReader:
         self._committed.assign(self._partitions)
         self._committed.seek_to_beginning(*self._partitions)
         self._markers: dict[str, Marker] = {}
+        self._other_contract: int | None = None
 
     def read_to_high_watermark(self, partition: int | None = None) -> dict[str, Marker]:
         """Last marker of every source, after waiting for the open transactions of `partition` (None: of all).
@@ -156,13 +228,36 @@ class MarkerReader:
                     f"topic {self._topic.name} cannot be read to its end within {self._wait_s:.0f} s: a transaction "
                     "stays open or the broker is stalled; look for a hanging producer, then try again"
                 )
+        self._check_contract()
         return self._markers
 
-    def _apply(self, key: bytes, value: bytes | None) -> None:
+    def _apply(self, key: bytes | None, value: bytes | None) -> None:
+        source = (key or b"").decode("utf-8", "replace")
         if value is None:
-            self._markers.pop(key.decode(), None)
-        else:
-            self._markers[key.decode()] = Marker.from_json(value)
+            self._markers.pop(source, None)
+            return
+        try:
+            marker = Marker.from_json(value)
+            if marker.source != source:
+                raise ValueError("the marker of another source")
+        except ValueError as error:
+            contract = contract_of(value)
+            if contract is not None and contract != CONTRACT:
+                self._other_contract = contract
+            else:
+                log.warning("topic %s: ignored a message that is no marker (%s)", self._topic.name, error)
+            return
+        self._markers[source] = marker
+
+    def _check_contract(self) -> None:
+        if self._other_contract is None:
+            return
+        age = "an older" if self._other_contract < CONTRACT else "a newer"
+        raise ContractError(
+            f"topic {self._topic.name} was written by {age} wetstream (topic contract {self._other_contract}; this one "
+            f"reads and writes contract {CONTRACT}): ingest its sources into a new pipeline (--pipeline NAME), or use "
+            "the version that wrote it"
+        )
 
     def close(self) -> None:
         """Close both connections."""
@@ -171,3 +266,22 @@ class MarkerReader:
                 consumer.close()
             except KafkaError:  # the broker may be gone; nothing is lost
                 continue
+
+
+def check_contract(settings: Settings, bootstrap_servers: str) -> None:
+    """Refuse topics that this version would misread.
+
+    Raises:
+        ContractError: A producer of another contract has written to the pipeline's topics.
+        TopicError, KafkaError, ProgressError: The broker does not answer.
+    """
+    progress = describe_topic(settings, bootstrap_servers, settings.progress_topic)
+    if progress is None:
+        return
+    reader = MarkerReader(
+        progress, bootstrap_servers, request_timeout_ms=settings.kafka.request_timeout_ms, wait_s=60.0
+    )
+    try:
+        reader.read_to_last_stable_offset()
+    finally:
+        reader.close()

@@ -1,13 +1,14 @@
 """From a WET file to its records: each as it stood, or a stub that says what could not be read.
 
 Nothing is lost silently: every byte of a source belongs to a record that is handed out, to the line ends between two
-records, or to a stub with its place, its length and its reason. The items of a file are a chain: the `next` of one is
-the `place` of the one after it.
+records, or to a stub with its place, its length and its reason. The items of a file are a chain: the first is at
+the start, the `next` of one is the `place` of the one after it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from producers.wet.codec import GZIP
@@ -67,6 +68,8 @@ class WetReader:
             self._reading = members = Members(self._file, self._codec, place)
             splitter = Splitter(members, self._file, self._max_record_bytes, verify_digests=self._verify_digests)
             for item in splitter.items():
+                if item.place != place:
+                    item = _moved(item, place)
                 yield item
                 place = item.next
                 if tries and not place.inner and place != item.place:
@@ -78,6 +81,14 @@ class WetReader:
     def consumed(self) -> int:
         """Offset in the file up to which it was read; somewhat ahead of the items handed out."""
         return self._start.member if self._reading is None else self._reading.consumed
+
+
+def _moved(item: Record | Stub, place: Place) -> Record | Stub:
+    """The item with the line ends before it, so that it begins where the item before it ends."""
+    following = place if item.next == item.place else item.next
+    if isinstance(item, Record):
+        return item._replace(place=place, next=following)
+    return replace(item, place=place, next=following)
 
 
 def read_records(

@@ -82,7 +82,8 @@ class DocumentsLog:
         if version != str(SCHEMA_VERSION):
             raise DocumentsError(
                 f"the documents table {path} has schema version {version}; this wetstream writes version "
-                f"{SCHEMA_VERSION}: use the version that made it, or replay into a new generation"
+                f"{SCHEMA_VERSION}: use the version that made it, or ingest the sources into a new pipeline "
+                "(--pipeline NAME)"
             )
         return documents
 

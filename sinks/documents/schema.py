@@ -5,13 +5,17 @@ from __future__ import annotations
 import pyarrow as pa
 
 # Increased when the same record would be written as another row. A generation keeps the version it was made with.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 DOCUMENTS = pa.schema(
     [
-        pa.field("source", pa.string(), nullable=False),  # identity of the source
-        pa.field("record_offset", pa.int64(), nullable=False),  # byte offset of the record's gzip member in the source
+        pa.field("source", pa.string(), nullable=False),  # identity of the source; `unknown` for a foreign message
+        pa.field(
+            "record_offset", pa.int64(), nullable=False
+        ),  # byte offset of the record's gzip member in the source; -1: foreign
         pa.field("inner_offset", pa.int64(), nullable=False),  # offset inside the decoded member; 0 for one record each
+        pa.field("next_offset", pa.int64(), nullable=False),  # where the record after it begins, in the same two terms
+        pa.field("next_inner", pa.int64(), nullable=False),
         pa.field("topic_partition", pa.int32()),  # null for a source read from its file
         pa.field("topic_offset", pa.int64()),
         pa.field("records", pa.int8(), nullable=False),  # 1; -1 retracts a stub (of a cut record, now whole)

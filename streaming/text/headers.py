@@ -48,21 +48,25 @@ class Headers:
 
     def field(self, number: int) -> pa.Array:
         """Values of one field as a string array, null where missing; bytes that are not UTF-8 become U+FFFD."""
-        begins, ends = self.spans[:, number, 0], self.spans[:, number, 1]
-        missing = begins < 0
-        sizes = np.where(missing, 0, ends - begins)
-        offsets = np.zeros(len(sizes) + 1, np.int32)
-        np.cumsum(sizes, out=offsets[1:])
-        gathered = np.empty(int(offsets[-1]), np.uint8)
-        with one_compiler():
-            _gather(self._data, begins, sizes, offsets, gathered)
-        buffers = [_validity(~missing), pa.py_buffer(offsets), pa.py_buffer(gathered)]
-        values = pa.Array.from_buffers(pa.binary(), len(sizes), buffers, int(missing.sum()))
+        values = gather_spans(self._data, self.spans[:, number, 0], self.spans[:, number, 1])
         try:
             return values.cast(pa.string())
         except pa.ArrowInvalid:
             decoded = [None if value is None else value.decode("utf-8", "replace") for value in values.to_pylist()]
             return pa.array(decoded, pa.string())
+
+
+def gather_spans(data: NDArray[np.uint8], begins: NDArray[np.int64], ends: NDArray[np.int64]) -> pa.BinaryArray:
+    """Copy the spans data[begins[i]:ends[i]] into a binary array; null where begins[i] is negative."""
+    missing = begins < 0
+    sizes = np.where(missing, 0, ends - begins)
+    offsets = np.zeros(len(sizes) + 1, np.int32)
+    np.cumsum(sizes, out=offsets[1:])
+    gathered = np.empty(int(offsets[-1]), np.uint8)
+    with one_compiler():
+        _gather(data, begins, sizes, offsets, gathered)
+    buffers = [_validity(~missing), pa.py_buffer(offsets), pa.py_buffer(gathered)]
+    return pa.Array.from_buffers(pa.binary(), len(sizes), buffers, int(missing.sum()))
 
 
 def _validity(valid: NDArray[np.bool_]) -> pa.Buffer:
@@ -148,3 +152,84 @@ def _gather(
     for i in range(sizes.size):
         for k in range(sizes[i]):
             into[offsets[i] + k] = data[begins[i] + k]
+
+
+@compiled
+def scan_keys(
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    kinds: NDArray[np.uint8],
+    kind_lengths: NDArray[np.int64],
+    max_source_bytes: int,
+    kind: NDArray[np.int8],
+    begins: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    places: NDArray[np.int64],
+) -> None:
+    """Scan message keys backwards, so that the name of a source cannot imitate the numbers behind it.
+
+    Fills `kind`, the span `begins`, `ends` of the source, and the four `places` of each key; leaves foreign ones alone.
+
+    Args:
+        data: uint8, the keys one after the other.
+        offsets: int64 [n + 1], where each begins.
+        kinds: uint8 [kinds, width], the words that a key may begin with, each with its space.
+        kind_lengths: int64 [kinds], their lengths.
+        max_source_bytes: A longer source name makes a key foreign.
+        kind: int8 [n], filled with -1.
+        begins: int64 [n], filled with -1.
+        ends: int64 [n].
+        places: int64 [n, 4], filled with -1.
+    """
+    for i in range(offsets.size - 1):
+        begin, at = offsets[i], offsets[i + 1] - 1
+        # Backwards: the place of the next record up to "-", then the record's own place up to "@".
+        good = True
+        for half in range(2):
+            stop = 45 if half == 0 else 64
+            member = 2 - 2 * half
+            places[i, member + 1] = 0
+            for part in range(2):
+                value, power, digits = np.int64(0), np.int64(1), 0
+                while at >= begin and 48 <= data[at] <= 57 and digits < 18:
+                    value += power * np.int64(data[at] - 48)
+                    power *= 10
+                    digits += 1
+                    at -= 1
+                if digits == 0 or at < begin:
+                    good = False
+                    break
+                if part == 0 and data[at] == 43:
+                    places[i, member + 1] = value
+                    at -= 1
+                    continue
+                places[i, member] = value
+                good = data[at] == stop
+                at -= 1
+                break
+            if not good:
+                break
+        end = at + 1
+        known = False
+        for k in range(kind_lengths.size if good else 0):
+            length = kind_lengths[k]
+            if end - begin <= length or end - begin - length > max_source_bytes:
+                continue
+            same = True
+            for j in range(length):
+                if data[begin + j] != kinds[k, j]:
+                    same = False
+                    break
+            if not same:
+                continue
+            joined = places[i, 2] == places[i, 0] and places[i, 3] == places[i, 1]
+            behind = places[i, 2] > places[i, 0] or (places[i, 2] == places[i, 0] and places[i, 3] > places[i, 1])
+            # Only a cut record, which has no end yet, is followed by its own place.
+            if behind or (joined and k > 0):
+                known = True
+                kind[i] = k
+                begins[i], ends[i] = begin + length, end
+            break
+        if not known:
+            for j in range(4):
+                places[i, j] = -1

@@ -66,6 +66,8 @@ def row(place: tuple[str, int, int], bag: dict[str, int] | None, language: str |
         "source": source,
         "record_offset": record_offset,
         "inner_offset": inner_offset,
+        "next_offset": record_offset + 1,
+        "next_inner": 0,
         "topic_partition": None,
         "topic_offset": None,
         "records": 1,

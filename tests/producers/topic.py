@@ -13,30 +13,33 @@ from producers.report import Outcome
 from producers.sources.identity import source_id
 from producers.sources.source import Source
 from producers.topic.markers import Marker, MarkerReader
+from producers.topic.message import RECORD, RETRACTION
 from producers.topic.topics import ensure_topics
 from producers.wet.items import Record
+from producers.wet.members import Place
 from producers.wet.records import read_records
 
 
 @dataclass
 class Messages:
-    """Keys and values of a source, in the order of the topic."""
+    """Kinds, places (`place-next`) and values of a source, in the order of the topic."""
 
+    kinds: list[str] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     values: list[bytes] = field(default_factory=list)
 
     @property
     def raws(self) -> list[bytes]:
-        return [value for value in self.values if b"\r\nWARC-Type: x-wetstream-stub\r\n" not in value[:64]]
+        return [value for kind, value in zip(self.kinds, self.values, strict=True) if kind == RECORD]
 
     @property
     def stubs(self) -> list[bytes]:
-        return [value for value in self.values if b"\r\nWARC-Type: x-wetstream-stub\r\n" in value[:64]]
+        return [value for kind, value in zip(self.kinds, self.values, strict=True) if kind != RECORD]
 
     @property
     def records(self) -> int:
         """How many records these messages stand for."""
-        return len(self.raws) + sum(-1 if b"\r\nWetstream-Records: -1\r\n" in stub else 1 for stub in self.stubs)
+        return sum(-1 if kind == RETRACTION else 1 for kind in self.kinds)
 
 
 def here(path: Path) -> Source:
@@ -77,10 +80,13 @@ def read_topic(settings: Settings) -> dict[str, Messages]:
         while any(consumer.position(partition) < end for partition, end in ends.items()):
             for partition, messages in consumer.poll(timeout_ms=200).items():
                 for message in messages:
-                    source, _, place = message.key.decode().rpartition("@")
+                    named, _, place = message.key.decode().rpartition("@")
+                    kind, _, source = named.partition(" ")
                     assert homes.setdefault(source, partition.partition) == partition.partition
-                    found.setdefault(source, Messages()).keys.append(place)
-                    found[source].values.append(message.value)
+                    of = found.setdefault(source, Messages())
+                    of.kinds.append(kind)
+                    of.keys.append(place)
+                    of.values.append(message.value)
     finally:
         consumer.close()
     return found
@@ -99,6 +105,11 @@ def expected_raws(path: Path) -> list[bytes]:
     return [item.raw for item in read_records(path) if isinstance(item, Record)]
 
 
+def text(place: Place) -> str:
+    """A place as keys have it."""
+    return f"{place.member}+{place.inner}" if place.inner else str(place.member)
+
+
 def assert_whole(settings: Settings, *paths: Path) -> None:
     """Every record of the files stands in the topic exactly once, in order, under the key of its place."""
     found, last = read_topic(settings), markers(settings)
@@ -107,8 +118,6 @@ def assert_whole(settings: Settings, *paths: Path) -> None:
         items = list(read_records(path))
         assert len(messages.values) == len(items)
         assert messages.raws == [item.raw for item in items if isinstance(item, Record)]
-        assert messages.keys == [
-            f"{item.place.member}+{item.place.inner}" if item.place.inner else str(item.place.member) for item in items
-        ]
+        assert messages.keys == [f"{text(item.place)}-{text(item.next)}" for item in items]
         marker = last[source_id(path)]
         assert (marker.records, marker.raw_bytes) == (len(items), sum(map(len, messages.values)))

@@ -20,6 +20,8 @@ def table_of(folder: Path, urls: Sequence[str | None]) -> Documents:
             "source": "a.warc.wet.gz",
             "record_offset": number * 100,
             "inner_offset": 0,
+            "next_offset": number * 100 + 100,
+            "next_inner": 0,
             "topic_partition": 0,
             "topic_offset": number,
             "records": 1,

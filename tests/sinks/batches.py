@@ -37,6 +37,8 @@ def row(number: int, bag: Mapping[str, int] | None, reason: str | None = None, s
         "source": source,
         "record_offset": number * 100,
         "inner_offset": 0,
+        "next_offset": number * 100 + 100,
+        "next_inner": 0,
         "topic_partition": 0,
         "topic_offset": number,
         "records": 1,

@@ -24,7 +24,7 @@ PROFILES = ["p21", "english"]
 def messages(path: Path, partition: int = 0, size: int = 50) -> list[pa.RecordBatch]:
     """The records of a file as Arrow batches of topic messages."""
     rows = [
-        {"key": message_key("s", item.place), "value": message_value(item), "partition": partition, "offset": offset}
+        {"key": message_key("s", item), "value": message_value(item), "partition": partition, "offset": offset}
         for offset, item in enumerate(read_records(path))
     ]
     schema = pa.schema(

@@ -96,7 +96,7 @@ def pages_of(path: Path) -> Iterator[Page]:
         yield Page(str(path), content, content, None, None, None)
         return
     for item in read_records(path):
-        page = read_page(message_key(source_id(path), item.place), message_value(item))
+        page = read_page(message_key(source_id(path), item), message_value(item))
         if page.reason is None:
             yield page
 
