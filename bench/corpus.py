@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from conf.addresses import BootstrapServers
 from conf.settings import Settings
 from producers.sample.writer import write_sample
 from producers.sources.discover import discover
@@ -26,7 +27,7 @@ def sample_files(mb: int, files: int) -> list[Path]:
     return paths
 
 
-def ingest(settings: Settings, bootstrap_servers: str, paths: list[Path]) -> None:
+def ingest(settings: Settings, bootstrap_servers: BootstrapServers, paths: list[Path]) -> None:
     """WET files into the topic, as fast as they go."""
     topics = ensure_topics(settings, bootstrap_servers)
     for _ in ingest_all(settings, bootstrap_servers, topics, discover(list(map(str, paths))), allow_copies=True):

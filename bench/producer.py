@@ -41,11 +41,11 @@ FILES = 2
 WAYS = ("bare", "one producer", "one worker", "two workers")
 
 
-def settings_of(bootstrap_servers: str, workers: int) -> Settings:
+def settings_of(kafka: str, workers: int) -> Settings:
     flags = {
         "home": str(HOME / "home"),
         "pipeline": f"bench-{uuid.uuid4().hex[:12]}",
-        "kafka.bootstrap_servers": bootstrap_servers,
+        **json.loads(kafka),
         "producer.workers": workers,
         "producer.compression": "lz4",
     }
@@ -69,9 +69,9 @@ def web_files() -> list[Path]:
 
 def bare(settings: Settings, paths: list[Path]) -> None:
     """Read and send."""
-    topic = ensure_topics(settings, settings.kafka.bootstrap_servers).records
+    topic = ensure_topics(settings, settings.bootstrap_servers).records
     producer = KafkaProducer(
-        bootstrap_servers=settings.kafka.bootstrap_servers,
+        **settings.bootstrap_servers.client_options(),
         compression_type="lz4",
         acks="all",
         linger_ms=50,
@@ -92,7 +92,7 @@ def bare(settings: Settings, paths: list[Path]) -> None:
 
 def one_producer(settings: Settings, paths: list[Path]) -> None:
     """What a worker process does."""
-    servers = settings.kafka.bootstrap_servers
+    servers = settings.bootstrap_servers
     ingester = Ingester(settings, servers, ensure_topics(settings, servers), allow_copies=True)
     for source in discover([str(path) for path in paths]):
         outcome = ingester.ingest(source)
@@ -102,24 +102,24 @@ def one_producer(settings: Settings, paths: list[Path]) -> None:
 
 def workers(settings: Settings, paths: list[Path]) -> None:
     """What `wetstream ingest --workers N` does: N worker processes, and this one that starts them."""
-    servers = settings.kafka.bootstrap_servers
+    servers = settings.bootstrap_servers
     sources = discover([str(path) for path in paths])
     for event in ingest_all(settings, servers, ensure_topics(settings, servers), sources, allow_copies=True):
         assert not isinstance(event, Outcome) or event.state == "done", event
 
 
-def work(way: str, bootstrap_servers: str, paths: list[Path]) -> None:
+def work(way: str, kafka: str, paths: list[Path]) -> None:
     """Body of a measured process: the seconds of the way go to stdout."""
-    settings = settings_of(bootstrap_servers, 2 if way == "two workers" else 1)
+    settings = settings_of(kafka, 2 if way == "two workers" else 1)
     began = time.perf_counter()
     {"bare": bare, "one producer": one_producer}.get(way, workers)(settings, paths)
     print(time.perf_counter() - began)
 
 
-def measure(way: str, bootstrap_servers: str, paths: list[Path]) -> dict[str, float]:
+def measure(way: str, kafka: str, paths: list[Path]) -> dict[str, float]:
     """Seconds, CPU seconds of all its processes, and the largest memory of one of them."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench.producer", "--way", way, bootstrap_servers, *map(str, paths)],
+        [sys.executable, "-m", "bench.producer", "--way", way, kafka, *map(str, paths)],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -150,8 +150,8 @@ def main() -> None:
     parser.add_argument("--way", nargs="+", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.way:
-        way, bootstrap_servers, *paths = given.way
-        work(way, bootstrap_servers, [Path(path) for path in paths])
+        way, kafka, *paths = given.way
+        work(way, kafka, [Path(path) for path in paths])
         return
     corpora = {f"sample, {given.mb} MB": sample_files(given.mb, FILES)}
     if web := web_files():
@@ -159,16 +159,17 @@ def main() -> None:
     home = HOME / "producer-servers"
     endpoints = embedded.up(home, redis=False, log=lambda line: None)
     assert endpoints.bootstrap_servers is not None
+    kafka = json.dumps(endpoints.bootstrap_servers.as_settings())
     rows: list[dict[str, Any]] = []
     ratios: dict[str, float] = {}
     try:
-        measure("one producer", endpoints.bootstrap_servers, next(iter(corpora.values())))  # the broker gets warm
+        measure("one producer", kafka, next(iter(corpora.values())))  # the broker gets warm
         for name, paths in corpora.items():
             mb = raw_bytes(paths) / 1e6
             runs: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
             for _ in range(given.rounds):
                 for way in WAYS:
-                    runs[way].append(measure(way, endpoints.bootstrap_servers, paths))
+                    runs[way].append(measure(way, kafka, paths))
                     print(f"{name}: {way}: {json.dumps(runs[way][-1])}", file=sys.stderr)
             median = {
                 way: {key: statistics.median(run[key] for run in runs[way]) for key in runs[way][0]} for way in WAYS

@@ -62,7 +62,7 @@ def longest_wait(url: str, work: Callable[[], None]) -> float:
     stop, waits = threading.Event(), [0.0]
 
     def read() -> None:
-        with Redis.from_url(url) as reader:
+        with Redis.from_url(url.get_secret_value()) as reader:
             while not stop.is_set():
                 began = time.perf_counter()
                 reader.get("anything")

@@ -76,7 +76,7 @@ class Bench:
         flags = {
             "home": str(HOME / "home"),
             "pipeline": f"{pipeline}-{self.run}",
-            "kafka.bootstrap_servers": self.endpoints.bootstrap_servers,
+            **self.endpoints.bootstrap_servers.as_settings(),
             "redis.url": self.endpoints.redis_url,
             "stream.master": f"local[{CORES}]",
             "stream.driver_memory": "3g",

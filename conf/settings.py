@@ -14,8 +14,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from conf.addresses import BootstrapServers, RedisUrl
 from conf.errors import ExplainedError
 
 ENV_PREFIX = "WETSTREAM_"
@@ -40,6 +41,16 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class KafkaClientSettings(_Section):
+    """How clients prove to brokers of the user's who they are."""
+
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+    username: str
+    password: SecretStr
+    ca_file: str
+
+
 class KafkaSettings(_Section):
     """The broker and its two topics."""
 
@@ -49,12 +60,21 @@ class KafkaSettings(_Section):
     partitions: int = Field(ge=1, le=10_000)
     replication_factor: int = Field(ge=1, le=9)
     request_timeout_ms: int = Field(ge=1_000, le=600_000)
+    client: KafkaClientSettings
 
 
 class RedisSettings(_Section):
     """Where the statistics live and how they are written."""
 
-    url: str = Field(pattern=r"^((redis|rediss|unix)://.+)?$")
+    url: RedisUrl
+
+    @field_validator("url")
+    @classmethod
+    def _has_a_scheme(cls, url: RedisUrl) -> RedisUrl:
+        if url and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return url
+
     chunk_words: int = Field(ge=100, le=200_000)
     top_words: int = Field(ge=10, le=1_000_000)
 
@@ -113,7 +133,7 @@ class ServeSettings(_Section):
 
     host: str = Field(pattern=r"^[A-Za-z0-9.:_-]{1,253}$")
     port: int = Field(ge=0, le=65_535)
-    token: str = Field(pattern=r"^([!-~]{16,512})?$")
+    token: SecretStr
     allow_origins: str
     refresh_ms: int = Field(ge=50, le=60_000)
     max_connections: int = Field(ge=8, le=100_000)
@@ -143,6 +163,13 @@ class Settings(_Section):
     def progress_topic(self) -> str:
         """Name of this pipeline's progress topic."""
         return self.kafka.progress_topic.replace("{pipeline}", self.pipeline)
+
+    @property
+    def bootstrap_servers(self) -> BootstrapServers | None:
+        """The configured Kafka; None: the embedded broker is used."""
+        if not self.kafka.bootstrap_servers:
+            return None
+        return BootstrapServers(self.kafka.bootstrap_servers, **dict(self.kafka.client))
 
     @property
     def documents_path(self) -> Path:
@@ -178,11 +205,15 @@ def load_settings(
 
 def setting_names() -> list[str]:
     """All dotted keys, in the order of default.toml."""
+    return _names(Settings)
+
+
+def _names(model: type[_Section]) -> list[str]:
     names = []
-    for key, field in Settings.model_fields.items():
+    for key, field in model.model_fields.items():
         section = field.annotation
         if isinstance(section, type) and issubclass(section, _Section):
-            names += [f"{key}.{name}" for name in section.model_fields]
+            names += [f"{key}.{name}" for name in _names(section)]
         else:
             names.append(key)
     return names
@@ -210,11 +241,11 @@ def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in flat.items():
         if value is None:
             continue
-        section, _, name = key.partition(".")
-        if name:
-            nested.setdefault(section, {})[name] = value
-        else:
-            nested[section] = value
+        *sections, name = key.split(".")
+        into = nested
+        for section in sections:
+            into = into.setdefault(section, {})
+        into[name] = value
     return nested
 
 

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from kafka.errors import KafkaError, TopicAuthorizationFailedError, TransactionalIdAuthorizationFailedError
 
 from conf import reasons
+from conf.addresses import BootstrapServers
 from conf.settings import Settings
 from producers.fencing import FENCINGS_WITHOUT_CLAIM, Attempt, is_fencing, wait_for_claim
 from producers.plan import READS, PlanAction, SourcePlan, plan_source
@@ -52,7 +53,7 @@ class Ingester:
     def __init__(
         self,
         settings: Settings,
-        bootstrap_servers: str,
+        bootstrap_servers: BootstrapServers,
         topics: Topics,
         *,
         allow_copies: bool = False,

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from kafka.errors import KafkaError
 
+from conf.addresses import BootstrapServers
 from conf.crash_points import crash_point
 from conf.errors import ExplainedError
 from conf.settings import Settings
@@ -32,7 +33,7 @@ class RemovalError(ExplainedError):
 
 
 def mark_removing(
-    settings: Settings, bootstrap_servers: str, topics: Topics, sources: Sequence[str]
+    settings: Settings, bootstrap_servers: BootstrapServers, topics: Topics, sources: Sequence[str]
 ) -> dict[str, tuple[int, int]]:
     """Stop every ingestion of these sources.
 
@@ -52,14 +53,16 @@ def mark_removing(
     }
 
 
-def mark_removed(settings: Settings, bootstrap_servers: str, topics: Topics, sources: Sequence[str]) -> None:
+def mark_removed(
+    settings: Settings, bootstrap_servers: BootstrapServers, topics: Topics, sources: Sequence[str]
+) -> None:
     """Allow these sources to be ingested again. Raises RemovalError."""
     crash_point("before-removal-finished")
     _mark(settings, bootstrap_servers, topics, sources, SourceState.REMOVED)
 
 
 def _mark(
-    settings: Settings, bootstrap_servers: str, topics: Topics, sources: Sequence[str], state: SourceState
+    settings: Settings, bootstrap_servers: BootstrapServers, topics: Topics, sources: Sequence[str], state: SourceState
 ) -> Mapping[str, Marker]:
     """Set the state of the markers of these sources; returns them, without sources that have none."""
     marked: dict[str, Marker] = {}
@@ -87,7 +90,12 @@ def _mark(
 
 
 def _mark_one(
-    settings: Settings, bootstrap_servers: str, topics: Topics, source: str, state: SourceState, reader: MarkerReader
+    settings: Settings,
+    bootstrap_servers: BootstrapServers,
+    topics: Topics,
+    source: str,
+    state: SourceState,
+    reader: MarkerReader,
 ) -> Marker:
     partition = partition_of(source, topics.progress.partitions)
     producer = open_producer(settings, bootstrap_servers, topics.records, source)

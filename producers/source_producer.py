@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from conf import reasons
+from conf.addresses import BootstrapServers
 from conf.crash_points import crash_point
 from conf.settings import Settings
 from producers.topic.markers import Marker
@@ -17,7 +18,11 @@ from producers.wet.items import Record, Stub
 
 
 def open_producer(
-    settings: Settings, bootstrap_servers: str, records: Topic, source: str, bootstrap_timeout_ms: int = 30_000
+    settings: Settings,
+    bootstrap_servers: BootstrapServers,
+    records: Topic,
+    source: str,
+    bootstrap_timeout_ms: int = 30_000,
 ) -> TransactionalProducer:
     """Connect the Kafka producer of a source.
 
@@ -25,7 +30,7 @@ def open_producer(
     """
     limit = settings.producer
     return TransactionalProducer(
-        bootstrap_servers=bootstrap_servers,
+        **bootstrap_servers.client_options(),
         transactional_id=f"{records.name}/{source}",
         transaction_timeout_ms=limit.transaction_timeout_ms,
         compression_type=None if limit.compression == "none" else limit.compression,

@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from typing import Any
 
+from conf.addresses import BootstrapServers
 from conf.settings import Settings
 from producers.ingest import Ingester
 from producers.report import Note, Outcome, OutcomeState, SourceProgress
@@ -30,7 +31,7 @@ POLL_S = 0.25
 
 def ingest_all(
     settings: Settings,
-    bootstrap_servers: str,
+    bootstrap_servers: BootstrapServers,
     topics: Topics,
     sources: Sequence[Source],
     *,
@@ -163,7 +164,7 @@ class _ParentGoneError(BaseException):
 def _work(
     pipe: Connection,
     settings: Settings,
-    bootstrap_servers: str,
+    bootstrap_servers: BootstrapServers,
     topics: Topics,
     allow_copies: bool,
     stop: threading.Event,

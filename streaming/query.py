@@ -17,6 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.streaming.query import StreamingQuery
 
+from conf.addresses import BootstrapServers
 from conf.settings import Settings
 from producers.topic.topics import Topic
 from streaming.fused import TaskConfig, fused_pass
@@ -27,14 +28,14 @@ DIRECT_TASKS = 16
 
 
 def read_topic(
-    spark: SparkSession, settings: Settings, bootstrap_servers: str, topic: Topic
+    spark: SparkSession, settings: Settings, bootstrap_servers: BootstrapServers, topic: Topic
 ) -> Callable[..., DataFrame]:
     """The topic as a stream from given offsets on: columns key, value, partition, offset; committed records only."""
 
     def frame(starting: Mapping[int, int]) -> DataFrame:
         return (
             spark.readStream.format("kafka")
-            .option("kafka.bootstrap.servers", bootstrap_servers)
+            .options(**bootstrap_servers.spark_options())
             .option("kafka.isolation.level", "read_committed")
             # A record of 16 MiB has to fit into one fetch of a partition.
             .option("kafka.max.partition.fetch.bytes", str(32 << 20))

@@ -20,6 +20,7 @@ from pyspark.sql import SparkSession
 from redis import Redis, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from conf.addresses import BootstrapServers
 from conf.profiles import Profile, load_profile
 from conf.settings import Settings
 from producers.topic.markers import check_contract
@@ -61,7 +62,7 @@ class GenerationSwitchedError(Exception):
 class Connections:
     """The servers of a run and its Spark session."""
 
-    bootstrap_servers: str
+    bootstrap_servers: BootstrapServers
     redis: Redis
     spark: SparkSession
 

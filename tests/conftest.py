@@ -16,7 +16,7 @@ from redis import Redis
 from conf.settings import Settings, load_settings
 from producers.sample.writer import write_sample
 from streaming.session import start_session
-from tests.harness import Command, Pipeline
+from tests.harness import Command, Pipeline, environment_of
 from wetstream.servers import embedded
 from wetstream.servers.embedded import Endpoints
 from wetstream.servers.java.jars import default_cache, obtain_jars
@@ -61,7 +61,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
 @pytest.fixture(scope="session")
 def redis_client(servers: Endpoints) -> Iterator[Redis]:
     assert servers.redis_url is not None
-    with Redis.from_url(servers.redis_url) as client:
+    with Redis.from_url(servers.redis_url.get_secret_value()) as client:
         yield client
 
 
@@ -76,12 +76,14 @@ def make_settings(servers: Endpoints, tmp_path: Path) -> MakeSettings:
     """
     pipeline = f"t{os.getpid()}-{next(_numbers)}"
 
+    assert servers.bootstrap_servers is not None
+
     def make(**flags: Any) -> Settings:
         given = {name.replace("__", "."): value for name, value in flags.items()}
         defaults = {
             "home": str(tmp_path / "home"),
             "pipeline": pipeline,
-            "kafka.bootstrap_servers": servers.bootstrap_servers,
+            **servers.bootstrap_servers.as_settings(),
             "redis.url": servers.redis_url,
             "kafka.partitions": 4,
             "producer.workers": 1,
@@ -139,9 +141,9 @@ def wetstream(make_settings: Callable[..., Settings], servers: Endpoints) -> Com
         | {
             "WETSTREAM_HOME": str(settings.home),
             "WETSTREAM_PIPELINE": settings.pipeline,
-            "WETSTREAM_KAFKA_BOOTSTRAP_SERVERS": servers.bootstrap_servers,
+            **environment_of(servers.bootstrap_servers.as_settings()),
             "WETSTREAM_KAFKA_PARTITIONS": str(settings.kafka.partitions),
-            "WETSTREAM_REDIS_URL": servers.redis_url,
+            "WETSTREAM_REDIS_URL": servers.redis_url.get_secret_value(),
             "WETSTREAM_STREAM_DRIVER_MEMORY": "1g",
         }
     )

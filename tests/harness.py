@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 from redis import Redis, RedisError
 
+from conf.addresses import BootstrapServers, RedisUrl
 from conf.profiles import load_profile
 from conf.settings import Settings
 from producers.ingest import Outcome
@@ -40,7 +41,7 @@ class Pipeline:
     """One pipeline in this process."""
 
     settings: Settings
-    bootstrap_servers: str
+    bootstrap_servers: BootstrapServers
     redis: Redis
     spark: SparkSession
     profile: str = "p21"
@@ -108,6 +109,11 @@ class Pipeline:
             self.redis.delete(key)
 
 
+def environment_of(settings: Mapping[str, str]) -> dict[str, str]:
+    """Settings by their dotted names, as environment variables."""
+    return {f"WETSTREAM_{name.upper().replace('.', '_')}": value for name, value in settings.items()}
+
+
 @dataclass
 class Command:
     """The `wetstream` command in a process of its own, on the servers of the tests."""
@@ -131,11 +137,11 @@ class Command:
 
     def counted(self) -> int:
         """Records in the live statistics; 0 also while Redis is away. Asked here, so that waiting costs nothing."""
-        url = (
-            self.environment.get("WETSTREAM_REDIS_URL") or endpoints(Path(self.environment["WETSTREAM_HOME"])).redis_url
-        )
+        given = self.environment.get("WETSTREAM_REDIS_URL")
+        found = RedisUrl(given) if given else endpoints(Path(self.environment["WETSTREAM_HOME"])).redis_url
+        url = found.get_secret_value() if found else "redis://127.0.0.1:1"
         try:
-            with Redis.from_url(str(url)) as client:
+            with Redis.from_url(url) as client:
                 return int(LiveStatistics(client, self.environment["WETSTREAM_PIPELINE"]).stats()["records"])
         except (RedisError, NoStatisticsError):
             return 0

@@ -19,6 +19,7 @@ from kafka.errors import KafkaError
 from pydantic import AfterValidator, Field, TypeAdapter
 from pydantic_core import from_json
 
+from conf.addresses import BootstrapServers
 from conf.errors import ExplainedError
 from conf.settings import Settings
 from producers.sources.fingerprint import Fingerprint
@@ -179,14 +180,14 @@ class MarkerReader:
     def __init__(
         self,
         topic: Topic,
-        bootstrap_servers: str,
+        bootstrap_servers: BootstrapServers,
         *,
         request_timeout_ms: int,
         wait_s: float,
         bootstrap_timeout_ms: int = 30_000,
     ) -> None:
         common = {
-            "bootstrap_servers": bootstrap_servers,
+            **bootstrap_servers.client_options(),
             "enable_auto_commit": False,
             "request_timeout_ms": request_timeout_ms,
             "bootstrap_timeout_ms": bootstrap_timeout_ms,
@@ -268,7 +269,7 @@ class MarkerReader:
                 continue
 
 
-def check_contract(settings: Settings, bootstrap_servers: str) -> None:
+def check_contract(settings: Settings, bootstrap_servers: BootstrapServers) -> None:
     """Refuse topics that this version would misread.
 
     Raises:

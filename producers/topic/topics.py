@@ -9,6 +9,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
+from conf.addresses import BootstrapServers
 from conf.errors import ExplainedError
 from conf.settings import Settings
 
@@ -37,7 +38,7 @@ class Topics:
     progress: Topic
 
 
-def ensure_topics(settings: Settings, bootstrap_servers: str) -> Topics:
+def ensure_topics(settings: Settings, bootstrap_servers: BootstrapServers) -> Topics:
     """Describe the topics of a pipeline, creating those that are missing.
 
     Records are kept for ever by default (the topic is the archive that a replay reads); the progress topic is compacted
@@ -80,14 +81,14 @@ def ensure_topics(settings: Settings, bootstrap_servers: str) -> Topics:
         admin.close()
 
 
-def describe_topics(settings: Settings, bootstrap_servers: str) -> Topics | None:
+def describe_topics(settings: Settings, bootstrap_servers: BootstrapServers) -> Topics | None:
     """The topics of a pipeline, None unless both exist. Raises TopicError when the broker does not answer."""
     records = describe_topic(settings, bootstrap_servers, settings.records_topic)
     progress = describe_topic(settings, bootstrap_servers, settings.progress_topic)
     return None if records is None or progress is None else Topics(records, progress)
 
 
-def describe_topic(settings: Settings, bootstrap_servers: str, name: str) -> Topic | None:
+def describe_topic(settings: Settings, bootstrap_servers: BootstrapServers, name: str) -> Topic | None:
     """The topic of this name, None where there is none. Raises TopicError when the broker does not answer."""
     admin = _admin(settings, bootstrap_servers)
     try:
@@ -98,10 +99,10 @@ def describe_topic(settings: Settings, bootstrap_servers: str, name: str) -> Top
         admin.close()
 
 
-def _admin(settings: Settings, bootstrap_servers: str) -> KafkaAdminClient:
+def _admin(settings: Settings, bootstrap_servers: BootstrapServers) -> KafkaAdminClient:
     try:
         return KafkaAdminClient(
-            bootstrap_servers=bootstrap_servers,
+            **bootstrap_servers.client_options(),
             request_timeout_ms=settings.kafka.request_timeout_ms,
             bootstrap_timeout_ms=min(10_000, settings.kafka.request_timeout_ms),
         )

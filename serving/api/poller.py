@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from redis import Redis, RedisError
 
+from conf.addresses import RedisUrl
 from conf.errors import ExplainedError
 from serving.aggregates import AGGREGATES_REPLIES, Aggregates, parse_aggregates, queue_aggregates
 from serving.api.redis_clients import connect
@@ -77,14 +78,16 @@ class StatisticsPoller:
     server may come back on another port.
     """
 
-    def __init__(self, find: Callable[[], str], pipeline: str, sources: Sources, *, refresh_s: float = 0.25) -> None:
+    def __init__(
+        self, find: Callable[[], RedisUrl], pipeline: str, sources: Sources, *, refresh_s: float = 0.25
+    ) -> None:
         self._find = find
         self.pipeline = pipeline
         self._sources = sources
         self._refresh_s = refresh_s
         self._stop = threading.Event()
         self._client: Redis | None = None
-        self._url = ""
+        self._url = RedisUrl("")
         self.state = LiveState()
         self.snapshot: VocabularySnapshot | None = None
         self._ranking: tuple[str, TopWords] | None = None
@@ -103,7 +106,7 @@ class StatisticsPoller:
         return reading.keys if reading else None
 
     @property
-    def url(self) -> str:
+    def url(self) -> RedisUrl:
         """Where the Redis is that answers now. Raises RedisError when it is away."""
         if self._client is None:
             raise RedisError(self.state.away)

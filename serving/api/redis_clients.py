@@ -8,14 +8,19 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from conf.addresses import RedisUrl
+
 TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 1.0
 
 
-def connect(url: str) -> Redis:
+def connect(url: RedisUrl) -> Redis:
     """A client for threads. Raises RedisError when there is no answer."""
     client = Redis.from_url(
-        url, socket_timeout=TIMEOUT_S, socket_connect_timeout=CONNECT_TIMEOUT_S, retry=Retry(NoBackoff(), 1)
+        url.get_secret_value(),
+        socket_timeout=TIMEOUT_S,
+        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 1),
     )
     client.ping()
     return client
@@ -25,16 +30,16 @@ class AsyncRedisClient:
     """A client for the event loop: who waits for Redis there needs no thread to be woken."""
 
     def __init__(self) -> None:
-        self._url = ""
+        self._url = RedisUrl("")
         self._client: AsyncRedis | None = None
 
-    async def at(self, url: str) -> AsyncRedis:
+    async def at(self, url: RedisUrl) -> AsyncRedis:
         """The client of the Redis there; the same as long as the URL is."""
         if self._client is None or url != self._url:
             await self.close()
             self._url = url
             self._client = AsyncRedis.from_url(
-                url,
+                url.get_secret_value(),
                 socket_timeout=TIMEOUT_S,
                 socket_connect_timeout=CONNECT_TIMEOUT_S,
                 retry=AsyncRetry(NoBackoff(), 1),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,15 +14,18 @@ from conf.settings import SettingsError, load_settings, setting_names
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def dotted_names(section: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in section.items():
+        if isinstance(value, dict):
+            yield from dotted_names(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key
+
+
 def test_default_toml_holds_every_setting_each_with_a_comment() -> None:
     text = (ROOT / "conf" / "default.toml").read_text()
     parsed = tomllib.loads(text)
-    held = [
-        key if not isinstance(value, dict) else f"{key}.{name}"
-        for key, value in parsed.items()
-        for name in (value if isinstance(value, dict) else [key])
-    ]
-    assert held == setting_names()
+    assert list(dotted_names(parsed)) == setting_names()
     for line in text.splitlines():
         if "=" in line and not line.startswith("#"):
             assert "#" in line, f"no comment: {line}"

@@ -18,7 +18,7 @@ from producers.workers import ingest_all
 
 def main(flags: str, *names: str) -> None:
     settings = load_settings(flags=json.loads(flags), environ={})
-    servers = settings.kafka.bootstrap_servers
+    servers = settings.bootstrap_servers
     topics = ensure_topics(settings, servers)
     if settings.producer.workers == 1:
         ingester = Ingester(settings, servers, topics)
@@ -35,7 +35,7 @@ def start(settings: Settings, *paths: Path, crash_at: str = "") -> subprocess.Po
     flags = {
         "home": str(settings.home),
         "pipeline": settings.pipeline,
-        "kafka.bootstrap_servers": settings.kafka.bootstrap_servers,
+        **settings.bootstrap_servers.as_settings(),
         "kafka.partitions": settings.kafka.partitions,
         **{f"producer.{name}": value for name, value in settings.producer.model_dump().items()},
     }

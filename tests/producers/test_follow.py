@@ -29,7 +29,7 @@ class Following:
     def __init__(self, settings: Settings, *names: Path) -> None:
         self.outcomes: list[Outcome] = []
         self._stop = threading.Event()
-        servers = settings.kafka.bootstrap_servers
+        servers = settings.bootstrap_servers
         topics = ensure_topics(settings, servers)
         follower = Follower([str(name) for name in names], DiscoverOptions(), settings.producer)
 

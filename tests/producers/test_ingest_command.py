@@ -22,8 +22,8 @@ MakeSettings = Callable[..., Settings]
 def command(settings: Settings, *arguments: object) -> list[str]:
     flags = {
         "home": settings.home,
-        "kafka.bootstrap_servers": settings.kafka.bootstrap_servers,
-        "redis.url": settings.redis.url,
+        **settings.bootstrap_servers.as_settings(),
+        "redis.url": settings.redis.url.get_secret_value(),
         "kafka.partitions": settings.kafka.partitions,
         "producer.transaction_ms": settings.producer.transaction_ms,
         "producer.transaction_bytes": settings.producer.transaction_bytes,

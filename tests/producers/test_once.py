@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from kafka import KafkaProducer
 
+from conf.addresses import BootstrapServers
 from conf.settings import Settings
 from producers.ingest import Ingester
 from producers.report import SourceProgress
@@ -200,11 +201,11 @@ def test_a_dead_producers_open_transaction_is_aborted_before_its_place_is_read(
     make_settings: MakeSettings, sample: Path
 ) -> None:
     settings = make_settings()
-    servers = settings.kafka.bootstrap_servers
+    servers = settings.bootstrap_servers
     topics = ensure_topics(settings, servers)
     records, progress = topics.records, topics.progress
     source = here(sample)
-    dead = KafkaProducer(bootstrap_servers=servers, transactional_id=f"{records.name}/{source.id}", acks="all")
+    dead = KafkaProducer(**servers.client_options(), transactional_id=f"{records.name}/{source.id}", acks="all")
     dead.init_transactions()
     dead.begin_transaction()
     lie = b'{"state":"done"}'
@@ -224,7 +225,7 @@ def test_a_dead_producers_open_transaction_is_aborted_before_its_place_is_read(
 def test_two_workers_keep_each_source_in_order(make_settings: MakeSettings, tmp_path: Path) -> None:
     paths = [write_sample(tmp_path / f"{seed}.wet.gz", records=400, seed=seed).path for seed in range(4)]
     settings = make_settings(**SMALL, producer__workers=2)
-    servers = settings.kafka.bootstrap_servers
+    servers = settings.bootstrap_servers
     sources = [here(path) for path in paths]
     events = list(ingest_all(settings, servers, ensure_topics(settings, servers), sources))
     assert sorted(event.source for event in events if hasattr(event, "state")) == sorted(one.id for one in sources)
@@ -243,8 +244,8 @@ def test_stopped_at_a_transaction_and_carried_on(make_settings: MakeSettings, lo
 
 def test_ingester_names_the_broker_that_does_not_answer(make_settings: MakeSettings, sample: Path) -> None:
     settings = make_settings(producer__retry_s=1)
-    topics = ensure_topics(settings, settings.kafka.bootstrap_servers)
-    ingester = Ingester(settings, "127.0.0.1:1", topics)
+    topics = ensure_topics(settings, settings.bootstrap_servers)
+    ingester = Ingester(settings, BootstrapServers("127.0.0.1:1"), topics)
     outcome = ingester.ingest(here(sample))
     ingester.close()
     assert outcome.state == "failed"

@@ -46,8 +46,8 @@ def options(**flags: object) -> ProducerSettings:
 
 
 def ingest_url(settings: Settings, url: str, **given: object) -> Outcome:
-    topics = ensure_topics(settings, settings.kafka.bootstrap_servers)
-    ingester = Ingester(settings, settings.kafka.bootstrap_servers, topics, **given)  # type: ignore[arg-type]
+    topics = ensure_topics(settings, settings.bootstrap_servers)
+    ingester = Ingester(settings, settings.bootstrap_servers, topics, **given)  # type: ignore[arg-type]
     try:
         return ingester.ingest(Source(source_id(url), url))
     finally:

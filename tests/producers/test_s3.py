@@ -46,8 +46,8 @@ def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def ingest(settings: Settings, source: Source) -> Outcome:
-    topics = ensure_topics(settings, settings.kafka.bootstrap_servers)
-    ingester = Ingester(settings, settings.kafka.bootstrap_servers, topics)
+    topics = ensure_topics(settings, settings.bootstrap_servers)
+    ingester = Ingester(settings, settings.bootstrap_servers, topics)
     try:
         return ingester.ingest(source)
     finally:

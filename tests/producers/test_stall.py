@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from conf.addresses import BootstrapServers
 from conf.settings import Settings
 from producers.sample.writer import write_sample
 from tests.producers.ingest_process import start
@@ -19,8 +20,8 @@ from tests.producers.topic import assert_whole, markers
 MakeSettings = Callable[..., Settings]
 
 
-def broker(bootstrap_servers: str) -> psutil.Process:
-    port = int(bootstrap_servers.rpartition(":")[2])
+def broker(bootstrap_servers: BootstrapServers) -> psutil.Process:
+    port = int(bootstrap_servers.addresses.rpartition(":")[2])
     for connection in psutil.net_connections("tcp"):
         if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
             return psutil.Process(connection.pid)
@@ -34,7 +35,7 @@ def ingest_through_a_stall(make_settings: MakeSettings, tmp_path: Path, seconds:
     deadline = time.monotonic() + 60
     while not any(marker.records > 500 for marker in markers(settings).values()) and time.monotonic() < deadline:
         time.sleep(0.1)
-    java = broker(settings.kafka.bootstrap_servers)
+    java = broker(settings.bootstrap_servers)
     java.send_signal(signal.SIGSTOP)
     memory = []
     try:

@@ -52,8 +52,8 @@ def ingest(settings: Settings, path: Path, **options: object) -> Outcome:
 
 def ingest_several(settings: Settings, paths: list[Path], **options: object) -> list[Outcome]:
     """One after the other by one ingester, as a worker does it."""
-    topics = ensure_topics(settings, settings.kafka.bootstrap_servers)
-    ingester = Ingester(settings, settings.kafka.bootstrap_servers, topics, **options)  # type: ignore[arg-type]
+    topics = ensure_topics(settings, settings.bootstrap_servers)
+    ingester = Ingester(settings, settings.bootstrap_servers, topics, **options)  # type: ignore[arg-type]
     try:
         return [ingester.ingest(here(path)) for path in paths]
     finally:
@@ -62,11 +62,11 @@ def ingest_several(settings: Settings, paths: list[Path], **options: object) -> 
 
 def read_topic(settings: Settings) -> dict[str, Messages]:
     """All messages by source; each source has to stand in one partition."""
-    topic = ensure_topics(settings, settings.kafka.bootstrap_servers).records
+    topic = ensure_topics(settings, settings.bootstrap_servers).records
     found: dict[str, Messages] = {}
     homes: dict[str, int] = {}
     consumer = KafkaConsumer(
-        bootstrap_servers=settings.kafka.bootstrap_servers,
+        **settings.bootstrap_servers.client_options(),
         isolation_level="read_committed",
         enable_auto_commit=False,
         fetch_max_bytes=64 << 20,
@@ -93,8 +93,8 @@ def read_topic(settings: Settings) -> dict[str, Messages]:
 
 
 def markers(settings: Settings) -> dict[str, Marker]:
-    topic = ensure_topics(settings, settings.kafka.bootstrap_servers).progress
-    reader = MarkerReader(topic, settings.kafka.bootstrap_servers, request_timeout_ms=30_000, wait_s=60)
+    topic = ensure_topics(settings, settings.bootstrap_servers).progress
+    reader = MarkerReader(topic, settings.bootstrap_servers, request_timeout_ms=30_000, wait_s=60)
     try:
         return dict(reader.read_to_high_watermark())
     finally:

@@ -18,6 +18,7 @@ from redis import Redis
 from producers.sample.writer import write_sample
 from sinks.keys import live_key
 from tests.harness import Command, Pipeline
+from tests.servers.processes import outside_redis
 from wetstream.servers import embedded
 from wetstream.servers.state import read_record
 
@@ -44,9 +45,17 @@ def own(home: Path, wetstream: Command) -> Command:
     kept = {
         k: v
         for k, v in wetstream.environment.items()
-        if k not in ("WETSTREAM_KAFKA_BOOTSTRAP_SERVERS", "WETSTREAM_REDIS_URL")
+        if not k.startswith(("WETSTREAM_KAFKA_BOOTSTRAP_SERVERS", "WETSTREAM_KAFKA_CLIENT", "WETSTREAM_REDIS_URL"))
     }
     return Command(kept | {"WETSTREAM_HOME": str(home)})
+
+
+@pytest.fixture
+def small_redis(own: Command, tmp_path: Path) -> Iterator[Redis]:
+    """A Redis whose memory a test may limit (the embedded one takes no such command), and the command uses it."""
+    with outside_redis(tmp_path / "redis") as url, Redis.from_url(url) as client:
+        own.environment["WETSTREAM_REDIS_URL"] = url
+        yield client
 
 
 def pid_of(home: Path, name: str) -> int:
@@ -103,44 +112,40 @@ def test_a_server_killed_under_a_running_stream(name: str, own: Command, home: P
 
 
 @pytest.mark.slow
-def test_redis_that_refuses_writes_is_waited_for(own: Command, home: Path, tmp_path: Path) -> None:
+def test_redis_that_refuses_writes_is_waited_for(own: Command, small_redis: Redis, tmp_path: Path) -> None:
     first, second = (write_sample(tmp_path / f"{n}.warc.wet.gz", records=100, seed=n).path for n in (1, 2))
     own("run", *P21, first)
-    url = embedded.endpoints(home).redis_url
-    assert url is not None
     pipeline = own.environment["WETSTREAM_PIPELINE"]
-    with Redis.from_url(url) as client:
-        client.config_set("maxmemory", "1mb")
-        own("ingest", second)
-        running = own.start("stream", *P21)
-        try:
-            before = position(client, pipeline)
-            time.sleep(15)
-            assert running.poll() is None, "it waits"
-            assert position(client, pipeline) == before, "nothing was written in part"
-            client.config_set("maxmemory", "0")
-            wait_for(lambda: own.counted() == 202, running, "all records")
-        except BaseException:
-            os.killpg(running.pid, signal.SIGKILL)
-            running.wait()
-            raise
+    small_redis.config_set("maxmemory", "1mb")
+    own("ingest", second)
+    running = own.start("stream", *P21)
+    try:
+        before = position(small_redis, pipeline)
+        time.sleep(15)
+        assert running.poll() is None, "it waits"
+        assert position(small_redis, pipeline) == before, "nothing was written in part"
+        small_redis.config_set("maxmemory", "0")
+        wait_for(lambda: own.counted() == 202, running, "all records")
+    except BaseException:
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+        raise
     output = stop(running)
     assert "Redis refuses" in output.replace("\n", " ")
     assert own.json("verify")["ok"]
 
 
 @pytest.mark.slow
-def test_the_stream_gives_up_after_the_set_time_and_loses_nothing(own: Command, home: Path, tmp_path: Path) -> None:
+def test_the_stream_gives_up_after_the_set_time_and_loses_nothing(
+    own: Command, small_redis: Redis, tmp_path: Path
+) -> None:
     first, second = (write_sample(tmp_path / f"{n}.warc.wet.gz", records=100, seed=n).path for n in (1, 2))
     own("run", *P21, first)
     own("ingest", second)
-    url = embedded.endpoints(home).redis_url
-    assert url is not None
-    with Redis.from_url(url) as client:
-        client.config_set("maxmemory", "1mb")
-        done = own("stream", "--once", *P21, "--set", "stream.retry_s=4", code=1)
-        assert "gave up after 4 s" in done.stderr.replace("\n", " ")
-        client.config_set("maxmemory", "0")
+    small_redis.config_set("maxmemory", "1mb")
+    done = own("stream", "--once", *P21, "--set", "stream.retry_s=4", code=1)
+    assert "gave up after 4 s" in done.stderr.replace("\n", " ")
+    small_redis.config_set("maxmemory", "0")
     own("stream", "--once", *P21)
     assert own.json("verify")["records"] == 202
 

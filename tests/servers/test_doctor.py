@@ -4,19 +4,21 @@ import io
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import redis
 
-from tests.servers.processes import quiet
+from conf.addresses import BootstrapServers, RedisUrl
+from tests.servers.processes import outside_redis
 from wetstream.commands import doctor
 from wetstream.commands.doctor import run_checks
 from wetstream.commands.terminal.output import Terminal
 from wetstream.commands.terminal.servers import show_checks
 from wetstream.servers import state
 from wetstream.servers.checks import Check
-from wetstream.servers.embedded import Endpoints, up
+from wetstream.servers.embedded import Endpoints
 
 
 def named(checks: list[Check], name: str) -> Check:
@@ -24,16 +26,19 @@ def named(checks: list[Check], name: str) -> Check:
 
 
 def look(home: Path, name: str, bootstrap_servers: str | None = None, redis_url: str | None = None) -> Check:
-    return named(run_checks(home, bootstrap_servers=bootstrap_servers, redis_url=redis_url), name)
+    kafka = BootstrapServers(bootstrap_servers) if bootstrap_servers else None
+    checks = run_checks(home, bootstrap_servers=kafka, redis_url=RedisUrl(redis_url) if redis_url else None)
+    return named(checks, name)
 
 
 @pytest.fixture
-def outside_redis(tmp_path: Path, home: Path) -> Iterator[redis.Redis]:
-    """A real Redis that the doctor is told of as one that is not ours."""
-    here = up(home, kafka=False, log=quiet)
-    assert here.redis_url
-    with redis.Redis.from_url(here.redis_url) as client:
-        client.url = here.redis_url  # type: ignore[attr-defined]
+def outside(tmp_path: Path) -> Iterator[redis.Redis]:
+    """A Redis that is not ours, as wetstream wants it."""
+    with (
+        outside_redis(tmp_path / "redis", "--maxmemory-policy", "noeviction") as url,
+        redis.Redis.from_url(url) as client,
+    ):
+        client.url = url  # type: ignore[attr-defined]
         yield client
 
 
@@ -53,7 +58,10 @@ def test_before_the_first_start_nothing_fails_and_nothing_is_made(tmp_path: Path
 
 
 def test_an_outside_kafka_that_answers(both: tuple[Path, Endpoints], tmp_path: Path) -> None:
-    check = look(tmp_path, "Kafka", bootstrap_servers=f"127.0.0.1:9,{both[1].bootstrap_servers}")
+    embedded = both[1].bootstrap_servers
+    assert embedded
+    servers = replace(embedded, addresses=f"127.0.0.1:9,{embedded}")
+    check = named(run_checks(tmp_path, bootstrap_servers=servers, redis_url=None), "Kafka")
     assert (check.level, "brokers: 1" in check.detail) == ("ok", True)
 
 
@@ -70,20 +78,20 @@ def test_something_else_than_kafka_at_that_address(tmp_path: Path) -> None:
     assert (check.level, "does not speak Kafka's protocol" in check.detail) == ("fail", True)
 
 
-def test_an_outside_redis_as_it_should_be(outside_redis: redis.Redis, tmp_path: Path) -> None:
-    assert look(tmp_path, "Redis", redis_url=outside_redis.url).level == "ok"
+def test_an_outside_redis_as_it_should_be(outside: redis.Redis, tmp_path: Path) -> None:
+    assert look(tmp_path, "Redis", redis_url=outside.url).level == "ok"
 
 
-def test_a_redis_that_throws_counts_out_fails(outside_redis: redis.Redis, tmp_path: Path) -> None:
-    outside_redis.config_set("maxmemory-policy", "allkeys-lru")
-    check = look(tmp_path, "Redis", redis_url=outside_redis.url)
+def test_a_redis_that_throws_counts_out_fails(outside: redis.Redis, tmp_path: Path) -> None:
+    outside.config_set("maxmemory-policy", "allkeys-lru")
+    check = look(tmp_path, "Redis", redis_url=outside.url)
     assert (check.level, "allkeys-lru" in check.detail) == ("fail", True)
     assert "maxmemory-policy noeviction" in check.remedy
 
 
-def test_a_redis_without_its_file_is_warned_of(outside_redis: redis.Redis, tmp_path: Path) -> None:
-    outside_redis.config_set("appendonly", "no")
-    check = look(tmp_path, "Redis", redis_url=outside_redis.url)
+def test_a_redis_without_its_file_is_warned_of(outside: redis.Redis, tmp_path: Path) -> None:
+    outside.config_set("appendonly", "no")
+    check = look(tmp_path, "Redis", redis_url=outside.url)
     assert (check.level, check.ok, "appendonly yes" in check.remedy) == ("warn", True, True)
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -36,19 +37,22 @@ def states(home: Path) -> dict[str, str]:
 
 def client(here: Endpoints) -> redis.Redis:
     assert here.redis_url
-    return redis.Redis.from_url(here.redis_url, decode_responses=True)
+    return redis.Redis.from_url(here.redis_url.get_secret_value(), decode_responses=True)
+
+
+def kafka_options(here: Endpoints) -> dict[str, Any]:
+    assert here.bootstrap_servers
+    return here.bootstrap_servers.client_options()
 
 
 def make_topic(here: Endpoints, topic: str) -> None:
-    with closing(KafkaAdminClient(bootstrap_servers=here.bootstrap_servers)) as admin:
+    with closing(KafkaAdminClient(**kafka_options(here))) as admin:
         admin.create_topics([NewTopic(topic, 1, 1)])
 
 
 def send(here: Endpoints, topic: str, value: bytes) -> None:
     options = {"max_request_size": 2 * len(value) + 1_000_000, "max_block_ms": 10_000}
-    with closing(
-        KafkaProducer(bootstrap_servers=here.bootstrap_servers, transactional_id=topic, **options)
-    ) as producer:
+    with closing(KafkaProducer(**kafka_options(here), transactional_id=topic, **options)) as producer:
         producer.init_transactions()
         producer.begin_transaction()
         producer.send(topic, value).get(timeout=60)
@@ -57,7 +61,7 @@ def send(here: Endpoints, topic: str, value: bytes) -> None:
 
 def receive(here: Endpoints, topic: str) -> bytes:
     options = {"auto_offset_reset": "earliest", "isolation_level": "read_committed", "consumer_timeout_ms": 60_000}
-    with closing(KafkaConsumer(topic, bootstrap_servers=here.bootstrap_servers, **options)) as consumer:
+    with closing(KafkaConsumer(topic, **kafka_options(here), **options)) as consumer:
         return next(consumer).value
 
 
@@ -67,8 +71,8 @@ def test_both_serve_and_are_told_by_status(both: tuple[Path, Endpoints]) -> None
     assert endpoints(home).bootstrap_servers == here.bootstrap_servers
     servers = {server.name: server for server in status(home)}
     assert states(home) == {"kafka": "running", "redis": "running"}
-    assert here.bootstrap_servers == f"127.0.0.1:{servers['kafka'].port}"
-    assert here.redis_url == f"redis://127.0.0.1:{servers['redis'].port}/0"
+    assert str(here.bootstrap_servers) == f"127.0.0.1:{servers['kafka'].port}"
+    assert str(here.redis_url) == f"redis://***@127.0.0.1:{servers['redis'].port}/0"
     assert all(server.memory_mb and server.uptime_s and server.uptime_s < 600 for server in servers.values())
     assert 0 < servers["kafka"].data_bytes < 20_000_000
 
@@ -107,10 +111,10 @@ def test_a_record_of_16_mib_with_headers_fits(both: tuple[Path, Endpoints]) -> N
 
 def test_a_misspelt_topic_is_not_made(both: tuple[Path, Endpoints]) -> None:
     _, here = both
-    producer = KafkaProducer(bootstrap_servers=here.bootstrap_servers, max_block_ms=1_000)
+    producer = KafkaProducer(**kafka_options(here), max_block_ms=1_000)
     with closing(producer), pytest.raises(Exception, match=r"(?i)topic|metadata|timeout"):
         producer.send("misspelt", b"x").get(timeout=3)
-    with closing(KafkaAdminClient(bootstrap_servers=here.bootstrap_servers)) as admin:
+    with closing(KafkaAdminClient(**kafka_options(here))) as admin:
         assert "misspelt" not in admin.list_topics()
 
 
@@ -149,9 +153,10 @@ def test_kafka_moves_to_other_ports_with_its_data(home: Path) -> None:
     make_topic(first, "kept")
     send(first, "kept", b"a record")
     ports = state.read_ports(home, "kafka")
-    assert broker.answers(ports["port"])
+    password = (home / "kafka" / "password").read_text()
+    assert broker.answers(ports["port"], password)
     assert down(home, quiet) == ["kafka"]
-    assert not broker.answers(ports["port"])
+    assert not broker.answers(ports["port"], password)
     with listening(ports["port"]), listening(ports["controller_port"]):
         second = up(home, redis=False, log=quiet)
         assert not set(ports.values()) & set(state.read_ports(home, "kafka").values())

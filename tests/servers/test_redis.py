@@ -44,7 +44,7 @@ def test_each_program_of_this_machine_serves_and_keeps_its_data(home: Path, monk
         for expected in (None, b"1"):
             url = up(own, kafka=False, log=quiet).redis_url
             assert url
-            with redis.Redis.from_url(url) as client:
+            with redis.Redis.from_url(url.get_secret_value()) as client:
                 assert client.get("count") == expected
                 client.set("count", 1)
             down(own, quiet)
@@ -93,5 +93,5 @@ def test_a_wrong_appendfsync_is_refused_with_the_allowed_ones(home: Path) -> Non
 def test_appendfsync_reaches_the_server(home: Path) -> None:
     url = up(home, kafka=False, appendfsync="always", log=quiet).redis_url
     assert url
-    with redis.Redis.from_url(url, decode_responses=True) as client:
+    with redis.Redis.from_url(url.get_secret_value(), decode_responses=True) as client:
         assert client.config_get("appendfsync") == {"appendfsync": "always"}

@@ -170,7 +170,7 @@ def test_the_page_says_how_it_stands(
     """Nothing yet, live, stale, Redis away, back, server gone: each in words, and none needs a reload."""
     redis_url = embedded.up(tmp_path, kafka=False, redis=True, log=lambda line: None).redis_url
     assert redis_url is not None
-    made.client = Redis.from_url(redis_url)
+    made.client = Redis.from_url(redis_url.get_secret_value())
 
     try:
         server = serve(lambda: redis_url)

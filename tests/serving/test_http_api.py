@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 from redis import Redis
 
+from conf.addresses import RedisUrl
 from conf.settings import ServeSettings
 from serving.api.server import ServeError, Server, check_access
 from serving.document_queries import DocumentQueries
@@ -188,7 +189,7 @@ def test_the_ranking_is_read_along_with_the_rest_while_it_is_asked_for(made: Mad
 def test_redis_away_is_said_and_recovers_by_itself(made: Made, serve: Serve, tmp_path: Path) -> None:
     settings = embedded.up(tmp_path, kafka=False, redis=True, log=lambda line: None)
 
-    def find() -> str:
+    def find() -> RedisUrl:
         url = embedded.endpoints(tmp_path).redis_url
         if url is None:
             raise ConnectionError("no Redis runs")
@@ -196,7 +197,7 @@ def test_redis_away_is_said_and_recovers_by_itself(made: Made, serve: Serve, tmp
 
     try:
         assert settings.redis_url is not None
-        made.client = Redis.from_url(settings.redis_url)
+        made.client = Redis.from_url(settings.redis_url.get_secret_value())
         made.add(*BAGS)
         server = serve(find)
         assert server.get("/api/v1/stats")["documents"] == 3

@@ -129,7 +129,7 @@ def test_a_rebuild_that_switches_meanwhile_is_noticed(made: Made) -> None:
     made.client.delete(*before.all())
 
     async def look_up() -> int:
-        async with AsyncRedis.from_url(made.settings.redis.url) as client:
+        async with AsyncRedis.from_url(made.settings.redis.url.get_secret_value()) as client:
             answer = await look_up_words_async(client, made.pipeline, ["alpha"], before)
             return int(answer["words"][0]["tf"])
 

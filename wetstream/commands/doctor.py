@@ -12,6 +12,7 @@ import psutil
 from rich.console import Console
 from rich.text import Text
 
+from conf.addresses import BootstrapServers, RedisUrl
 from wetstream.servers.checks import Check, check_jars, check_java, check_kafka, check_ports, check_redis
 from wetstream.servers.java.jars import default_cache
 
@@ -26,7 +27,7 @@ _MARKS = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red"
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-def run_checks(home: Path, *, bootstrap_servers: str | None, redis_url: str | None) -> list[Check]:
+def run_checks(home: Path, *, bootstrap_servers: BootstrapServers | None, redis_url: RedisUrl | None) -> list[Check]:
     """Every check, in the order of what builds on what; starts nothing, and writes nothing that stays.
 
     `home` is the state directory; `bootstrap_servers` and `redis_url` are the configured outside servers, None for the

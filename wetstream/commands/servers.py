@@ -55,7 +55,7 @@ def doctor_command(pipeline: Pipeline, as_json: bool) -> None:
     settings = pipeline.settings
     checks = run_checks(
         settings.home,
-        bootstrap_servers=settings.kafka.bootstrap_servers or None,
+        bootstrap_servers=settings.bootstrap_servers,
         redis_url=settings.redis.url or None,
     )
     if as_json:

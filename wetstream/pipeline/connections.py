@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from redis import Redis, RedisError
 
+from conf.addresses import BootstrapServers, RedisUrl
 from conf.settings import Settings
 from wetstream.servers import embedded
 from wetstream.servers.errors import ServerError
@@ -16,8 +17,8 @@ from wetstream.servers.errors import ServerError
 class Servers:
     """Addresses of broker and Redis; `started`: embedded servers that this call started."""
 
-    bootstrap_servers: str
-    redis_url: str
+    bootstrap_servers: BootstrapServers
+    redis_url: RedisUrl
     started: list[str]
 
 
@@ -31,7 +32,7 @@ def find_servers(settings: Settings, *, start: bool = False, log: Callable[[str]
         running = start_embedded(settings, kafka=kafka, redis=redis, log=log)
     else:
         running = embedded.endpoints(settings.home)
-    bootstrap_servers = settings.kafka.bootstrap_servers or running.bootstrap_servers
+    bootstrap_servers = settings.bootstrap_servers or running.bootstrap_servers
     redis_url = settings.redis.url or running.redis_url
     missing = [name for name, found in (("Kafka", bootstrap_servers), ("Redis", redis_url)) if not found]
     if missing:
@@ -49,11 +50,16 @@ def find_servers_for_files(settings: Settings, *, log: Callable[[str], None] = p
     if not settings.redis.url:
         started = start_embedded(settings, kafka=False, redis=True, log=log).started
     running = embedded.endpoints(settings.home)
-    bootstrap_servers = settings.kafka.bootstrap_servers or running.bootstrap_servers or ""
+    bootstrap_servers = settings.bootstrap_servers or running.bootstrap_servers or BootstrapServers("")
     return Servers(bootstrap_servers, find_redis(settings), started)
 
 
-def find_redis(settings: Settings) -> str:
+def find_kafka(settings: Settings) -> BootstrapServers | None:
+    """The configured Kafka, else the embedded broker if it runs; starts nothing."""
+    return settings.bootstrap_servers or embedded.endpoints(settings.home).bootstrap_servers
+
+
+def find_redis(settings: Settings) -> RedisUrl:
     """Address of Redis alone, for commands that only read statistics."""
     url = settings.redis.url or embedded.endpoints(settings.home).redis_url
     if url is None:
@@ -69,9 +75,11 @@ def start_embedded(settings: Settings, *, kafka: bool, redis: bool, log: Callabl
     return embedded.up(settings.home, kafka=kafka, redis=redis, log=log, heap_mb=settings.embedded.kafka_heap_mb)
 
 
-def open_redis(url: str) -> Redis:
+def open_redis(url: RedisUrl) -> Redis:
     """A client that has seen the server answer. Raises ServerError."""
-    client = Redis.from_url(url, socket_timeout=60, socket_connect_timeout=5, health_check_interval=30)
+    client = Redis.from_url(
+        url.get_secret_value(), socket_timeout=60, socket_connect_timeout=5, health_check_interval=30
+    )
     try:
         client.ping()
     except RedisError as error:

@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 from kafka import KafkaConsumer, TopicPartition
 
+from conf.addresses import BootstrapServers
 from conf.errors import ExplainedError
 from conf.settings import Settings
 from producers.sources.identity import source_id
@@ -63,11 +64,13 @@ def row_at(documents: Documents, partition: int, offset: int) -> dict[str, Any] 
     return None
 
 
-def message_at(settings: Settings, bootstrap_servers: str, partition: int, offset: int) -> tuple[bytes | None, bytes]:
+def message_at(
+    settings: Settings, bootstrap_servers: BootstrapServers, partition: int, offset: int
+) -> tuple[bytes | None, bytes]:
     """Key and value of the message at a position of the records topic. Raises NotFoundError."""
     where = TopicPartition(settings.records_topic, partition)
     consumer = KafkaConsumer(
-        bootstrap_servers=bootstrap_servers,
+        **bootstrap_servers.client_options(),
         isolation_level="read_committed",
         max_partition_fetch_bytes=MAX_FETCH_BYTES,
         fetch_max_bytes=MAX_FETCH_BYTES,

@@ -9,14 +9,14 @@ from kafka.errors import KafkaError
 from conf.settings import Settings
 from producers.topic.markers import Marker, MarkerReader
 from producers.topic.topics import TopicError, describe_topic
-from wetstream.servers import embedded
+from wetstream.pipeline.connections import find_kafka
 
 log = logging.getLogger("wetstream")
 
 
 def read_markers(settings: Settings) -> dict[str, Marker] | None:
     """Last committed marker of each source; None, with a line that says so, when no broker answers."""
-    bootstrap_servers = settings.kafka.bootstrap_servers or embedded.endpoints(settings.home).bootstrap_servers
+    bootstrap_servers = find_kafka(settings)
     if not bootstrap_servers:
         log.warning("no broker runs: only what is counted is shown, not what waits in the topic")
         return None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from redis import Redis
 
+from conf.addresses import BootstrapServers
 from conf.errors import ExplainedError
 from conf.settings import Settings
 from producers.removal import NOT_IN_TOPIC, mark_removed, mark_removing
@@ -19,10 +20,9 @@ from sinks.keys import changes_key, lease_key
 from sinks.lease import Lease, LeaseError
 from sinks.requests import Request, send_request, wait_for_answer
 from streaming.replay import make_builds
-from wetstream.pipeline.connections import find_redis, open_redis
+from wetstream.pipeline.connections import find_kafka, find_redis, open_redis
 from wetstream.pipeline.markers import read_markers
 from wetstream.pipeline.writer_lease import live_documents, live_generation
-from wetstream.servers import embedded
 
 ASK_AGAIN_S = 20.0
 
@@ -115,14 +115,14 @@ def _remove_here(settings: Settings, redis: Redis, ends: Mapping[str, tuple[int,
     return removal.remove_sources(documents, statistics, ends, compression_level=level)
 
 
-def _topics(settings: Settings) -> tuple[str, Topics | None]:
+def _topics(settings: Settings) -> tuple[BootstrapServers, Topics | None]:
     """Broker and topics; no topics where nothing was ever ingested through Kafka."""
-    bootstrap_servers = settings.kafka.bootstrap_servers or embedded.endpoints(settings.home).bootstrap_servers
+    bootstrap_servers = find_kafka(settings)
     if not bootstrap_servers:
         if "topic_id" in live_documents(settings).properties:
             raise ExplainedError(
                 "Kafka does not run, but the topic has to know what is removed: start it (`wetstream up`), or name "
                 "yours (kafka.bootstrap_servers)"
             )
-        return "", None
+        return BootstrapServers(""), None
     return bootstrap_servers, describe_topics(settings, bootstrap_servers)

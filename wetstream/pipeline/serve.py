@@ -17,10 +17,9 @@ from serving.api.app import make_app
 from serving.api.poller import StatisticsPoller
 from serving.api.server import Server, check_access
 from serving.document_queries import DocumentQueries
-from wetstream.pipeline.connections import find_redis
+from wetstream.pipeline.connections import find_kafka, find_redis
 from wetstream.pipeline.ledger import ledger
 from wetstream.pipeline.writer_lease import live_documents
-from wetstream.servers import embedded
 
 log = logging.getLogger("wetstream")
 
@@ -60,7 +59,7 @@ class WatchedSources:
 
     def _read(self) -> None:
         settings = self._settings
-        bootstrap_servers = settings.kafka.bootstrap_servers or embedded.endpoints(settings.home).bootstrap_servers
+        bootstrap_servers = find_kafka(settings)
         topic = describe_topic(settings, bootstrap_servers, settings.progress_topic) if bootstrap_servers else None
         if topic is None or bootstrap_servers is None:
             self._stop.wait(TRY_AGAIN_S)
@@ -88,7 +87,7 @@ def make_server(settings: Settings) -> tuple[Server, WatchedSources]:
     app = make_app(
         live,
         DocumentQueries(lambda: live_documents(settings)),
-        token=settings.serve.token,
+        token=settings.serve.token.get_secret_value(),
         hosts=(settings.serve.host,),
         allow_origins=tuple(origin.strip() for origin in settings.serve.allow_origins.split(",") if origin.strip()),
         max_event_clients=settings.serve.max_connections // 2,

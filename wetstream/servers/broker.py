@@ -12,15 +12,20 @@ import subprocess
 import uuid
 from pathlib import Path
 
+from pydantic import SecretStr
+
+from conf.addresses import BootstrapServers
+from conf.private_folders import make_private, write_private
 from wetstream.servers.errors import ServerError
 from wetstream.servers.java.jars import Jars
 from wetstream.servers.java.runtime import Java
 from wetstream.servers.kafka_probe import count_brokers
 from wetstream.servers.ports import LOOPBACK, choose_port
 from wetstream.servers.process import Launch
-from wetstream.servers.state import data_folder, read_ports, server_folder, write_ports
+from wetstream.servers.state import data_folder, make_password, read_ports, server_folder, write_ports
 
 NAME = "kafka"
+USERNAME = "wetstream"
 USUAL_PORT = 9092
 USUAL_CONTROLLER_PORT = 9093
 HEAP_MB = 512
@@ -42,10 +47,18 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller_port}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=PLAINTEXT://{host}:{port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=CLIENTS://{host}:{port},CONTROLLER://{host}:{controller_port}
+advertised.listeners=CLIENTS://{host}:{port}
+inter.broker.listener.name=CLIENTS
 log.dirs={data}
+
+# Every connection proves that it knows the password. Nobody else can listen in on the loopback interface, so no TLS.
+listener.security.protocol.map=CLIENTS:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT
+sasl.enabled.mechanisms=PLAIN
+sasl.mechanism.inter.broker.protocol=PLAIN
+sasl.mechanism.controller.protocol=PLAIN
+listener.name.clients.plain.sasl.jaas.config={jaas}
+listener.name.controller.plain.sasl.jaas.config={jaas}
 
 # A misspelt topic is an error, not a new topic.
 auto.create.topics.enable=false
@@ -119,14 +132,15 @@ def prepare(home: Path, java: Java, jars: Jars, heap_mb: int = HEAP_MB) -> Launc
     if heap_mb < MINIMUM_HEAP_MB:
         raise ServerError(f"kafka: a heap of {heap_mb} MB is too small", f"Give it at least {MINIMUM_HEAP_MB} MB.")
     folder = server_folder(home, NAME)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
+    password = make_password(home, NAME)
     # In the environment, since it is thousands of characters long and would fill every listing of processes.
     environment = {"CLASSPATH": os.pathsep.join(map(str, jars.broker))}
     if not (data_folder(home, NAME) / "meta.properties").exists():
-        _format(folder, java, environment)
+        _format(folder, java, environment, password)
     ports = _choose_ports(home)
-    (folder / "server.properties").write_text(_properties("data", **ports))
-    (folder / "log4j2.properties").write_text(_LOG4J2)
+    write_private(folder / "server.properties", _properties("data", password, **ports))
+    write_private(folder / "log4j2.properties", _LOG4J2)
     options = [
         *("-Xms64m", f"-Xmx{heap_mb}m", *_JVM_OPTIONS, "-XX:+ExitOnOutOfMemoryError"),
         "-Dlog4j2.configurationFile=log4j2.properties",
@@ -137,16 +151,24 @@ def prepare(home: Path, java: Java, jars: Jars, heap_mb: int = HEAP_MB) -> Launc
         command=[str(java.executable), *options, "kafka.Kafka", str(folder / "server.properties")],
         folder=folder,
         ports=(port, ports["controller_port"]),
-        answers=lambda: answers(port),
+        answers=lambda: answers(port, password),
         environment=environment,
         own_log=LOG,
     )
 
 
-def answers(port: int) -> bool:
+def clients(port: int, password: str) -> BootstrapServers:
+    """Return what clients need to reach the embedded broker; an empty password for one that asks for none."""
+    address = f"{LOOPBACK}:{port}"
+    if not password:
+        return BootstrapServers(address)
+    return BootstrapServers(address, "SASL_PLAINTEXT", "PLAIN", USERNAME, SecretStr(password))
+
+
+def answers(port: int, password: str) -> bool:
     """Whether the embedded broker at this port serves."""
     try:
-        return count_brokers(LOOPBACK, port) > 0
+        return count_brokers(LOOPBACK, port, USERNAME, password) > 0
     except (OSError, ValueError):
         return False
 
@@ -161,19 +183,26 @@ def _choose_ports(home: Path) -> dict[str, int]:
     return ports
 
 
-def _properties(data: str, port: int, controller_port: int) -> str:
+def _properties(data: str, password: str, port: int, controller_port: int) -> str:
+    # Of the alphabet of base64: nothing in it needs escaping.
+    jaas = clients(port, password).jaas_config().removesuffix(";") + f' user_{USERNAME}="{password}";'
     return _PROPERTIES.format(
-        host=LOOPBACK, port=port, controller_port=controller_port, data=data, message_max_bytes=MESSAGE_MAX_BYTES
+        host=LOOPBACK,
+        port=port,
+        controller_port=controller_port,
+        data=data,
+        jaas=jaas,
+        message_max_bytes=MESSAGE_MAX_BYTES,
     )
 
 
-def _format(folder: Path, java: Java, environment: dict[str, str]) -> None:
+def _format(folder: Path, java: Java, environment: dict[str, str], password: str) -> None:
     """Format beside and rename: an attempt that was interrupted leaves nothing that looks formatted."""
     fresh, data, config = folder / "data.new", folder / "data", folder / "format.properties"
     if data.exists() and any(data.iterdir()):
         raise ServerError(f"kafka: {data} holds files but is no Kafka data folder", "Move it away and try again.")
     shutil.rmtree(fresh, ignore_errors=True)
-    config.write_text(_properties(fresh.name, USUAL_PORT, USUAL_CONTROLLER_PORT))
+    write_private(config, _properties(fresh.name, password, USUAL_PORT, USUAL_CONTROLLER_PORT))
     done = subprocess.run(
         [
             *(str(java.executable), "-Xmx128m", *_JVM_OPTIONS, "kafka.tools.StorageTool", "format"),
@@ -181,6 +210,7 @@ def _format(folder: Path, java: Java, environment: dict[str, str]) -> None:
         ],
         cwd=folder,
         env={**os.environ, **environment},
+        umask=0o077,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -1,10 +1,13 @@
 """The checks of everything that the servers need: Java, jars, Kafka, Redis, ports. None of them starts anything."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from conf.addresses import BootstrapServers, RedisUrl
+from conf.redaction import redact
 from wetstream.servers import broker, redis_server
+from wetstream.servers.embedded import endpoints
 from wetstream.servers.errors import ServerError
 from wetstream.servers.java.jars import DOWNLOAD_MB, jar_folder, present_jars
 from wetstream.servers.java.runtime import find_java
@@ -55,17 +58,17 @@ def check_jars(cache: Path) -> Check:
     return Check("Jars", "ok", f"{state} {folder}: the first start fetches about {DOWNLOAD_MB} MB")
 
 
-def check_kafka(home: Path, bootstrap_servers: str | None) -> Check:
+def check_kafka(home: Path, bootstrap_servers: BootstrapServers | None) -> Check:
     """The outside Kafka, if one is configured, else the embedded broker."""
     if bootstrap_servers is None:
         return _embedded(home, broker.NAME, "Kafka")
     complaints = []
-    for server in bootstrap_servers.split(","):
+    for server in bootstrap_servers.addresses.split(","):
         host, _, port = server.strip().rpartition(":")
         try:
-            brokers = count_brokers(host.strip("[]"), int(port), timeout_s=_TIMEOUT_S)
+            brokers = _count_brokers(bootstrap_servers, host.strip("[]"), int(port))
         except (OSError, ValueError) as error:
-            complaints.append(f"{server.strip()}: {error}")
+            complaints.append(f"{server.strip()}: {redact(str(error))}")
             continue
         if brokers:
             return Check("Kafka", "ok", f"{server.strip()} answers, brokers: {brokers}")
@@ -76,7 +79,27 @@ def check_kafka(home: Path, bootstrap_servers: str | None) -> Check:
     return Check("Kafka", "fail", "; ".join(complaints), remedy)
 
 
-def check_redis(home: Path, redis_url: str | None) -> list[Check]:
+def _count_brokers(servers: BootstrapServers, host: str, port: int) -> int:
+    protocol, mechanism = servers.security_protocol, servers.sasl_mechanism
+    if protocol == "PLAINTEXT" or (protocol, mechanism) == ("SASL_PLAINTEXT", "PLAIN"):
+        return count_brokers(host, port, servers.username, servers.password.get_secret_value(), timeout_s=_TIMEOUT_S)
+    # Here, since importing it takes longer than all other checks.
+    from kafka import KafkaAdminClient
+    from kafka.errors import KafkaError
+
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    options = replace(servers, addresses=address).client_options()
+    try:
+        client = KafkaAdminClient(**options, bootstrap_timeout_ms=int(_TIMEOUT_S * 1000))
+        try:
+            return len(client.describe_cluster()["brokers"])
+        finally:
+            client.close()
+    except KafkaError as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+def check_redis(home: Path, redis_url: RedisUrl | None) -> list[Check]:
     """The outside Redis, if one is configured, else the program and the embedded server."""
     if redis_url is not None:
         return [_answering_redis(redis_url, outside=True)]
@@ -88,7 +111,8 @@ def check_redis(home: Path, redis_url: str | None) -> list[Check]:
     server = _embedded(home, redis_server.NAME, "Redis")
     here = _status(home, redis_server.NAME)
     if here.state == "running":
-        server = _answering_redis(f"redis://{LOOPBACK}:{here.port}/0", outside=False)
+        url = endpoints(home).redis_url
+        server = _answering_redis(url, outside=False) if url else server
     return [program, server]
 
 
@@ -127,16 +151,18 @@ def _status(home: Path, name: str) -> ServerStatus:
     return next(server for server in status(home) if server.name == name)
 
 
-def _answering_redis(url: str, *, outside: bool) -> Check:
+def _answering_redis(url: RedisUrl, *, outside: bool) -> Check:
     # Here, since importing it takes longer than all other checks.
     import redis
 
     try:
-        with redis.Redis.from_url(url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S) as client:
+        with redis.Redis.from_url(
+            url.get_secret_value(), socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S
+        ) as client:
             info = client.info("all")
     except (redis.RedisError, OSError, ValueError) as error:
         remedy = "Start that Redis, correct redis.url (redis://[USER:PASSWORD@]HOST:PORT/DB), or unset it."
-        return Check("Redis", "fail", f"the server of redis.url does not answer: {error}", remedy)
+        return Check("Redis", "fail", f"the server of redis.url does not answer: {redact(str(error))}", remedy)
     name = f"Valkey {info['valkey_version']}" if "valkey_version" in info else f"Redis {info.get('redis_version', '?')}"
     policy, append_only = info.get("maxmemory_policy", "?"), bool(info.get("aof_enabled"))
     detail = f"{name}, maxmemory-policy {policy}, append-only file {'on' if append_only else 'off'}"

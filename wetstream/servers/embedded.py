@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from conf.addresses import BootstrapServers, RedisUrl
 from wetstream.servers import broker, redis_server
 from wetstream.servers.errors import ServerError
 from wetstream.servers.java.jars import default_cache, obtain_jars
@@ -12,8 +13,17 @@ from wetstream.servers.java.runtime import find_java
 from wetstream.servers.locks import exclusive
 from wetstream.servers.ports import LOOPBACK, is_free
 from wetstream.servers.process import END_LIMIT_S, Launch, end, is_alive, last_words, start, wait_until_it_answers
-from wetstream.servers.state import NAMES, ServerRecord, read_record, remove_record, server_folder, write_record
-from wetstream.servers.status import ANSWERS, ServerStatus, status
+from wetstream.servers.state import (
+    NAMES,
+    ServerRecord,
+    password_in_force,
+    prepare_home,
+    read_record,
+    remove_record,
+    server_folder,
+    write_record,
+)
+from wetstream.servers.status import ServerStatus, answers, status
 
 __all__ = ["Endpoints", "ServerStatus", "down", "endpoints", "status", "up"]
 
@@ -27,8 +37,8 @@ _ATTEMPTS = 3
 class Endpoints:
     """Where the servers are. A server that was not asked for, or does not run, has None."""
 
-    bootstrap_servers: str | None
-    redis_url: str | None
+    bootstrap_servers: BootstrapServers | None
+    redis_url: RedisUrl | None
     started: list[str]
     """Names of the servers that this call started; the others ran already."""
 
@@ -71,7 +81,7 @@ def up(
                 _serve(home, launches[name], prepare, start_limit_s, log)
             for record in records.values():
                 if record:
-                    _check_that_it_answers(record, log)
+                    _check_that_it_answers(home, record, log)
         except BaseException:
             for name in missing:
                 _end_recorded(home, name, END_LIMIT_S)
@@ -97,19 +107,21 @@ def down(home: Path, log: Callable[[str], None] = print, end_limit_s: float = EN
 
 def endpoints(home: Path) -> Endpoints:
     """Where the servers that run now are; starts nothing."""
-    records = {name: read_record(home.absolute(), name) for name in NAMES}
-    ports = {name: record.port for name, record in records.items() if record and is_alive(record)}
+    home = home.absolute()
+    records = {name: read_record(home, name) for name in NAMES}
+    running = {name: record for name, record in records.items() if record and is_alive(record)}
+    kafka, redis = running.get(broker.NAME), running.get(redis_server.NAME)
     return Endpoints(
-        bootstrap_servers=f"{LOOPBACK}:{ports[broker.NAME]}" if broker.NAME in ports else None,
-        redis_url=f"redis://{LOOPBACK}:{ports[redis_server.NAME]}/0" if redis_server.NAME in ports else None,
+        bootstrap_servers=broker.clients(kafka.port, password_in_force(home, kafka)) if kafka else None,
+        redis_url=redis_server.clients(redis.port, password_in_force(home, redis)) if redis else None,
         started=[],
     )
 
 
 def _alone(home: Path, log: Callable[[str], None]) -> AbstractContextManager[None]:
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        (home / "up.lock").touch()
+        prepare_home(home)
+        (home / "up.lock").touch(mode=0o600)
     except OSError as error:
         raise _unwritable(home, error) from error
     return exclusive(home / "up.lock", lambda: log(f"waiting for another process that works on {home}"))
@@ -159,11 +171,16 @@ def _serve(
             return
 
 
-def _check_that_it_answers(record: ServerRecord, log: Callable[[str], None]) -> None:
+def _check_that_it_answers(home: Path, record: ServerRecord, log: Callable[[str], None]) -> None:
     try:
-        wait_until_it_answers(record, lambda: ANSWERS[record.name](record.port), END_LIMIT_S, log)
+        wait_until_it_answers(record, lambda: answers(home, record), END_LIMIT_S, log)
     except ServerError as error:
         raise ServerError(error.problem, "Start it anew: wetstream down, then wetstream up.") from error
+    if not record.asks_password:
+        log(
+            f"{record.name}: it was started by an older wetstream and lets in every user of this machine; "
+            "`wetstream down`, then `wetstream up` closes it"
+        )
 
 
 def _end_recorded(home: Path, name: str, limit_s: float) -> str:

@@ -1,4 +1,4 @@
-"""Asking a Kafka broker, with one plain request, whether it serves."""
+"""Asking a Kafka broker, with plain requests, whether it serves."""
 
 import socket
 import struct
@@ -6,24 +6,54 @@ import struct
 _METADATA = 3
 _METADATA_VERSION = 1
 _NO_TOPICS = 0
+_SASL_HANDSHAKE = 17
+_SASL_HANDSHAKE_VERSION = 1
+_SASL_AUTHENTICATE = 36
+_SASL_AUTHENTICATE_VERSION = 0
 
 
-def count_brokers(host: str, port: int, timeout_s: float = 2.0) -> int:
-    """How many brokers the cluster has that serve, by the broker at this address; 0 for one that still starts.
+def count_brokers(host: str, port: int, username: str = "", password: str = "", timeout_s: float = 2.0) -> int:
+    """Return how many brokers serve, according to the broker at this address; 0 for one that still starts.
 
     A listening socket alone proves little: some versions listen before they take requests, and a broker that is still
-    fenced cannot hold partitions. Only plaintext listeners are understood. Raises OSError if nobody answers, ValueError
-    if it is not Kafka.
+    fenced cannot hold partitions. With a password the connection authenticates by SASL/PLAIN. TLS is not understood.
+
+    Raises:
+        OSError: Nobody answers.
+        ValueError: It is not Kafka, or it does not accept the password.
     """
-    client = b"wetstream"
-    header = struct.pack(">hhih", _METADATA, _METADATA_VERSION, 1, len(client)) + client
-    request = header + struct.pack(">i", _NO_TOPICS)
     with socket.create_connection((host, port), timeout=timeout_s) as connection:
-        connection.sendall(struct.pack(">i", len(request)) + request)
-        length, correlation, brokers = struct.unpack(">iii", _receive(connection, 12))
-    if correlation != 1 or not 0 <= brokers < length:
-        raise ValueError(f"{host}:{port} does not speak Kafka's protocol in plain text")
-    return brokers
+        if password:
+            _authenticate(connection, username, password)
+        answer = _ask(connection, _METADATA, _METADATA_VERSION, struct.pack(">i", _NO_TOPICS))
+        (brokers,) = struct.unpack(">i", answer[:4])
+    if not 0 <= brokers < len(answer):
+        raise ValueError("it does not speak Kafka's protocol in plain text")
+    return int(brokers)
+
+
+def _authenticate(connection: socket.socket, username: str, password: str) -> None:
+    mechanism = b"PLAIN"
+    _check(_ask(connection, _SASL_HANDSHAKE, _SASL_HANDSHAKE_VERSION, struct.pack(">h", len(mechanism)) + mechanism))
+    token = f"\0{username}\0{password}".encode()
+    _check(_ask(connection, _SASL_AUTHENTICATE, _SASL_AUTHENTICATE_VERSION, struct.pack(">i", len(token)) + token))
+
+
+def _check(answer: bytes) -> None:
+    (error_code,) = struct.unpack(">h", answer[:2])
+    if error_code:
+        raise ValueError(f"Kafka does not accept the password (error {error_code})")
+
+
+def _ask(connection: socket.socket, api: int, version: int, body: bytes) -> bytes:
+    """Return the answer without its length and its correlation."""
+    client = b"wetstream"
+    request = struct.pack(">hhih", api, version, 1, len(client)) + client + body
+    connection.sendall(struct.pack(">i", len(request)) + request)
+    length, correlation = struct.unpack(">ii", _receive(connection, 8))
+    if correlation != 1 or not 6 <= length < 1_000_000:
+        raise ValueError("it does not speak Kafka's protocol in plain text")
+    return _receive(connection, length - 4)
 
 
 def _receive(connection: socket.socket, size: int) -> bytes:

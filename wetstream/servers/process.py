@@ -64,7 +64,7 @@ def start(launch: Launch) -> ServerRecord:
     if launch.output.exists() and launch.output.stat().st_size > _LOG_KEPT_BYTES:
         launch.output.replace(launch.output.with_name(f"{launch.output.name}.1"))
     try:
-        with lock, launch.output.open("ab") as output:
+        with lock, os.fdopen(_open_private(launch.output), "ab") as output:
             child = subprocess.Popen(
                 launch.command,
                 cwd=launch.folder,
@@ -74,6 +74,7 @@ def start(launch: Launch) -> ServerRecord:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 pass_fds=[lock.fileno()],
+                umask=0o077,
             )
     except OSError as error:
         raise ServerError(
@@ -81,6 +82,10 @@ def start(launch: Launch) -> ServerRecord:
         ) from error
     _children[child.pid] = child
     return ServerRecord.of_process(launch.name, child.pid, launch.ports[0], launch.command)
+
+
+def _open_private(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
 
 
 def wait_until_it_answers(

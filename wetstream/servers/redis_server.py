@@ -4,6 +4,7 @@ What it promises: writes are in an append-only file, synchronized once a second 
 loses nothing and a power failure at most about a second. What is lost is healed from the documents table.
 """
 
+import hashlib
 import importlib.util
 import re
 import shutil
@@ -13,10 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from conf.addresses import RedisUrl
+from conf.private_folders import make_private, write_private
 from wetstream.servers.errors import ServerError
 from wetstream.servers.ports import LOOPBACK, choose_port
 from wetstream.servers.process import Launch
-from wetstream.servers.state import data_folder, read_ports, server_folder, write_ports
+from wetstream.servers.state import data_folder, make_password, read_ports, server_folder, write_ports
 
 NAME = "redis"
 USUAL_PORT = 6379
@@ -49,6 +52,10 @@ auto-aof-rewrite-min-size 256mb
 
 # Counts must never be thrown out to make room.
 maxmemory-policy noeviction
+
+# Only who knows the password (its SHA-256 is given here) is let in; and nobody can load code, write files of a chosen
+# name or make this server a replica.
+user default on #{password_sha256} ~* &* +@all -@admin -migrate +client +slowlog +latency +config|get
 """
 
 
@@ -110,7 +117,8 @@ def prepare(home: Path, binary: RedisBinary, appendfsync: str = "everysec") -> L
     if appendfsync not in APPENDFSYNC:
         raise ServerError(f"redis: appendfsync is {appendfsync!r}", f"Allowed are {', '.join(APPENDFSYNC)}.")
     folder, data = server_folder(home, NAME), data_folder(home, NAME)
-    data.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
+    make_private(data)
     if binary.major < 7 and (data / "appendonlydir").exists():
         # It would start empty, without a word: it looks for the single file of its own time.
         raise ServerError(
@@ -120,21 +128,30 @@ def prepare(home: Path, binary: RedisBinary, appendfsync: str = "everysec") -> L
     port = choose_port(read_ports(home, NAME).get("port"), USUAL_PORT)
     write_ports(home, NAME, {"port": port})
     config = folder / "redis.conf"
-    config.write_text(_CONFIG.format(host=LOOPBACK, port=port, appendfsync=appendfsync))
+    password = make_password(home, NAME)
+    sha256 = hashlib.sha256(password.encode()).hexdigest()
+    write_private(config, _CONFIG.format(host=LOOPBACK, port=port, appendfsync=appendfsync, password_sha256=sha256))
     return Launch(
         name=NAME,
         command=[str(binary.path), str(config)],
         folder=folder,
         ports=(port,),
-        answers=lambda: answers(port),
+        answers=lambda: answers(port, password),
     )
 
 
-def answers(port: int) -> bool:
+def clients(port: int, password: str) -> RedisUrl:
+    """Return the URL of the embedded server; an empty password for one that asks for none."""
+    return RedisUrl(f"redis://{f':{password}@' if password else ''}{LOOPBACK}:{port}/0")
+
+
+def answers(port: int, password: str) -> bool:
     """Whether the server at this port serves: one that still reads its data answers PING with LOADING."""
     try:
         with socket.create_connection((LOOPBACK, port), timeout=ANSWER_LIMIT_S) as connection:
+            connection.sendall(f"AUTH {password}\r\n".encode() if password else b"")
             connection.sendall(b"PING\r\n")
-            return connection.recv(16).startswith(b"+PONG")
+            replies = connection.makefile("rb")
+            return (not password or replies.readline() == b"+OK\r\n") and replies.readline() == b"+PONG\r\n"
     except OSError:
         return False

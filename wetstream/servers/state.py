@@ -4,16 +4,23 @@
 - `<home>/<name>/server.json`: the running server (absent: none runs)
 - `<home>/<name>/ports.json`: the ports of the last start, kept
 - `<home>/<name>/data.lock`: held by the server itself for as long as it lives
+- `<home>/<name>/password`: what clients prove themselves with (mode 0600), kept
 - `<home>/<name>/data/`: what it stores
 """
 
 import json
 import os
+import secrets
+import stat
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
+
+from conf.private_folders import UnsafeFolderError, check_owner, make_private, write_private
+from conf.redaction import register_secret
+from wetstream.servers.errors import ServerError
 
 NAMES = ("kafka", "redis")
 
@@ -32,12 +39,14 @@ class ServerRecord:
     port: int
     command: list[str]
     started_at: str
+    asks_password: bool = False
+    """Whether it lets in only clients with the password; False for one that an older wetstream started."""
 
     @classmethod
     def of_process(cls, name: str, pid: int, port: int, command: list[str]) -> "ServerRecord":
         """The record of a process that was just started. Raises psutil.NoSuchProcess if it has ended."""
         started_at = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        return cls(name, pid, psutil.Process(pid).create_time(), port, command, started_at)
+        return cls(name, pid, psutil.Process(pid).create_time(), port, command, started_at, asks_password=True)
 
     def process(self) -> psutil.Process | None:
         """The living process that this record means; None if it ended or its pid belongs to another by now."""
@@ -51,6 +60,64 @@ class ServerRecord:
             return process if process.cmdline() == self.command else None
         except psutil.NoSuchProcess:
             return None
+
+
+def prepare_home(home: Path) -> None:
+    """Create the state directory for this user alone, and close one to others that was created open.
+
+    A folder of the user's that holds other things stays readable as it is; the servers' folders in it are private.
+
+    Raises:
+        UnsafeFolderError: It belongs to another user, or others can write there.
+        OSError: It cannot be created.
+    """
+    if not home.exists():
+        make_private(home)
+        return
+    check_owner(home)
+    mode = home.stat().st_mode
+    if mode & 0o077 and not mode & stat.S_ISVTX and (_was_made_here(home) or not any(home.iterdir())):
+        home.chmod(0o700)
+    elif mode & 0o022:
+        raise UnsafeFolderError(
+            f"other users can write to the state directory {home}: take that right away (chmod go-w), or name another "
+            "folder (home)"
+        )
+
+
+def _was_made_here(home: Path) -> bool:
+    lock = home / "up.lock"
+    return lock.is_file() and lock.lstat().st_uid == os.geteuid()
+
+
+def make_password(home: Path, name: str) -> str:
+    """Return the server's password; it is chosen at random at the first start."""
+    path = server_folder(home, name) / "password"
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(24))
+    check_owner(path)
+    path.chmod(0o600)
+    return _read_password(path)
+
+
+def password_in_force(home: Path, record: ServerRecord) -> str:
+    """Return what the running server asks for; empty if an older wetstream started it, without a password."""
+    if not record.asks_password:
+        return ""
+    path = server_folder(home, record.name) / "password"
+    try:
+        return _read_password(path)
+    except OSError as error:
+        raise ServerError(
+            f"{record.name}: its password in {path} cannot be read ({error.strerror})",
+            "Run this as the user who started it; if the file is gone: wetstream down, then wetstream up.",
+        ) from error
+
+
+def _read_password(path: Path) -> str:
+    password = path.read_text(encoding="utf-8").strip()
+    register_secret(password)
+    return password
 
 
 def server_folder(home: Path, name: str) -> Path:
@@ -96,7 +163,4 @@ def write_ports(home: Path, name: str, ports: dict[str, int]) -> None:
 
 
 def _write(path: Path, content: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    fresh.write_text(json.dumps(content, indent=1))
-    fresh.replace(path)
+    write_private(path, json.dumps(content, indent=1))

@@ -11,10 +11,10 @@ import psutil
 from wetstream.servers import broker, redis_server
 from wetstream.servers.disk_usage import stored_bytes
 from wetstream.servers.process import is_alive
-from wetstream.servers.state import NAMES, data_folder, read_record
+from wetstream.servers.state import NAMES, ServerRecord, data_folder, password_in_force, read_record
 
-ANSWERS: dict[str, Callable[[int], bool]] = {broker.NAME: broker.answers, redis_server.NAME: redis_server.answers}
-"""For each server, whether the one at a port serves."""
+ANSWERS: dict[str, Callable[[int, str], bool]] = {broker.NAME: broker.answers, redis_server.NAME: redis_server.answers}
+"""For each server, whether the one at a port serves clients with this password."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,11 @@ class ServerStatus:
     data_bytes: int = 0
 
 
+def answers(home: Path, record: ServerRecord) -> bool:
+    """Whether the recorded server serves."""
+    return ANSWERS[record.name](record.port, password_in_force(home, record))
+
+
 def status(home: Path) -> list[ServerStatus]:
     """Every server, running or not; changes nothing."""
     return [_status(home.absolute(), name) for name in NAMES]
@@ -47,7 +52,7 @@ def _status(home: Path, name: str) -> ServerStatus:
     try:
         if process:
             uptime_s, memory_mb = time.time() - process.create_time(), process.memory_info().rss / 1e6
-            state: Literal["running", "unresponsive"] = "running" if ANSWERS[name](record.port) else "unresponsive"
+            state: Literal["running", "unresponsive"] = "running" if answers(home, record) else "unresponsive"
             return ServerStatus(name, state, record.pid, record.port, uptime_s, memory_mb, data_bytes)
     except psutil.NoSuchProcess:
         pass

@@ -15,7 +15,7 @@ _MARKS = {"ok": ("âœ“", "+", "green"), "warn": ("!", "!", "yellow"), "fail": ("â
 
 def show_servers(console: Terminal, rows: Sequence[ServerStatus], settings: Settings) -> None:
     """Show the embedded servers, and which servers are configured in their place."""
-    configured = {"kafka": settings.kafka.bootstrap_servers, "redis": settings.redis.url}
+    configured = {"kafka": settings.kafka.bootstrap_servers, "redis": str(settings.redis.url)}
     shown = table("server", "state", "address", right=("pid", "up for", "memory", "data"), wrapped=2)
     for row in rows:
         figures = [
