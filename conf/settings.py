@@ -101,6 +101,7 @@ class ProducerSettings(_Section):
     verify_digests: bool
     source_timeout_s: float = Field(ge=1, le=600)
     source_retry_s: float = Field(ge=1, le=86_400)
+    allow_foreign_sources: bool
     s3_anonymous: bool
     s3_endpoint: str = Field(pattern=r"^(https?://.+)?$")
     follow_poll_s: float = Field(ge=0.2, le=86_400)

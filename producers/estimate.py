@@ -57,6 +57,9 @@ def plan_all(
 ) -> Iterator[PlannedSource]:
     """The plan of each source, in order. Trouble with a source is in its plan."""
     for source in sources:
+        if source.problem is not None:
+            yield PlannedSource(source.id, source.name, PlanAction.REFUSED, source.problem, 0, 0)
+            continue
         known = markers.get(source.id)
         if known is not None and known.state is SourceState.DONE and is_url(source.location):
             # Not asked for again: a dry run over a crawl's listing would be 100,000 requests.

@@ -45,12 +45,15 @@ def ingest_all(
     boundary, and sources not begun are left out. With a `follower` it goes on with what that finds, until stopped.
     """
     stop = stop or threading.Event()
-    waiting, again = deque(sources), deque[Source]()
+    waiting, again = deque(source for source in sources if source.problem is None), deque[Source]()
     failed: dict[str, Outcome] = {}
     count = settings.producer.workers or os.cpu_count() or 1
     workers = _WorkerPool(settings, bootstrap_servers, topics, allow_copies, count)
     next_poll = 0.0
     try:
+        for source in sources:
+            if source.problem is not None:
+                yield Outcome(source.id, OutcomeState.FAILED, source.problem)
         while True:
             if stop.is_set():
                 workers.stop()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from conf.settings import ProducerSettings
 from producers.sources.files import LocalFile, SourceFile, SourceReadError, no_wait
 from producers.sources.retry import NoRangesError
-from producers.sources.stores import StoreError
+from producers.sources.stores import StoreError, open_store
 from producers.sources.urls import is_url, public_url
 
 
@@ -38,3 +38,12 @@ def open_location(
             return StreamFile(location, settings, on_note, on_wait)
     except StoreError as error:
         raise SourceReadError(str(error)) from error
+
+
+def exists(url: str, settings: ProducerSettings) -> bool:
+    """Return whether a remote file can be opened now; asks once."""
+    try:
+        fs, path = open_store(url, settings)
+        return bool(fs.exists(path))
+    except Exception:  # whatever is wrong there is reported when the file is read
+        return False

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from producers.sources.urls import is_url, public_url
+from producers.sources.urls import is_url, public_url, shown_location
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,17 +16,23 @@ class Source:
     Attributes:
         id: Its identity (see `identity.source_id`).
         location: A path, or a URL as fsspec takes it. May hold secrets; show and store `name` instead.
+        confined: A remote listing named it, so it may not lead to another server than its own.
+        problem: Why it cannot be ingested, if that is known before it is opened.
     """
 
     id: str
     location: str
+    confined: bool = False
+    problem: str | None = None
 
     @property
     def name(self) -> str:
-        """The location without passwords and signatures."""
-        return public_url(self.location) if is_url(self.location) else self.location
+        """The location without passwords, signatures and control characters."""
+        return shown_location(self.location)
 
     @property
     def uri(self) -> str:
-        """`name` as an absolute URI."""
-        return self.name if is_url(self.location) else Path(self.location).resolve().as_uri()
+        """The location as an absolute URI without passwords and signatures."""
+        if is_url(self.location):
+            return public_url(self.location)
+        return Path(os.path.realpath(self.location)).as_uri()

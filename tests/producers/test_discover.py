@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
 
+from conf.errors import ExplainedError
+from conf.settings import ProducerSettings, load_settings
 from producers.sources.discover import DiscoverOptions, SourceNotFoundError, discover
+from producers.sources.follow import Follower
 from producers.sources.listing import ListingError, default_base
+from producers.sources.source import Source
 from tests.producers.wet_forms import put, wet_file
 
 LINES = [f"crawl-data/CC-MAIN-2016-50/segments/148.{number % 2}/wet/{number}.warc.wet.gz" for number in range(6)]
@@ -96,3 +101,111 @@ def test_another_identity_for_one_source(tmp_path: Path) -> None:
     put(tmp_path, "two.wet.gz", b"")
     with pytest.raises(SourceNotFoundError, match="--as names one source, but 2 were found"):
         discover([str(tmp_path)], alias="mine")
+
+
+def notes_and_sources(*names: object) -> tuple[list[str], list[Source]]:
+    notes: list[str] = []
+    return notes, discover([str(name) for name in names], keep_going=True, on_note=notes.append)
+
+
+def test_what_a_folder_leaves_out_is_said(tmp_path: Path) -> None:
+    kept = put(tmp_path, "in/a.wet.gz", b"")
+    elsewhere = put(tmp_path, "elsewhere/b.wet.gz", b"").parent
+    (tmp_path / "in/linked").symlink_to(elsewhere)
+    (tmp_path / "in/loop").symlink_to(tmp_path / "in")
+    (tmp_path / "in/again.wet.gz").symlink_to(kept)
+    (tmp_path / "in/itself.wet.gz").symlink_to(tmp_path / "in/itself.wet.gz")
+    (tmp_path / "in/nowhere.wet.gz").symlink_to(tmp_path / "gone")
+    (tmp_path / "in/unmounted").symlink_to(tmp_path / "gone")
+    os.mkfifo(tmp_path / "in/pipe.wet.gz")
+    notes, found = notes_and_sources(tmp_path / "in")
+    assert [source.id for source in found if source.problem is None] == [kept.as_uri()]
+    assert sorted(note.removeprefix(f"{tmp_path}/in/").partition(" ")[0] for note in notes) == [
+        "linked",
+        "loop",
+        "unmounted",
+    ]
+    problems = {Path(source.location).name: source.problem for source in found if source.problem is not None}
+    assert sorted(problems) == ["itself.wet.gz", "nowhere.wet.gz", "pipe.wet.gz"]
+    assert "Too many levels of symbolic links" in str(problems["itself.wet.gz"])
+    assert "is a pipe, not a file" in str(problems["pipe.wet.gz"])
+
+
+@pytest.mark.parametrize("pattern", ["", "*", "**/*.wet.gz", "*/*.wet.gz"])
+def test_a_folder_that_may_not_be_read_is_said(pattern: str, tmp_path: Path) -> None:
+    put(tmp_path, "in/a.wet.gz", b"")
+    put(tmp_path, "in/open/b.wet.gz", b"")
+    closed = put(tmp_path, "in/closed/c.wet.gz", b"").parent
+    closed.chmod(0)
+    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
+        folder.chmod(0o755)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)  # root may read everything
+    try:
+        _, found = notes_and_sources(tmp_path / "in" / pattern)
+    finally:
+        os.seteuid(user)
+        closed.chmod(0o755)
+    problems = [source.problem for source in found if source.problem is not None]
+    assert problems == [f"{closed} cannot be read: Permission denied"]
+    assert any(source.location.endswith("open/b.wet.gz") for source in found)
+
+
+def test_one_bad_name_never_stops_the_others(tmp_path: Path) -> None:
+    good = put(tmp_path, "good.wet.gz", b"")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "loop.wet.gz").symlink_to(tmp_path / "loop.wet.gz")
+    bad = ["gone.wet.gz", "", "~nobody-of-this-name/x", "x" * 5_000, "a\0b", "nokind://x/names", "/dev/null"]
+    names = [*bad, tmp_path / "empty", tmp_path / "loop.wet.gz", tmp_path / "*.wat", "https://h.example/folder/"]
+    for name in names:
+        with pytest.raises(ExplainedError):
+            discover([str(name)], keep_going=True, settings=impatient())
+    found = discover([str(name) for name in [*names[:3], good, *names[3:]]], keep_going=True, settings=impatient())
+    assert [source.location for source in found if source.problem is None] == [str(good)]
+    assert len({source.id for source in found}) == len(names) + 1
+    assert all(source.name.isprintable() for source in found)
+
+
+def impatient() -> ProducerSettings:
+    return load_settings(flags={"producer.source_timeout_s": 1, "producer.source_retry_s": 1}, environ={}).producer
+
+
+def test_two_sources_of_one_identity_are_said(tmp_path: Path) -> None:
+    one, other = (put(tmp_path, f"{mirror}/{LINES[0]}", mirror.encode()) for mirror in ("a", "b"))
+    notes, found = notes_and_sources(tmp_path)
+    assert [source.location for source in found] == [str(one)]
+    assert len(notes) == 1
+    assert f"{other} (as {one})" in notes[0]
+    # The same file named twice is no loss.
+    assert notes_and_sources(one, one.parent, one)[0] == []
+
+
+@pytest.mark.parametrize("alias", ["", " ", " a", "a\n", "a\x1b[1m", "\udc80", "a" * 2_000])
+def test_a_name_that_is_none_is_refused(alias: str, tmp_path: Path) -> None:
+    with pytest.raises(SourceNotFoundError, match=r"--as .* is no name for a source"):
+        discover([str(put(tmp_path, "it.wet.gz", b""))], alias=alias)
+
+
+def test_names_with_colons_and_in_capitals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, "a::b.WET.GZ", b"")
+    put(tmp_path, "c#1?.wet.gz", b"")
+    monkeypatch.chdir(tmp_path)
+    assert locations("a::b.WET.GZ") == ["a::b.WET.GZ"]
+    assert locations(f"file://{tmp_path}/c#1?.wet.gz") == [f"{tmp_path}/c#1?.wet.gz"]
+    assert len(locations(tmp_path)) == 2
+
+
+def test_following_goes_on_beside_what_is_empty_or_bad(tmp_path: Path) -> None:
+    settings = load_settings(flags={"producer.follow_rest_s": 0}, environ={}).producer
+    names = [tmp_path / name for name in ("a", "b", "names")]
+    names[0].mkdir()
+    names[1].mkdir()
+    follower = Follower([*map(str, names), "https://[bad/names"], DiscoverOptions(), settings)
+    assert follower.poll() == []
+    first = put(tmp_path, "a/1.wet.gz", b"")
+    put(tmp_path, "names", b"\xef\xbb\xbfc.wet.gz\nno path\n")
+    third = put(tmp_path, "c.wet.gz", b"")
+    assert [source.location for source in follower.poll()] == [str(first), str(third)]
+    second = put(tmp_path, "b/2.wet.gz", b"")
+    assert [source.location for source in follower.poll()] == [str(second)]

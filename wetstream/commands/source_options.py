@@ -24,6 +24,11 @@ OPTIONS = (
     click.option("--match", type=NAME, metavar="PATTERN", help="Only sources with this in their names (* and ?)."),
     click.option("--offset", type=click.IntRange(0, MAX_COUNT), default=0, metavar="N", help="Skip N sources."),
     click.option("--limit", type=click.IntRange(1, MAX_COUNT), metavar="N", help="Take at most N sources."),
+    click.option(
+        "--allow-foreign-sources",
+        is_flag=True,
+        help="Let a remote listing name files of other servers (of this machine: never).",
+    ),
     click.option("--follow", is_flag=True, help="Also take new files of the folders or listings, until stopped."),
     click.option("--verify-digests", is_flag=True, help="Compare every record with its WARC-Block-Digest."),
     click.option(
@@ -40,6 +45,7 @@ def source_options(function: Callable[..., Any]) -> Callable[..., Any]:
         pipeline: Pipeline,
         sources: tuple[str, ...],
         verify_digests: bool,
+        allow_foreign_sources: bool,
         workers: int | None,
         alias: str | None,
         base: str | None,
@@ -53,6 +59,8 @@ def source_options(function: Callable[..., Any]) -> Callable[..., Any]:
         from wetstream.pipeline.ingest import IngestOptions
 
         changed: dict[str, Any] = {"verify_digests": True} if verify_digests else {}
+        if allow_foreign_sources:
+            changed["allow_foreign_sources"] = True
         if workers is not None:
             changed["workers"] = workers
         settings = pipeline.settings

@@ -127,9 +127,10 @@ def find_sources(order: JobRequest, settings: ProducerSettings) -> list[Source]:
     """The named WET files, by their identity. Raises P21Error or ListingError if one is missing or named twice."""
     names = order.names_file
     try:
-        lines = read_listing(str(names), settings)
+        listing = read_listing(str(names), settings)
     except OSError as error:
         raise P21Error(f"the names file {names} cannot be read: {error.strerror or error}") from error
+    lines = listing.paths if listing else []
     if not lines:
         raise P21Error(f"{names} names no WET files: it needs one path a line, as in a crawl's wet.paths")
     if not is_url(order.data_path) and not Path(order.data_path).is_dir():

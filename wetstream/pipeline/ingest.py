@@ -66,12 +66,16 @@ class IngestOptions:
 def find_ingest_sources(settings: Settings, names: Sequence[str], options: IngestOptions) -> list[Source]:
     """Find the sources behind names: files, folders, globs, URLs and listings.
 
+    What cannot be taken is returned as a source with a `problem`, and ends as failed beside the others.
+
     Raises:
-        SourceNotFoundError: A name has no source behind it.
-        ListingError: A listing cannot be read.
-        StoreError: A remote store does not answer.
+        SourceNotFoundError: No name has a source behind it.
+        ListingError: The one listing cannot be used.
+        StoreError: The one remote store cannot be opened.
     """
-    return discover(names, alias=options.alias, options=options.discover_options, settings=settings.producer)
+    return discover(
+        names, alias=options.alias, options=options.discover_options, settings=settings.producer, keep_going=True
+    )
 
 
 def make_follower(settings: Settings, names: Sequence[str], options: IngestOptions) -> Follower | None:
