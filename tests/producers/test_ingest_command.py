@@ -80,7 +80,7 @@ def test_ctrl_c_ends_at_a_transaction_and_the_next_run_goes_on(make_settings: Ma
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=100)
-    assert process.returncode == 1, out + err
+    assert process.returncode == 130, out + err
     assert "stopped; the next run goes on here" in out
     assert "Traceback" not in out + err
     before = markers(settings)
