@@ -1,4 +1,4 @@
-"""Whether a record's block is what its writer wrote: WARC-Block-Digest (ISO 28500:2017, section 5.8)."""
+"""Block digests: whether a record's block is what its writer wrote (WARC-Block-Digest, ISO 28500:2017, section 5.8)."""
 
 from __future__ import annotations
 
@@ -6,26 +6,72 @@ import base64
 import binascii
 import hashlib
 import re
+from typing import TYPE_CHECKING
 
-FIELD = re.compile(rb"\nwarc-block-digest[ \t]*:[ \t]*sha-?1:([^\r\n]*)", re.IGNORECASE)
-SHA1_BYTES = 20
+from producers.wet.header import LINE_ENDS, field_value
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+FIELD = re.compile(rb"\nwarc-block-digest[ \t]*:", re.IGNORECASE)
+ALGORITHMS = {b"sha1": "sha1", b"md5": "md5", b"sha256": "sha256", b"sha384": "sha384", b"sha512": "sha512"}
 
 
-def digest_verifies(raw: bytes, header_bytes: int) -> bool | None:
-    """Whether the SHA-1 of the block is the one in the header; None: the header holds none (or one of another kind).
+class BlockDigest:
+    """The digest that a header promises, compared with a block that is fed in pieces."""
 
-    A value that is no digest at all counts as a wrong one: something has changed it.
+    def __init__(self, running: _Hash, expected: bytes | None) -> None:
+        self._running = running
+        self._expected = expected
+
+    @classmethod
+    def of(cls, header: bytes) -> BlockDigest | None:
+        """Read the first digest field of a header block; None if there is none, or its algorithm is not known."""
+        match = FIELD.search(header)
+        if match is None:
+            return None
+        label, _, text = field_value(header, match.end()).partition(b":")
+        name = ALGORITHMS.get(label.strip().lower().replace(b"-", b""))
+        if name is None:
+            return None
+        running = hashlib.new(name, usedforsecurity=False)
+        return cls(running, _decode(text.strip(), running.digest_size))
+
+    def feed(self, piece: bytes | memoryview) -> None:
+        """Add the next bytes of the block."""
+        self._running.update(piece)
+
+    def verifies(self) -> bool:
+        """Whether what was fed is the block."""
+        return self._running.digest() == self._expected
+
+    def verifies_before(self, tail: bytes) -> bool:
+        """Whether what was fed, and as much of `tail` as leaves nothing but line ends, is the block."""
+        for kept in range(len(tail.rstrip(LINE_ENDS)), len(tail) + 1):
+            running = self._running.copy()
+            running.update(tail[:kept])
+            if running.digest() == self._expected:
+                return True
+        return False
+
+
+def digest_verifies(raw: bytes | memoryview, header: bytes) -> bool | None:
+    """Whether the block of the record `raw` has the digest in its header; None if the header holds none that is known.
+
+    A value that is not a digest at all counts as a wrong one: something has changed it.
     """
-    match = FIELD.search(raw, 0, header_bytes)
-    if match is None:
+    digest = BlockDigest.of(header)
+    if digest is None:
         return None
-    return hashlib.sha1(memoryview(raw)[header_bytes:], usedforsecurity=False).digest() == _decode(match[1])
+    digest.feed(memoryview(raw)[len(header) :])
+    return digest.verifies()
 
 
-def _decode(text: bytes) -> bytes | None:
+def _decode(text: bytes, size: int) -> bytes | None:
     """The digest from its text: base32 as the specification has it, or hexadecimal as some tools write it."""
-    text = text.strip()
     try:
-        return bytes.fromhex(text.decode()) if len(text) == 2 * SHA1_BYTES else base64.b32decode(text, casefold=True)
+        if len(text) == 2 * size:
+            return bytes.fromhex(text.decode())
+        return base64.b32decode(text + b"=" * (-len(text) % 8), casefold=True)
     except (binascii.Error, ValueError):
         return None

@@ -1,60 +1,68 @@
-"""The short way through a gzip file that is as it should be: a member holds exactly one well-formed record.
+"""The fast path through a gzip file in which each member holds exactly one well-formed record.
 
-That is how Common Crawl writes WET files, so it is what almost every record comes by: no window of decoded bytes, no
-bookkeeping of places, half the time. Whatever is not exactly so (damage, other members, an odd header) is left to
-`producers.wet.splitter`, which knows all cases; this file only knows when it is not needed. Both give the same items.
+Common Crawl writes WET files that way, so almost every record comes by it: no window of decoded bytes, no bookkeeping
+of places, half the time. It is a shortcut, not a second reader: whatever is not exactly so (damage, other members, an
+unusual header) is left to `producers.wet.splitter`, which would hand out the same records.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from struct import Struct
 
 from deflate import DeflateError, crc32, gzip_decompress
 
 from producers.wet.digest import digest_verifies
+from producers.wet.file_buffer import READ_BYTES, Readable, no_check
+from producers.wet.header import CONTENT_LENGTH, FIRST_LINE, LINE_ENDS, MAX_HEADER_BYTES
 from producers.wet.items import Record
-from producers.wet.members import READ_BYTES, Place, Readable
-from producers.wet.recognise import LINE_ENDS
-from producers.wet.splitter import CONTENT_LENGTH, FIRST_LINE, MAX_HEADER_BYTES
+from producers.wet.members import Place
 
-BETWEEN = b"\r\n\r\n"  # behind a record, as the format has it
+BETWEEN = b"\r\n\r\n"  # between two records, as the format has it
 OTHER_VERSION = b"\nWARC/"  # in a header block: perhaps another record's beginning
-# A member that is larger than this may be many records, or one without an end. Few pages are.
+# A larger member may hold many records, or one without an end. Few pages are larger.
 LARGE_BYTES = 1 << 20
 MEMBER = re.compile(rb"\x1f\x8b\x08\x00")  # RFC 1952: a member without a name, a comment or other extra fields
 TRAILER = Struct("<II")  # RFC 1952: CRC-32 and length of the decoded bytes
-LEAST_BYTES = 20  # of a member: header, an empty block, trailer
+LEAST_BYTES = 20  # of a member: header, an empty block and trailer
 
 
 class FastPath:
-    """Hands out records from the member at `start` (an offset of the file) on, as long as all is as it should be.
+    """Hands out records from the member at `start` (an offset of the file) on, as long as everything is well-formed.
 
-    Afterwards `place` is where the splitter has to go on, `handed_out` how many records that were, and `ended` whether
-    nothing is left.
+    Attributes:
+        place: Where the splitter has to go on.
+        ended: Whether the file ends there.
+        consumed: Offset in the file up to which its bytes were decoded.
     """
 
-    def __init__(self, file: Readable, start: int, max_record_bytes: int, *, verify_digests: bool) -> None:
+    def __init__(
+        self,
+        file: Readable,
+        start: int,
+        max_record_bytes: int,
+        *,
+        verify_digests: bool,
+        check: Callable[[], None] = no_check,
+    ) -> None:
         self._file = file
         self._max_record_bytes = max_record_bytes
         self._verify_digests = verify_digests
+        self._check = check
         file.seek(start)
         self.place, self.ended = Place(start, 0), False
-        self.handed_out = 0
         self.consumed = start
-        """Offset in the file up to which its bytes were decoded."""
 
     def records(self) -> Iterator[Record]:
-        """The records, in order."""
+        """Yield the records in order."""
         for record in self._sure_records():
             yield record
             self.place = record.next
-            self.handed_out += 1
 
     def _sure_records(self) -> Iterator[Record]:
-        # A record is handed out when the one behind it was seen: only then is it known what follows.
+        # A record is handed out once the next one was seen: only then is it known what follows.
         held: Record | None = None
         for end, text in self._members():
             record = self._record(self.place if held is None else held.next, Place(end, 0), text)
@@ -68,10 +76,15 @@ class FastPath:
             yield held
 
     def _record(self, place: Place, following: Place, text: bytearray) -> Record | None:
-        """What the member between these places of the file holds; None if it needs a closer look."""
+        """The record in the member between these places; None if it is not exactly one well-formed record."""
         header_bytes = _header_bytes(text)
         match = CONTENT_LENGTH.search(text, 0, header_bytes)
-        if match is None or FIRST_LINE.match(text) is None or text.find(OTHER_VERSION, 0, header_bytes) >= 0:
+        if (
+            match is None
+            or match[1] is None
+            or FIRST_LINE.match(text) is None
+            or text.find(OTHER_VERSION, 0, header_bytes) >= 0
+        ):
             return None
         length = header_bytes + int(match[1])
         if length > len(text) or length > self._max_record_bytes:
@@ -80,17 +93,18 @@ class FastPath:
         if behind != BETWEEN and behind.strip(LINE_ENDS):
             return None
         raw = bytes(memoryview(text)[:length])
-        if self._verify_digests and digest_verifies(raw, header_bytes) is False:
+        if self._verify_digests and digest_verifies(raw, raw[:header_bytes]) is False:
             return None
         return Record(place, following, raw, header_bytes)
 
     def _members(self) -> Iterator[tuple[int, bytearray]]:
-        """Where each member ends, and its text, as long as all are small and whole."""
+        """Yield where each member ends and its text, as long as all are small and whole."""
         offset, ahead = self.place.member, b""
         while len(ahead) < LARGE_BYTES:
+            self._check()
             block = self._file.read(READ_BYTES)
             ahead += block
-            # A member ends where the next one begins, or the file; `_text` finds out whether that is so.
+            # A member ends where the next one begins, or the file does; `_text` finds out whether that is so.
             bounds = [match.start() for match in MEMBER.finditer(ahead)]
             if not block:
                 bounds.append(len(ahead))
@@ -118,8 +132,8 @@ def _text(data: bytes, begin: int, end: int) -> bytearray | None:
         text = gzip_decompress(memoryview(data)[begin:end], size)
     except DeflateError:
         return None
-    # The decoder does not tell where it has found the trailer. It is this one if that says the same, and stands nowhere
-    # else: then nothing is behind it.
+    # The decoder does not say where it found the trailer. It is this one if it holds the right checksum and length and
+    # occurs only here: then nothing follows it.
     if len(text) != size or crc32(text) != crc:
         return None
     trailer = data[end - TRAILER.size : end]
@@ -127,7 +141,7 @@ def _text(data: bytes, begin: int, end: int) -> bytearray | None:
 
 
 def _header_bytes(text: bytearray) -> int:
-    """Length of the header block with its empty line, as `splitter.HEADER_END` finds it; 0: none within bounds."""
+    """Length of the header block with its empty line, as `header.HEADER_STOP` finds it; 0 if it has no end."""
     end = text.find(b"\n\r\n", 0, MAX_HEADER_BYTES)
     bare = text.find(b"\n\n", 0, end + 1 if end >= 0 else MAX_HEADER_BYTES)
     if bare >= 0:

@@ -1,32 +1,34 @@
 """From the bytes of a WET file to its decoded bytes, with the place in the file of every one of them.
 
 A place is `(member, inner)`: the byte offset of a gzip member (zstd frame) in the file, and the offset of a decoded
-byte inside that member. An uncompressed file has no members: there a place is `(byte offset, 0)`. Reading can begin at
+byte inside that member. An uncompressed file has no members; there a place is `(byte offset, 0)`. Reading can resume at
 any place that was handed out, so a place is all that an interrupted ingestion has to remember.
+
+Padding between members and after the last one (zeros, line ends, blanks) is skipped, as gzip does with zeros.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from typing import NamedTuple, Protocol
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
+from typing import NamedTuple
 
 from conf.reasons import DAMAGED, TRUNCATED
 from producers.wet.codec import Codec
+from producers.wet.file_buffer import READ_BYTES, FileBuffer, Readable, no_check
+from producers.wet.header import LINE_ENDS, VERSION
 
-READ_BYTES = 1 << 18
 FILL_BYTES = 1 << 20
-# Enough of a member to see how its text begins: a block of zstd comes out when all of it is in.
-HEAD_BYTES = 1 << 17
-
-
-class Readable(Protocol):
-    """What is needed of a source's file, local or remote."""
-
-    def read(self, size: int, /) -> bytes:
-        """Up to `size` bytes; none only at the end."""
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Go to a byte offset (or, with whence 2, to one counted from the end); returns it."""
+PADDING = b"\0\r\n \t"
+# Positions that are no longer asked for are forgotten so many at a time.
+FORGET = 1 << 12
+SALVAGE_BYTES = 1 << 8
+# Bytes of a member that tell it from a copy of another one inside a text.
+SIGNATURE_BYTES = 24
+# What looking at one candidate costs besides the bytes decoded, and how much may be spent on them for each byte passed.
+PROBE_BYTES = 512
+PROBES_PER_BYTE = 16
+LEAST_REPEAT_BYTES = 1 << 16
 
 
 class Place(NamedTuple):
@@ -48,25 +50,37 @@ class Failure(NamedTuple):
 
 
 class Members:
-    """Decodes a file from a place on, about a mebibyte a call, and remembers where each byte came from.
+    """Decodes a file from a place on, about a mebibyte a call, and knows the place of each decoded byte.
 
-    Damage is not raised: `fill` returns all that the decoder can give before it, `failure` says what it was, and
-    `skip_damage` looks for the next member that begins a WARC record. `salvaged_at` is the position from which on
-    decoded bytes stand so near to the damage that they may be wrong.
+    Damage is not raised: `fill` returns everything that the decoder can give before it, `failure` says what it was, and
+    `skip_damage` looks for the next member that begins a WARC record. Decoded bytes from position `salvaged_at` on are
+    so near to the damage that they may be wrong.
+
+    Work is linear in the size of the file, whatever is in it. Every byte is decoded once, a damaged member three times.
+    Going back from damage to a member that the decoder had run over is limited by `skip_damage`.
     """
 
-    def __init__(self, file: Readable, codec: Codec | None, start: Place = BEGINNING) -> None:
-        self._file = file
+    def __init__(
+        self,
+        file: Readable,
+        codec: Codec | None,
+        start: Place = BEGINNING,
+        *,
+        check: Callable[[], None] = no_check,
+    ) -> None:
+        self._buffer = FileBuffer(file, check)
         self.codec = codec
         self._restart(start)
 
     def _restart(self, start: Place) -> None:
-        self._file.seek(start.member)
-        self._input, self._input_at, self._input_offset = b"", 0, start.member
+        self._offset = start.member
         self._decoder = None if self.codec is None else self.codec.make()
         self._member = start.member
-        # Where decoded members begin: (decoded position, member offset, inner offset), oldest first.
-        self._begins: deque[tuple[int, int, int]] = deque([(0, start.member, start.inner)])
+        self._member_at = 0  # decoded position of the current member's first byte
+        self._fresh = True  # nothing of the current member was decoded yet
+        # Where members begin, and where slices of input do: decoded positions in order, and what stands there.
+        self._begin_positions, self._begins = [0], [start]
+        self._slice_positions, self._slice_offsets = [0], [start.member]
         self._skip = start.inner
         self._decoded = 0
         self.failure: Failure | None = None
@@ -76,81 +90,123 @@ class Members:
     @property
     def consumed(self) -> int:
         """Offset in the file up to which its bytes were decoded."""
-        return self._input_offset + self._input_at
+        return self._offset
+
+    def size(self) -> int:
+        """Return the size of the file in bytes."""
+        return self._buffer.size()
 
     def place(self, position: int) -> Place:
-        """Place of the decoded byte number `position` (counted from the start place; never asked backwards)."""
-        begins = self._begins
-        while len(begins) > 1 and begins[1][0] <= position:
-            begins.popleft()
-        at, member, inner = begins[0]
+        """Return the place of the decoded byte number `position`, counted from the start place."""
         if self.codec is None:
-            return Place(member + position - at, 0)
-        return Place(member, inner + position - at)
+            return Place(self._begins[0].member + position, 0)
+        number = bisect_right(self._begin_positions, position) - 1
+        member, inner = self._begins[number]
+        return Place(member, inner + position - self._begin_positions[number])
 
     def starts_member(self, position: int) -> bool:
         """Whether a member begins at `position`, or would: decoding has come to the end of one there."""
-        return self.codec is not None and any(at == position for at, _, _ in self._begins)
+        if self.codec is None:
+            return False
+        number = bisect_left(self._begin_positions, position)
+        return number < len(self._begins) and self._begin_positions[number] == position
 
-    def begins_after(self, position: int) -> list[int]:
-        """Positions from `position` on at which a member begins, of what is decoded, in order."""
+    def begins_between(self, position: int, end: int) -> list[int]:
+        """Return the positions in [position, end) at which a member begins, of what is decoded, in order."""
         if self.codec is None:
             return []
-        found: list[int] = []
-        for at, _, inner in reversed(self._begins):
-            if at < position:
-                break
-            if not inner:
-                found.append(at)
-        return found[::-1]
+        first = bisect_left(self._begin_positions, position)
+        found = self._begin_positions[first : bisect_left(self._begin_positions, end)]
+        return found[1:] if found and first == 0 and self._begins[0].inner else found
+
+    def forget(self, position: int) -> None:
+        """Nothing before `position` will be asked for."""
+        for positions, values in (
+            (self._begin_positions, self._begins),
+            (self._slice_positions, self._slice_offsets),
+        ):
+            done = bisect_right(positions, position) - 1
+            if done >= FORGET and self.codec is not None:
+                del positions[:done], values[:done]
 
     def fill(self) -> bytes:
-        """The next decoded bytes; empty at the end of the file, or at a failure."""
+        """Return the next decoded bytes; none at the end of the file, or at a failure."""
         if self.failure is not None or self.ended:
             return b""
         return self._fill_plain() if self.codec is None else self._fill_decoded(self.codec)
 
     def _fill_plain(self) -> bytes:
-        block = self._file.read(READ_BYTES)
+        block = self._buffer.read(self._offset, READ_BYTES)
         self.ended = not block
         self._decoded += len(block)
-        self._input_offset += len(block)
+        self._offset += len(block)
         return block
 
     def _fill_decoded(self, codec: Codec) -> bytes:
+        self._buffer.check()
         parts: list[bytes] = []
         size = 0
         while size < FILL_BYTES:
-            if self._input_at == len(self._input):
-                self._input_offset += len(self._input)
-                self._input, self._input_at = self._file.read(READ_BYTES), 0
-                if not self._input:
-                    self._at_end_of_file(codec)
+            piece = self._buffer.read(self._offset, codec.feed_bytes)
+            if self._fresh and piece:
+                piece = self._skip_padding(piece, codec)
+                if self.failure is not None:
                     break
+                if not piece:
+                    continue
+            if not piece:
+                self._at_end_of_file(codec)
+                break
             try:
-                block = self._decode_slice(codec)
+                block = self._decode_slice(piece, codec)
             except codec.errors as error:
                 self.failure = Failure(DAMAGED, self._member, f"{codec.name}: {error}")
                 self.salvaged_at = self._decoded
-                parts.append(self._note(self._salvage(codec)))
+                parts.append(self._note(self._salvage(piece, codec)))
                 break
             if block:
                 parts.append(block)
                 size += len(block)
         return b"".join(parts)
 
-    def _decode_slice(self, codec: Codec) -> bytes:
+    def _skip_padding(self, piece: bytes, codec: Codec) -> bytes:
+        """Step over padding before a member; what is left of `piece` begins the member, or is no member at all."""
+        left = piece.lstrip(PADDING)
+        if len(left) < len(piece):
+            self._offset += len(piece) - len(left)
+            self._begin_member()
+            # Fewer bytes than a slice: the next read begins at the member.
+            return b""
+        if not codec.may_begin(left):
+            self.failure = Failure(DAMAGED, self._member, f"no {codec.name} member begins here")
+            self.salvaged_at = self._decoded
+        return left
+
+    def _begin_member(self) -> None:
+        """A member begins at the current offset, in place of one that is empty or was only padding."""
+        self._member, self._member_at, self._fresh = self._offset, self._decoded, True
+        if self._begin_positions[-1] == self._decoded:
+            self._begins[-1] = Place(self._offset, 0)
+        else:
+            # Noted at once, so that a record that ends here is followed by the place of the next member.
+            self._begin_positions.append(self._decoded)
+            self._begins.append(Place(self._offset, 0))
+
+    def _decode_slice(self, piece: bytes, codec: Codec) -> bytes:
         decoder = self._decoder
         assert decoder is not None
-        piece = self._input[self._input_at : self._input_at + codec.feed_bytes]
+        if self._slice_positions[-1] == self._decoded:
+            self._slice_offsets[-1] = self._offset
+        else:
+            self._slice_positions.append(self._decoded)
+            self._slice_offsets.append(self._offset)
+        self._fresh = False
         block = self._note(decoder.decompress(piece))
-        self._input_at += len(piece)
+        self._offset += len(piece)
         if decoder.eof:
-            self._input_at -= len(decoder.unused_data)
-            # Noted at once, so that a record that ends here is followed by the place of the next member.
-            self._member = self.consumed
-            self._begins.append((self._decoded, self._member, 0))
+            self._offset -= len(decoder.unused_data)
             self._decoder = codec.make()
+            self._begin_member()
         return block
 
     def _note(self, block: bytes) -> bytes:
@@ -161,75 +217,106 @@ class Members:
         self._decoded += len(block)
         return block
 
-    def _salvage(self, codec: Codec) -> bytes:
-        """What the slice that failed holds before the byte at which the decoder gave up.
+    def _salvage(self, piece: bytes, codec: Codec) -> bytes:
+        """Return what the slice that failed holds before the byte at which the decoder gave up.
 
-        The decoder keeps it back with its error, so the member is decoded once more, that slice byte for byte.
+        The decoder keeps it back with its error. So the member is decoded again, that slice in small steps, and once
+        more, the step that fails byte by byte.
         """
-        slice_at = self.consumed
-        last = self._input[self._input_at : self._input_at + codec.feed_bytes]
-        decoder = codec.make()
-        parts = []
-        try:
-            self._file.seek(self._member)
-            left = slice_at - self._member
-            while left > 0:
-                block = self._file.read(min(left, READ_BYTES))
-                if not block:
-                    return b""  # the file has become shorter meanwhile
-                left -= len(block)
-                for at in range(0, len(block), codec.feed_bytes):
-                    decoder.decompress(block[at : at + codec.feed_bytes])
-            for byte in last:
-                parts.append(decoder.decompress(bytes((byte,))))  # noqa: PERF401  # an error ends it half-way
-        except codec.errors:
-            pass
+        good = 0
+        for step in (SALVAGE_BYTES, 1):
+            decoder = codec.make()
+            parts: list[bytes] = []
+            try:
+                for offset in range(self._member, self._offset, codec.feed_bytes):
+                    decoder.decompress(self._buffer.read(offset, min(codec.feed_bytes, self._offset - offset)))
+                parts.append(decoder.decompress(piece[:good]))
+                for at in range(good, len(piece), step):
+                    parts.append(decoder.decompress(piece[at : at + step]))
+                    good = at + step
+            except codec.errors:
+                continue
         return b"".join(parts)
 
     def _at_end_of_file(self, codec: Codec) -> None:
-        if self._member == self._input_offset:
+        if self._fresh:
             self.ended = True
         else:
             self.failure = Failure(TRUNCATED, self._member, f"the file ends inside a {codec.name} member")
 
-    def skip_damage(self, beyond: int, limit: int | None = None) -> int | None:
-        """Go on at the next member after file offset `beyond` that begins a WARC record; None: there is none.
+    def encoded_from(self, position: int) -> int:
+        """Return an offset of the file before which nothing of the decoded byte at `position` is encoded."""
+        if self.codec is None:
+            return self._offset
+        number = max(bisect_right(self._slice_positions, position) - 1, 0)
+        return max(0, self._slice_offsets[number] - self.codec.held_bytes)
 
-        Decoded positions count from 0 again afterwards. Returns the member's offset in the file. `limit`: how many
-        bytes to look at.
+    def skip_damage(self, first: int, *, text: bytes = b"", limit: int | None = None) -> int | None:
+        """Go on at the next member behind the damage that begins a WARC record.
+
+        Decoded positions count from 0 again afterwards. A copy of a member inside a text (a page may show one) does not
+        count: its bytes are found in what was decoded.
+
+        Work is bounded. At most `PROBES_PER_BYTE` bytes are decoded for each byte passed, besides one candidate. And a
+        member that decoded to W bytes before it failed is only gone back into so far that the bytes passed could have
+        been compressed from W, so the same bytes are not decoded again and again from ever new beginnings.
+
+        Args:
+            first: Offset of the file to begin at.
+            text: What was decoded of the item that cannot be read.
+            limit: How many bytes to look at.
+
+        Returns:
+            The member's offset in the file; None if there is none.
         """
         codec = self.codec
         assert codec is not None
-        offset, tail = beyond + 1, b""
-        stop = None if limit is None else offset + limit
-        self._file.seek(offset)
-        while (block := self._file.read(READ_BYTES)) and (stop is None or offset < stop):
-            window = tail + block
-            begin = offset - len(tail)
-            offset += len(block)
-            for match in codec.magic.finditer(window):
-                if self._begins_record(codec, begin + match.start()):
-                    self._restart(Place(begin + match.start(), 0))
-                    return begin + match.start()
-            tail = window[-(codec.magic_bytes - 1) :]
-            self._file.seek(offset)
+        repeated = self._decoded - self._member_at
+        offset, spent, copies = first, 0, 0
+        while len(block := self._buffer.read(offset, READ_BYTES)) >= codec.magic_bytes:
+            if limit is not None and offset - first >= limit:
+                break
+            for match in codec.magic.finditer(block):
+                at = offset + match.start()
+                passed = at - first + 1
+                if spent > PROBES_PER_BYTE * passed or repeated > codec.expansion * passed + LEAST_REPEAT_BYTES:
+                    continue
+                begins, cost = self._begins_record(codec, at)
+                spent += cost
+                if not begins:
+                    continue
+                copy = text.find(self._buffer.read(at, SIGNATURE_BYTES), copies) if text else -1
+                if copy >= 0:
+                    copies = copy + 1
+                    continue
+                self._restart(Place(at, 0))
+                return at
+            offset += len(block) - codec.magic_bytes + 1
         self.ended = True
         self.failure = None
         return None
 
-    def _begins_record(self, codec: Codec, offset: int) -> bool:
-        """Whether a member begins at this offset of the file whose text begins as a record does."""
-        self._file.seek(offset)
-        begin = self._file.read(HEAD_BYTES)
-        # Once more byte for byte when it fails: the member may be damaged further on.
-        for step in (codec.feed_bytes, 1):
-            decoder, text, at = codec.make(), b"", 0
-            try:
-                while at < len(begin) and len(text) < 16 and not decoder.eof:
-                    text += decoder.decompress(begin[at : at + step]).lstrip(b"\r\n")
-                    at += step
-            except codec.errors:
-                pass
-            if text.startswith(b"WARC/"):
-                return True
-        return False
+    def _begins_record(self, codec: Codec, offset: int) -> tuple[bool, int]:
+        """Whether a member begins at this offset of the file whose text begins as a record does, and what that cost."""
+        head = self._buffer.read(offset, codec.head_bytes)
+        begins, tried, failed = _text_begins(codec, head, 64, codec.feed_bytes)
+        cost = PROBE_BYTES + tried
+        if not begins and failed:
+            # Once more byte by byte: the member may be damaged a little further on.
+            begins, steps, _ = _text_begins(codec, head[:tried], 1, 1)
+            cost += 64 * steps
+        return begins, cost
+
+
+def _text_begins(codec: Codec, head: bytes, step: int, most: int) -> tuple[bool, int, bool]:
+    """Decode only as much as is needed: whether it is a record's beginning, bytes taken, whether the decoder failed."""
+    decoder, text, at = codec.make(), b"", 0
+    try:
+        while at < len(head) and len(text) < len(VERSION) and not decoder.eof:
+            piece = head[at : at + step]
+            at += len(piece)
+            text = (text + decoder.decompress(piece)).lstrip(LINE_ENDS)[: len(VERSION)]
+            step = min(2 * step, most)
+    except codec.errors:
+        return text == VERSION, at, True
+    return text == VERSION, at, False

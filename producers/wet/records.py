@@ -1,40 +1,53 @@
-"""From a WET file to its records: each as it stood, or a stub that says what could not be read.
+"""From a WET file to its records: each as it is in the file, or a stub that says what could not be read.
 
-Nothing is lost silently: every byte of a source belongs to a record that is handed out, to the line ends between two
-records, or to a stub with its place, its length and its reason. The items of a file are a chain: the first is at
-the start, the `next` of one is the `place` of the one after it.
+Nothing is lost silently: every byte of a source belongs to a record that is handed out, to the line ends or the padding
+between two records, or to a stub with its place, its length and its reason. The items of a file are a chain: the
+first is at the start, the `next` of one is the `place` of the one after it.
+
+Items depend on the file's bytes alone, not on where reading began or was interrupted. Work is linear in the bytes of
+the file and in what they decode to, however hostile they are; `Members` and `Splitter` state the bounds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from producers.wet.codec import GZIP
 from producers.wet.fast_path import FastPath
+from producers.wet.file_buffer import READ_BYTES, Readable, no_check
 from producers.wet.items import Record, Stub
-from producers.wet.members import BEGINNING, Members, Place, Readable
+from producers.wet.members import BEGINNING, Members, Place
 from producers.wet.recognise import NotWetError, recognise
 from producers.wet.splitter import Splitter
 
 __all__ = ["NotWetError", "Record", "Stub", "WetReader", "read_records"]
 
-# Where the short way leads nowhere so many times, with fewer records each time, the file is not made for it.
+# After so many attempts that led over less than READ_BYTES each, the rest of the file is left to the splitter.
 TRIES = 4
-WORTH_RECORDS = 8
 
 
 class WetReader:
     """All records of an opened WET file from `start` on, in order, each once.
 
-    `start` is (0, 0) or the `next` of an item that was handed out before: from there on the same items come as in an
-    uninterrupted reading. A file that is cut ends with a Stub with reason `truncated`, whose `next` is its own place:
-    when the file has grown, reading goes on there. Raises NotWetError when made with a file that is no WET file,
-    OSError when it cannot be read.
+    A file that is cut ends with a Stub with reason `truncated`, whose `next` is its own place: when the file has grown,
+    reading resumes there.
 
-    `verify_digests`: a record whose block is not what its header's SHA-1 says becomes a stub. Where the file has no
-    checksum of its own for a record (many records in one gzip member, zstd) that is always so.
+    Args:
+        file: The opened file.
+        name: Its name, for messages.
+        start: (0, 0), or the `next` of an item that was handed out before: the same items follow as in an uninterrupted
+            reading.
+        max_record_bytes: Longer records become stubs.
+        verify_digests: Whether the digest in a record's header is compared with its block even where a checksum of the
+            file vouches for the block. Where there is none (an uncompressed file, many records in one gzip member,
+            zstd) it always is. A record with a wrong digest becomes a stub.
+        check: Called at least once for every mebibyte read or decoded, so that a caller can interrupt by raising.
+
+    Raises:
+        NotWetError: The file is not WET.
+        OSError: It cannot be read (also while iterating).
     """
 
     def __init__(
@@ -45,9 +58,11 @@ class WetReader:
         start: Place = BEGINNING,
         max_record_bytes: int = 1 << 24,
         verify_digests: bool = False,
+        check: Callable[[], None] = no_check,
     ) -> None:
         self._file = file
-        self._codec = recognise(file, name)
+        self.check = check
+        self._codec = recognise(file, name, self._check)
         self._start = start
         self._max_record_bytes = max_record_bytes
         self._verify_digests = verify_digests
@@ -57,16 +72,20 @@ class WetReader:
         place, tries = self._start, TRIES if self._codec is GZIP else 0
         while True:
             if tries and not place.inner:
-                self._reading = short = FastPath(
-                    self._file, place.member, self._max_record_bytes, verify_digests=self._verify_digests
+                self._reading = fast = FastPath(
+                    self._file,
+                    place.member,
+                    self._max_record_bytes,
+                    verify_digests=self._verify_digests,
+                    check=self._check,
                 )
-                yield from short.records()
-                if short.ended:
+                yield from fast.records()
+                if fast.ended:
                     return
-                place = short.place
-                tries = TRIES if short.handed_out >= WORTH_RECORDS else tries - 1
-            self._reading = members = Members(self._file, self._codec, place)
-            splitter = Splitter(members, self._file, self._max_record_bytes, verify_digests=self._verify_digests)
+                tries = TRIES if fast.place.member - place.member >= READ_BYTES else tries - 1
+                place = fast.place
+            self._reading = members = Members(self._file, self._codec, place, check=self._check)
+            splitter = Splitter(members, self._max_record_bytes, verify_digests=self._verify_digests)
             for item in splitter.items():
                 if item.place != place:
                     item = _moved(item, place)
@@ -76,6 +95,9 @@ class WetReader:
                     break
             else:
                 return
+
+    def _check(self) -> None:
+        self.check()
 
     @property
     def consumed(self) -> int:
@@ -94,7 +116,7 @@ def _moved(item: Record | Stub, place: Place) -> Record | Stub:
 def read_records(
     path: Path, *, start: Place = BEGINNING, max_record_bytes: int = 1 << 24, verify_digests: bool = False
 ) -> Iterator[Record | Stub]:
-    """The items of a local WET file, as WetReader gives them."""
+    """Yield the items of a local WET file, as WetReader does."""
     with path.open("rb") as file:
         yield from WetReader(
             file, str(path), start=start, max_record_bytes=max_record_bytes, verify_digests=verify_digests

@@ -1,53 +1,92 @@
 """The rules by which decoded bytes are cut into records.
 
-Rules of the format: WARC/1.1, ISO 28500:2017, section 4 (a record is a header block, an empty line, `Content-Length`
-bytes, and two line ends). Taken more leniently, as real files need it: bare LF for CRLF, no empty lines between
-records, WARC/1.0 and 1.1 alike.
+A record is a header block, an empty line, `Content-Length` bytes and two line ends (WARC/1.1, ISO 28500:2017, section
+4). Real files need more lenient rules: bare LF for CRLF, no empty lines between records, other versions.
+
+What a header says is trusted over anything inside its block: a page may show a WARC header in its text. Only a block
+digest proves a length wrong, or a gzip member or zstd frame that begins with a record inside the block.
+
+Work is linear in the decoded bytes, whatever they are. A header block ends at the next version line, so searching for
+its end passes each byte once. Looking ahead to the end of a block decodes bytes that are needed later anyway; at most
+`max_record_bytes` are held. A block is hashed in vain only over a stretch with at most `PROOFS` version lines, so that
+no byte is hashed more than `PROOFS` + 2 times.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from enum import Enum, auto
+from typing import NamedTuple
 
 from conf.reasons import DAMAGED, OVERSIZE, TRUNCATED
 from producers.wet.digest import digest_verifies
+from producers.wet.header import (
+    FIRST_LINE,
+    HEADER_STOP,
+    LINE_ENDS,
+    MAX_HEADER_BYTES,
+    OVERLAP,
+    VERSION,
+    content_length,
+)
 from producers.wet.items import Record, Stub
-from producers.wet.members import Members, Place, Readable
-from producers.wet.recognise import LINE_ENDS, VERSION
+from producers.wet.members import Members, Place
+from producers.wet.proof import may_hash, pass_over, proven_end
+from producers.wet.window import Window
 
-MAX_HEADER_BYTES = 1 << 18
-FIRST_LINE = re.compile(rb"WARC/[0-9]\.[0-9][ \t]*\r?\n")
-HEADER_END = re.compile(rb"\r?\n\r?\n")
-CONTENT_LENGTH = re.compile(rb"\ncontent-length[ \t]*:[ \t]*(\d{1,18})[ \t]*\r?(?:\n|$)", re.IGNORECASE)
-NEXT_RECORD = re.compile(rb"\nWARC/[0-9]\.[0-9]\r?\n[A-Za-z]")
-# More than a match of NEXT_RECORD can be long: kept when the window moves on.
-OVERLAP = 16
 OVERRUN = "Content-Length leads over the beginning of another record"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+LINE_END = re.compile(rb"[\r\n]")
+LINE_END_RUN = re.compile(rb"[\r\n]*")
+ZERO = b"\0"
+# Line ends behind a block, as many as the format has, and the beginning of the next record.
+BEHIND_BYTES = 4 + len(BYTE_ORDER_MARK) + len(VERSION)
+
+
+class Extent(Enum):
+    """What can be said of a record from its header and what follows its block."""
+
+    WHOLE = auto()
+    OVERSIZE = auto()
+    CUT = auto()
+    BAD = auto()
+
+
+class Found(NamedTuple):
+    """A record that seems to begin somewhere: its header block, its length with header, and what is wrong with it."""
+
+    extent: Extent
+    header: bytes = b""
+    length: int = 0
+    detail: str = ""
 
 
 class Splitter:
-    """A window of decoded bytes that moves over the source; `items` cuts it into records and stubs.
+    """Cuts the decoded bytes of `members` into records and stubs.
 
     A record is handed out as whole when its extent is: it begins with the version, its header has an end and a length,
     and behind that length a record, a member or the end follows. Its bytes are then vouched for by the checksum of a
-    gzip member of its own, or, where it shares one that may turn out damaged later, by its own digest.
+    gzip member of its own, else by its own digest if it has one.
     """
 
-    def __init__(self, members: Members, file: Readable, max_record_bytes: int, *, verify_digests: bool) -> None:
+    def __init__(self, members: Members, max_record_bytes: int, *, verify_digests: bool) -> None:
         self._members = members
-        self._file = file
         self._max_record_bytes = max_record_bytes
         self._verify_digests = verify_digests
-        self._window = b""
+        self._window = Window(members)
         self._at = 0
-        self._base = 0
+        self._item_at = self._item_offset = 0
 
     def items(self) -> Iterator[Record | Stub]:
-        """All items from here on."""
+        """Yield all items from here on."""
         while True:
-            if self._skip_line_ends():
+            more = self._skip_separators()
+            self._item_at, self._item_offset = self._at, self._members.encoded_from(self._at)
+            if more:
                 item = self._next_item()
+                if item is None:
+                    return
             elif self._members.failure is not None:
                 item = self._failed(self._place(), b"")
             else:
@@ -56,164 +95,199 @@ class Splitter:
             if item.next == item.place:
                 return
 
-    def _next_item(self) -> Record | Stub:
-        begin = self._place()
-        if not self._need(len(VERSION)) and VERSION.startswith(self._window[self._at :]):
-            return self._cut(begin, b"", "the file ends inside a record header")
-        if not self._window.startswith(VERSION, self._at):
-            return self._damaged(begin, b"", "no record begins here")
-        header_end = self._find_header_end()
-        if header_end is None:
-            return self._cut(begin, b"", "the file ends inside a record header")
-        if header_end < 0:
-            return self._damaged(begin, b"", "a record header without an end")
-        header = self._window[self._at : header_end]
-        if FIRST_LINE.match(header) is None or self._next_start(self._at + len(VERSION), header_end) is not None:
-            return self._damaged(begin, b"", "a record header that breaks off")
-        match = CONTENT_LENGTH.search(header)
-        if match is None:
-            return self._damaged(begin, header, "a record header without a valid Content-Length")
-        length = len(header) + int(match[1])
-        if length > self._max_record_bytes:
-            return self._oversize(begin, header, length)
-        if not self._need(length):
-            return self._cut(begin, header, f"the file ends inside a record of {length:,} bytes")
-        ends = self._ends_at(length)
-        raw = self._window[self._at : self._at + length]
-        # What follows may be damaged; a block with the right digest is whole all the same.
-        if not ends and not digest_verifies(raw, len(header)):
-            return self._damaged(begin, header, "Content-Length does not lead to the end of the record")
-        return self._whole(begin, raw, header)
+    def _next_item(self) -> Record | Stub | None:
+        """The item at the current position; None if only padding is left."""
+        begin, at = self._place(), self._at
+        self._window.keep(at)
+        found = self._examine(at)
+        if found.extent is Extent.WHOLE:
+            return self._whole(begin, found)
+        if found.extent is Extent.OVERSIZE:
+            return self._oversize(begin, found)
+        if found.extent is Extent.CUT:
+            return self._cut(begin, found)
+        if self._window.startswith(ZERO, at) and self._only_padding():
+            return None
+        return self._damaged(begin, found)
 
-    def _whole(self, begin: Place, raw: bytes, header: bytes) -> Record | Stub:
+    def _examine(self, at: int) -> Found:
+        """What begins at `at`. Depends only on the bytes from there on."""
+        window = self._window
+        if not window.need(at + len(VERSION)) and VERSION.startswith(window.copy(at, window.end)):
+            return Found(Extent.CUT, detail="the file ends inside a record header")
+        if not window.startswith(VERSION, at):
+            return Found(Extent.BAD, detail="no record begins here")
+        end, detail = self._header_end(at)
+        if end is None:
+            return Found(Extent.CUT if detail.startswith("the file ends") else Extent.BAD, detail=detail)
+        header = window.copy(at, end)
+        if FIRST_LINE.match(header) is None or window.next_member_start(at + 1, end) is not None:
+            return Found(Extent.BAD, detail="a record header that breaks off")
+        size = content_length(header)
+        if size is None:
+            return Found(Extent.BAD, header, detail="a record header without a valid Content-Length")
+        length = len(header) + size
+        if length > self._max_record_bytes:
+            detail = f"a record of {length:,} bytes; the limit is {self._max_record_bytes:,}"
+            return Found(Extent.OVERSIZE, header, length, detail)
+        if not window.need(at + length):
+            return Found(Extent.CUT, header, length, f"the file ends inside a record of {length:,} bytes")
+        window.need(at + length + OVERLAP)
+        # What follows may be damaged; a block with the right digest is whole all the same.
+        if self._ends_at(at + length) or (may_hash(window, at, length) and self._verifies(at, header, length)):
+            return Found(Extent.WHOLE, header, length)
+        return Found(Extent.BAD, header, length, "Content-Length does not lead to the end of the record")
+
+    def _header_end(self, at: int) -> tuple[int | None, str]:
+        """The position behind the empty line; or None, and why there is none."""
+        window = self._window
+        searched, limit = at + len(VERSION), at + MAX_HEADER_BYTES
+        while True:
+            match = window.search(HEADER_STOP, searched, limit)
+            if match is not None:
+                if match[1] is None:
+                    return None, "a record header that breaks off"
+                return window.begin + match.end(), ""
+            if window.end >= limit:
+                return None, "a record header without an end"
+            searched = max(searched, window.end - OVERLAP)
+            if not window.more():
+                return None, "the file ends inside a record header"
+
+    def _ends_at(self, position: int) -> bool:
+        """Whether a record can end at `position`: line ends, then a record, a member, padding or the end."""
+        window = self._window
+        behind = window.copy(position, position + BEHIND_BYTES)
+        rest = behind.lstrip(LINE_ENDS)
+        if not rest.strip(ZERO + LINE_ENDS):
+            return True
+        begin = rest.removeprefix(BYTE_ORDER_MARK)
+        if begin.startswith(VERSION) or VERSION.startswith(begin[: len(VERSION)]):
+            return True
+        return self._members.starts_member(position + len(behind) - len(rest))
+
+    def _verifies(self, at: int, header: bytes, length: int) -> bool | None:
+        return digest_verifies(self._window.view(at, at + length), header)
+
+    def _whole(self, begin: Place, found: Found) -> Record | Stub:
         """A record by its extent; whether its bytes are right as well."""
-        length = len(raw)
-        end = self._base + self._at + length
-        self._at += length
-        more = self._skip_line_ends()
-        after = self._place()
+        at, header, length = self._at, found.header, found.length
+        end = at + length
         codec, salvaged_at = self._members.codec, self._members.salvaged_at
+        shared = (
+            codec is None
+            or not codec.checked
+            or begin.inner != 0
+            or self._window.next_member_start(at + 1, end) is not None
+        )
+        verifies: bool | None = None
+        if shared or self._verify_digests:
+            verifies = self._verifies(at, header, length)
+            if verifies is False and may_hash(self._window, at, length):
+                start = proven_end(self._window, at, header, end)
+                if start is not None:
+                    return self._overrun(begin, header, start)
+        raw = self._window.copy(at, end)
+        self._at = end
+        more = self._skip_separators()
+        after = self._place()
         in_damage = salvaged_at is not None and after.member == begin.member
         if in_damage and begin.inner == 0 and not more:
             # It seems to have this member for itself, so the damage is in it, and its header has no digest.
-            return self._failed(begin, header)
-        own_member = codec is not None and codec.checked and begin.inner == 0 and after.member != begin.member
-        if self._verify_digests or not (own_member or codec is None):
-            verifies = digest_verifies(raw, len(header))
-            if verifies is False:
-                return Stub(begin, after, length, DAMAGED, "digest", header)
-            if verifies is None and in_damage and salvaged_at is not None and end > salvaged_at:
-                # Nothing vouches for it: decoded in the last step before the decoder gave up.
-                return self._failed(begin, header)
+            return self._failed(begin, header, raw)
+        if not shared and after.member == begin.member:
+            shared = True
+            verifies = digest_verifies(raw, header)
+        if verifies is False:
+            return Stub(begin, after, length, DAMAGED, "digest", header)
+        if shared and verifies is None and in_damage and salvaged_at is not None and end > salvaged_at:
+            # Nothing vouches for it: decoded in the last step before the decoder gave up.
+            return self._failed(begin, header, raw)
         return Record(begin, after, raw, len(header))
 
-    def _find_header_end(self) -> int | None:
-        """Index behind the empty line; -1: there is none within bounds; None: the input ends before."""
-        searched = self._at
-        while True:
-            match = HEADER_END.search(self._window, searched)
-            if match is not None:
-                return match.end()
-            if len(self._window) - self._at > MAX_HEADER_BYTES:
-                return -1
-            # Counted from the beginning of the record: the window moves.
-            searched = max(0, len(self._window) - self._at - 3)
-            if not self._more():
-                return None
-            searched += self._at
-
-    def _ends_at(self, length: int) -> bool:
-        """Whether what follows `length` bytes is the end of a record: line ends, then a record, a member or the end."""
-        self._need(length + 4 + len(VERSION))
-        behind = self._window[self._at + length : self._at + length + 4 + len(VERSION)]
-        rest = behind.lstrip(LINE_ENDS)
-        if not rest or VERSION.startswith(rest[: len(VERSION)]) or rest.startswith(VERSION):
-            return True
-        return self._members.starts_member(self._base + self._at + length + len(behind) - len(rest))
-
-    def _cut(self, begin: Place, header: bytes, detail: str) -> Stub:
+    def _cut(self, begin: Place, found: Found) -> Stub:
         """The input, or what can be decoded of it, ends inside a record."""
-        if self._next_start(self._at + len(VERSION)) is not None:
-            return self._damaged(begin, header, OVERRUN)
+        at, window = self._at, self._window
+        start = proven_end(window, at, found.header, window.end)
+        if start is None:
+            start = window.next_member_start(at + 1, window.end)
+        if start is not None:
+            return self._overrun(begin, found.header, start)
         if self._members.failure is not None:
-            return self._failed(begin, header)
-        length = len(self._window) - self._at
-        self._at = len(self._window)
-        if self._members.starts_member(self._base + self._at):
-            # The members are whole, so it is the record that promises more than there is: nothing will come.
-            return Stub(begin, self._place(), length, DAMAGED, detail, header)
-        return Stub(begin, begin, length, TRUNCATED, detail, header)
+            return self._failed(begin, found.header)
+        self._at = window.end
+        return Stub(begin, begin, window.end - at, TRUNCATED, found.detail, found.header)
 
-    def _damaged(self, begin: Place, header: bytes, detail: str) -> Stub:
-        """Skip to the next place that looks like a record."""
-        first = self._base + self._at
-        found = self._scan(first + 1, None)
-        if not found and self._members.failure is not None:
-            return self._failed(begin, header)
-        return Stub(begin, self._place(), self._base + self._at - first, DAMAGED, detail, header)
+    def _damaged(self, begin: Place, found: Found) -> Stub:
+        """Skip to the next record that is whole by its extent; one stub stands for all in between.
 
-    def _oversize(self, begin: Place, header: bytes, length: int) -> Stub:
-        """Step over a record that is too long to be sent; if only its length is damaged, to the next record."""
-        first = self._base + self._at
-        if self._scan(first + 1, first + length):
-            return Stub(begin, self._place(), self._base + self._at - first, DAMAGED, OVERRUN, header)
-        passed = self._base + self._at - first
-        detail = f"a record of {length:,} bytes; the limit is {self._max_record_bytes:,}"
-        if passed == length:
-            self._skip_line_ends()
-            return Stub(begin, self._place(), length, OVERSIZE, detail, header)
-        if self._members.failure is not None:
-            return self._failed(begin, header)
-        detail = "the file ends inside " + detail
-        if self._members.starts_member(self._base + self._at):
-            return Stub(begin, self._place(), passed, DAMAGED, detail, header)
-        return Stub(begin, begin, passed, TRUNCATED, detail, header)
-
-    def _scan(self, position: int, limit: int | None) -> bool:
-        """Move to the next beginning of a record at `position` or behind it; True: it stands there now.
-
-        False: there is none before `limit` (it stands there now), or none at all (it stands at the end of what can be
-        decoded). The window never holds more than a fill and a few bytes.
+        Where there is none, one that the end of the file cuts will do.
         """
-        while True:
-            found = self._next_start(max(position - self._base, self._at))
-            if found is not None and (limit is None or self._base + found < limit):
-                self._at = found
-                return True
-            end = self._base + len(self._window)
-            if limit is not None and end >= limit + OVERLAP:
-                self._at = limit - self._base
-                return False
-            self._at = max(self._at, len(self._window) - OVERLAP)
-            if limit is not None:
-                self._at = min(self._at, max(limit - self._base, 0))
-            if not self._more():
-                self._at = len(self._window) if limit is None else min(len(self._window), limit - self._base)
-                return False
-
-    def _next_start(self, searched: int, end: int | None = None) -> int | None:
-        """Index in the window, from `searched` on (and before `end`), of the next beginning of a record.
-
-        A record that begins a member needs no line end before it: the text before may have lost its own.
-        """
-        end = len(self._window) if end is None else end
-        match = NEXT_RECORD.search(self._window, max(searched - 1, self._at), end)
-        found = None if match is None else match.start() + 1
-        for position in self._members.begins_after(self._base + searched):
-            at = position - self._base
-            if at >= (end if found is None else found):
+        window, at = self._window, self._at
+        first_cut: int | None = None
+        position = proven_end(window, at, found.header, at + self._max_record_bytes)
+        start = self._seek_start(at + 1 if position is None else position)
+        while start is not None:
+            extent = self._examine(start).extent
+            if extent is Extent.WHOLE or extent is Extent.OVERSIZE:
                 break
-            if self._window.startswith(VERSION, at):
-                return at
-        return found
+            if extent is Extent.CUT and first_cut is None:
+                first_cut = start
+            start = self._seek_start(start + 1, first_cut)
+        if start is None:
+            start = first_cut
+        if start is None and self._members.failure is not None:
+            return self._failed(begin, found.header)
+        self._at = window.end if start is None else start
+        return Stub(begin, self._place(), self._at - at, DAMAGED, found.detail, found.header)
 
-    def _failed(self, begin: Place, header: bytes) -> Stub:
-        """The decoder gave up in the item that begins at `begin`: a stub up to the next member that can be read."""
-        failure = self._members.failure
+    def _seek_start(self, position: int, keep: int | None = None) -> int | None:
+        """The next position from `position` on at which a record seems to begin; reads on as far as it takes."""
+        window = self._window
+        while True:
+            start = window.next_start(position, window.end)
+            if start is not None:
+                window.keep(start - 1 if keep is None else keep)
+                return start
+            position = max(position, window.end - OVERLAP)
+            window.keep(position - 1 if keep is None else keep)
+            if not window.more():
+                return None
+
+    def _oversize(self, begin: Place, found: Found) -> Stub:
+        """Step over a record that is too long to be sent."""
+        at, limit = self._at, self._at + found.length
+        start = pass_over(self._window, at, found.header, limit)
+        if start is not None:
+            return self._overrun(begin, found.header, start)
+        passed = min(self._window.end, limit) - at
+        self._at = at + passed
+        if passed == found.length:
+            self._skip_separators()
+            return Stub(begin, self._place(), passed, OVERSIZE, found.detail, found.header)
+        if self._members.failure is not None:
+            return self._failed(begin, found.header)
+        return Stub(begin, begin, passed, TRUNCATED, "the file ends inside " + found.detail, found.header)
+
+    def _overrun(self, begin: Place, header: bytes, start: int) -> Stub:
+        """A record that ends where another one is proven to begin, whatever its Content-Length says."""
+        length, self._at = start - self._at, start
+        return Stub(begin, self._place(), length, DAMAGED, OVERRUN, header)
+
+    def _failed(self, begin: Place, header: bytes, raw: bytes = b"") -> Stub:
+        """The decoder gave up in the item that begins at `begin`: a stub up to the next member that can be read.
+
+        `raw` is what was decoded of the item, if the window does not have it any more.
+        """
+        failure, window = self._members.failure, self._window
         assert failure is not None
-        size = self._file.seek(0, 2)
-        found = self._members.skip_damage(failure.member)
-        self._window, self._at, self._base = b"", 0, 0
+        size = self._members.size()
+        text = raw or window.copy(self._item_at, window.end)
+        # In a member that gave records before, those are not searched again for members that their texts may show.
+        first = self._item_offset if begin.inner and begin.member == failure.member else 0
+        found = self._members.skip_damage(max(failure.member, first) + 1, text=text)
+        window.reset()
+        self._at = 0
         if failure.reason == TRUNCATED and found is None:
             return Stub(begin, begin, size - begin.member, TRUNCATED, failure.detail, header)
         # (A member that ran on to the end of the file over others that can be read is not cut but damaged.)
@@ -221,31 +295,33 @@ class Splitter:
         return Stub(begin, Place(end, 0), end - begin.member, DAMAGED, failure.detail, header)
 
     def _place(self) -> Place:
-        return self._members.place(self._base + self._at)
+        return self._members.place(self._at)
 
-    def _skip_line_ends(self) -> bool:
-        """Step over the line ends between records; False at the end of the input (or of what can be decoded)."""
+    def _skip_separators(self) -> bool:
+        """Step over the line ends between records; False at the end of the input, or of what can be decoded."""
+        window = self._window
         while True:
-            window, at = self._window, self._at
-            while at < len(window) and window[at] in LINE_ENDS:
-                at += 1
-            self._at = at
-            if at < len(window):
+            match = window.match(LINE_END_RUN, self._at)
+            assert match is not None
+            self._at = window.begin + match.end()
+            window.keep(self._at)
+            if not window.need(self._at + 1):
+                return False
+            if window.startswith(BYTE_ORDER_MARK[:1], self._at):
+                # Files with a mark each may have been joined.
+                window.need(self._at + len(BYTE_ORDER_MARK + VERSION))
+                if window.startswith(BYTE_ORDER_MARK + VERSION, self._at):
+                    self._at += len(BYTE_ORDER_MARK)
                 return True
-            if not self._more():
-                return False
+            if not window.match(LINE_END, self._at):
+                return True
 
-    def _need(self, count: int) -> bool:
-        while len(self._window) - self._at < count:
-            if not self._more():
-                return False
-        return True
-
-    def _more(self) -> bool:
-        block = self._members.fill()
-        if not block:
-            return False
-        self._base += self._at
-        self._window = self._window[self._at :] + block
-        self._at = 0
-        return True
+    def _only_padding(self) -> bool:
+        """Whether nothing but zeros and line ends follows up to the end of the file."""
+        window, position = self._window, self._at
+        while not window.copy(position, window.end).strip(ZERO + LINE_ENDS):
+            position = window.end
+            window.keep(position - 1)
+            if not window.more():
+                return self._members.failure is None
+        return False

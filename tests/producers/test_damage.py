@@ -201,7 +201,8 @@ def test_a_wrong_digest_makes_a_stub_when_digests_are_verified() -> None:
             data = b"".join(
                 gzip.compress((wrong if record is file.records[3] else record) + newline) for record in file.records
             )
-        assert len(raws(read_bytes(data))) == len(file.records)
+        # Nothing else vouches for the bytes of an uncompressed file.
+        assert len(raws(read_bytes(data))) == len(file.records) - (form == "plain")
         items = read_bytes(data, verify_digests=True)
         assert raws(items) == [record for record in file.records if record is not file.records[3]]
         (stub,) = [item for item in items if isinstance(item, Stub)]

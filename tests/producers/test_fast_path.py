@@ -29,7 +29,7 @@ def members(form: str = "gzip") -> bytes:
 
 def by_splitter(data: bytes, *, verify: bool, limit: int = LIMIT) -> list[Record | Stub]:
     file = io.BytesIO(data)
-    return list(Splitter(Members(file, codec_of(data[:64]), BEGINNING), file, limit, verify_digests=verify).items())
+    return list(Splitter(Members(file, codec_of(data[:64]), BEGINNING), limit, verify_digests=verify).items())
 
 
 def by_reader(data: bytes, *, verify: bool, limit: int = LIMIT) -> list[Record | Stub]:
