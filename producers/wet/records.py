@@ -11,7 +11,6 @@ the file and in what they decode to, however hostile they are; `Members` and `Sp
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from producers.wet.codec import GZIP
@@ -87,8 +86,6 @@ class WetReader:
             self._reading = members = Members(self._file, self._codec, place, check=self._check)
             splitter = Splitter(members, self._max_record_bytes, verify_digests=self._verify_digests)
             for item in splitter.items():
-                if item.place != place:
-                    item = _moved(item, place)
                 yield item
                 place = item.next
                 if tries and not place.inner and place != item.place:
@@ -103,14 +100,6 @@ class WetReader:
     def consumed(self) -> int:
         """Offset in the file up to which it was read; somewhat ahead of the items handed out."""
         return self._start.member if self._reading is None else self._reading.consumed
-
-
-def _moved(item: Record | Stub, place: Place) -> Record | Stub:
-    """The item with the line ends before it, so that it begins where the item before it ends."""
-    following = place if item.next == item.place else item.next
-    if isinstance(item, Record):
-        return item._replace(place=place, next=following)
-    return replace(item, place=place, next=following)
 
 
 def read_records(

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -79,7 +80,8 @@ class Splitter:
         self._item_at = self._item_offset = 0
 
     def items(self) -> Iterator[Record | Stub]:
-        """Yield all items from here on."""
+        """Yield all items from here on; each begins where the one before it ends."""
+        place = self._place()
         while True:
             more = self._skip_separators()
             self._item_at, self._item_offset = self._at, self._members.encoded_from(self._at)
@@ -91,9 +93,12 @@ class Splitter:
                 item = self._failed(self._place(), b"")
             else:
                 return
+            if item.place != place:
+                item = _moved(item, place)
             yield item
             if item.next == item.place:
                 return
+            place = item.next
 
     def _next_item(self) -> Record | Stub | None:
         """The item at the current position; None if only padding is left."""
@@ -325,3 +330,11 @@ class Splitter:
             if not window.more():
                 return self._members.failure is None
         return False
+
+
+def _moved(item: Record | Stub, place: Place) -> Record | Stub:
+    """The item together with the line ends before it."""
+    following = place if item.next == item.place else item.next
+    if isinstance(item, Record):
+        return item._replace(place=place, next=following)
+    return replace(item, place=place, next=following)
