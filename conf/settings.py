@@ -22,6 +22,7 @@ from conf.errors import ExplainedError
 ENV_PREFIX = "WETSTREAM_"
 # Variables with the prefix that are not settings: where the jars are kept, and the tests' own.
 NOT_SETTINGS = {
+    "WETSTREAM_DEBUG",
     "WETSTREAM_JARS",
     "WETSTREAM_NUMBA_CACHE",
     "WETSTREAM_SHARED_DATA",

@@ -6,7 +6,7 @@ import dataclasses
 
 import click
 
-from wetstream.commands.options import MAX_COUNT, NAME, command, json_option, profile_option
+from wetstream.commands.options import MAX_COUNT, NAME, PATH_OR_URL, Count, command, json_option, profile_option
 from wetstream.commands.terminal.output import out
 from wetstream.pipeline.pipeline import Pipeline
 
@@ -14,12 +14,10 @@ commands = click.Group()
 
 
 @command(commands, name="explain")
-@click.argument("target", type=NAME, metavar="URL|FILE")
+@click.argument("target", type=PATH_OR_URL, metavar="URL|FILE")
 @profile_option
-@click.option(
-    "--record", type=click.IntRange(1, MAX_COUNT), default=1, help="Which page of a WET file (the first is 1)."
-)
-@click.option("--examples", type=click.IntRange(0, 100_000), default=10, help="How many examples of each kind.")
+@click.option("--record", type=Count(1, MAX_COUNT), default=1, help="Which page of a WET file (the first is 1).")
+@click.option("--examples", type=Count(0, 100_000), default=10, help="How many examples of each kind.")
 @json_option
 def explain_command(pipeline: Pipeline, target: str, record: int, examples: int, as_json: bool) -> None:
     """Explain why a page was kept or not: its language, its valid and dropped tokens, its bag of words.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from conf.settings import Settings
-from wetstream.commands.options import command, json_option, max_df_option, min_df_option
+from wetstream.commands.options import Count, command, json_option, max_df_option, min_df_option
 from wetstream.commands.terminal.output import err, out
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what 
 @click.argument("data_path", metavar="DATA_PATH")
 @click.argument("names_file", type=click.Path(path_type=Path))
 @click.argument("stop_words_file", type=click.Path(path_type=Path))
-@click.argument("threshold", metavar="LOW_FREQ_THRESHOLD", type=click.IntRange(0))
-@click.argument("cores", metavar="CORE_COUNT", type=click.IntRange(1))
+@click.argument("threshold", metavar="LOW_FREQ_THRESHOLD", type=Count(0))
+@click.argument("cores", metavar="CORE_COUNT", type=Count(1))
 @click.argument("output", metavar="OUTPUT_DIRECTORY", type=click.Path(path_type=Path))
 @click.option(
     "--max-df",

@@ -23,29 +23,51 @@ MAX_COUNT = 2**53
 
 
 class Name(click.ParamType[str]):
-    """Text that must not be empty."""
+    """Text that must not be empty; with `utf8`, nor hold bytes that are no UTF-8, as only paths may."""
 
     name = "text"
 
+    def __init__(self, *, utf8: bool = True) -> None:
+        self._utf8 = utf8
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the text. Raises BadParameter when there is none."""
-        if not str(value).strip():
-            self.fail("must not be empty", param, ctx)
-        return str(value)
+        """Return the text. Raises BadParameter."""
+        text = str(value)
+        if not text.strip():
+            self.fail("it must not be empty", param, ctx)
+        if self._utf8 and any("\ud800" <= each <= "\udfff" for each in text):
+            self.fail(f"{text} is not UTF-8", param, ctx)
+        return text
+
+
+class Count(click.IntRange):
+    """A whole number in a range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number. Raises BadParameter."""
+        try:
+            number = int(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a whole number", param, ctx)
+        return int(super().convert(number, param, ctx))
 
 
 class Number(click.FloatRange):
-    """A number in a range; NaN is none, which FloatRange itself lets through."""
+    """A finite number in a range; FloatRange itself would let NaN through."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number. Raises BadParameter."""
-        number = float(super().convert(value, param, ctx))
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
         if not math.isfinite(number):
-            self.fail(f"{value} is not a finite number", param, ctx)
-        return number
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return float(super().convert(number, param, ctx))
 
 
 NAME = Name()
+PATH_OR_URL = Name(utf8=False)
 
 
 def command(group: click.Group, **kwargs: Any) -> Callable[[Callable[..., Any]], click.Command]:
@@ -89,17 +111,20 @@ def command(group: click.Group, **kwargs: Any) -> Callable[[Callable[..., Any]],
 def profile_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--profile`, which `command` puts into the settings."""
     return click.option(
-        "--profile", type=NAME, metavar="NAME|FILE", help="Cleaning rules: english, p21, or a .toml file of your own."
+        "--profile",
+        type=PATH_OR_URL,
+        metavar="NAME|FILE",
+        help="Cleaning rules: english, p21, or a .toml file of your own.",
     )(function)
 
 
 base_option = click.option(
-    "--base", type=NAME, metavar="FOLDER|URL", help="Where a listing's files are (default: beside the listing)."
+    "--base", type=PATH_OR_URL, metavar="FOLDER|URL", help="Where a listing's files are (default: beside the listing)."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 min_df_option = click.option(
     "--min-df",
-    type=click.IntRange(1, MAX_COUNT),
+    type=Count(1, MAX_COUNT),
     default=1,
     metavar="N",
     help="Only words that occur in at least N documents.",
@@ -114,7 +139,7 @@ def limit_option(what: str, maximum: int = 1_000_000) -> Callable[[Callable[...,
     return click.option(
         "-n",
         "--limit",
-        type=click.IntRange(1, maximum),
+        type=Count(1, maximum),
         default=20,
         show_default=True,
         help=f"Show at most N {what}.",

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from wetstream.commands.options import NAME, command, json_option, profile_option
+from wetstream.commands.options import NAME, PATH_OR_URL, base_option, command, json_option, profile_option
 from wetstream.commands.terminal.output import err, out
 from wetstream.pipeline.pipeline import Pipeline
 
@@ -15,7 +15,7 @@ commands = click.Group()
 
 
 @command(commands, name="replay")
-@click.argument("sources", nargs=-1, type=NAME, metavar="[SOURCE]...")
+@click.argument("sources", nargs=-1, type=PATH_OR_URL, metavar="[SOURCE]...")
 @click.option(
     "--from",
     "origin",
@@ -24,9 +24,7 @@ commands = click.Group()
     help="Where the records come from.",
 )
 @click.option("--switch/--no-switch", "switch_over", default=True, help="Whether to make the result the live one.")
-@click.option(
-    "--base", type=NAME, metavar="FOLDER|URL", help="Where the files of a listing are (default: beside the listing)."
-)
+@base_option
 @profile_option
 @json_option
 def replay_command(
@@ -112,7 +110,7 @@ def drop_command(pipeline: Pipeline, generation: str) -> None:
 
 
 @command(commands, name="remove")
-@click.argument("sources", nargs=-1, type=NAME, metavar="[SOURCE]...")
+@click.argument("sources", nargs=-1, type=PATH_OR_URL, metavar="[SOURCE]...")
 @click.option("--segment", "segments", multiple=True, type=NAME, metavar="ID", help="All sources of a segment.")
 @click.option("--crawl", "crawls", multiple=True, type=NAME, metavar="NAME", help="All sources of a crawl (CC-MAIN-…).")
 @json_option

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from wetstream.commands.ingest import exit_code, ingest_and_stream, show_run
-from wetstream.commands.options import MAX_COUNT, Number, command, json_option
+from wetstream.commands.options import MAX_COUNT, Count, Number, command, json_option
 from wetstream.commands.terminal.output import out
 from wetstream.commands.terminal.text import size
 from wetstream.pipeline.pipeline import Pipeline
@@ -21,10 +21,10 @@ commands = click.Group()
 
 @command(commands, name="sample")
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--records", type=click.IntRange(1, MAX_COUNT), help="Pages per file (default: 1000).")
+@click.option("--records", type=Count(1, MAX_COUNT), help="Pages per file (default: 1000).")
 @click.option("--mb", type=Number(0, 1_000_000, min_open=True), help="Size of a file in MB, uncompressed.")
-@click.option("--files", type=click.IntRange(1, 1_000_000), default=1, help="How many files; PATH is then a folder.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, help="Another seed makes other pages.")
+@click.option("--files", type=Count(1, 1_000_000), default=1, help="How many files; PATH is then a folder.")
+@click.option("--seed", type=Count(0, 2**63 - 1), default=1, help="Another seed makes other pages.")
 @click.option("--language-headers/--no-language-headers", default=True, help="Whether records name their language.")
 @json_option
 def sample_command(

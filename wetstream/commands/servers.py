@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from wetstream.commands.options import NAME, command, json_option
+from wetstream.commands.options import NAME, Count, command, json_option
 from wetstream.commands.terminal.output import out
 from wetstream.pipeline.events import Event, Status
 from wetstream.pipeline.pipeline import Pipeline
@@ -67,7 +67,7 @@ def doctor_command(pipeline: Pipeline, as_json: bool) -> None:
 
 @command(commands, name="serve")
 @click.option("--host", type=NAME, help="Address to listen on (default: this machine only). Others need a token.")
-@click.option("--port", type=click.IntRange(0, 65_535), help="Port to listen on (default: 8400; 0: any free one).")
+@click.option("--port", type=Count(0, 65_535), help="Port to listen on (default: 8400; 0: any free one).")
 def serve_command(pipeline: Pipeline, host: str | None, port: int | None) -> None:
     """Serve live statistics over HTTP: dashboard at /, JSON under /api/v1, /metrics for Prometheus."""
     from wetstream.pipeline.serve import serve

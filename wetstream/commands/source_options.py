@@ -8,22 +8,17 @@ from typing import Any
 
 import click
 
-from wetstream.commands.options import MAX_COUNT, NAME
+from wetstream.commands.options import MAX_COUNT, NAME, PATH_OR_URL, Count, base_option
 from wetstream.pipeline.pipeline import Pipeline
 
 OPTIONS = (
-    click.argument("sources", nargs=-1, required=True, type=NAME, metavar="SOURCE..."),
+    click.argument("sources", nargs=-1, required=True, type=PATH_OR_URL, metavar="SOURCE..."),
     click.option("--as", "alias", type=NAME, metavar="NAME", help="Identity of the one source, in place of its path."),
     click.option("--allow-copies", is_flag=True, help="Also take sources whose content is ingested already."),
-    click.option(
-        "--base",
-        type=NAME,
-        metavar="FOLDER|URL",
-        help="Where the files of a listing are (default: beside the listing).",
-    ),
+    base_option,
     click.option("--match", type=NAME, metavar="PATTERN", help="Only sources with this in their names (* and ?)."),
-    click.option("--offset", type=click.IntRange(0, MAX_COUNT), default=0, metavar="N", help="Skip N sources."),
-    click.option("--limit", type=click.IntRange(1, MAX_COUNT), metavar="N", help="Take at most N sources."),
+    click.option("--offset", type=Count(0, MAX_COUNT), default=0, metavar="N", help="Skip N sources."),
+    click.option("--limit", type=Count(1, MAX_COUNT), metavar="N", help="Take at most N sources."),
     click.option(
         "--allow-foreign-sources",
         is_flag=True,
@@ -31,9 +26,7 @@ OPTIONS = (
     ),
     click.option("--follow", is_flag=True, help="Also take new files of the folders or listings, until stopped."),
     click.option("--verify-digests", is_flag=True, help="Compare every record with its WARC-Block-Digest."),
-    click.option(
-        "--workers", type=click.IntRange(1, 1_000), metavar="N", help="Read N sources at once (default: a core each)."
-    ),
+    click.option("--workers", type=Count(1, 1_000), metavar="N", help="Read N sources at once (default: a core each)."),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,6 +12,9 @@ from conf.addresses import BootstrapServers, RedisUrl
 from conf.settings import Settings
 from wetstream.servers import embedded
 from wetstream.servers.errors import ServerError
+
+OPEN_FILES = 4096
+LEAST_OPEN_FILES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,23 @@ def find_redis(settings: Settings) -> RedisUrl:
 def start_embedded(settings: Settings, *, kafka: bool, redis: bool, log: Callable[[str], None]) -> embedded.Endpoints:
     """Start the embedded servers as the settings say."""
     return embedded.up(settings.home, kafka=kafka, redis=redis, log=log, heap_mb=settings.embedded.kafka_heap_mb)
+
+
+def require_open_files(needed: int = OPEN_FILES) -> None:
+    """Raise the limit of open files as far as this process may; Spark and the embedded servers inherit it.
+
+    Raises:
+        ServerError: The limit stays below what Spark, Kafka's client and the table need.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if wanted < LEAST_OPEN_FILES:
+        raise ServerError(
+            f"this process may open only {wanted} files, which is too few for Spark and Kafka",
+            "Raise the limit (`ulimit -n 4096`, or the limits of your container) and run the same command again.",
+        )
 
 
 def open_redis(url: RedisUrl) -> Redis:

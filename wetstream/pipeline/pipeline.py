@@ -304,8 +304,9 @@ class Pipeline:
 
     def start_servers(self) -> list[str]:
         """Start the embedded servers that are needed; return the names of those for which none is configured."""
-        from wetstream.pipeline.connections import start_embedded
+        from wetstream.pipeline.connections import require_open_files, start_embedded
 
+        require_open_files()
         needed = {"kafka": not self.settings.kafka.bootstrap_servers, "redis": not self.settings.redis.url}
         if any(needed.values()):
             start_embedded(self.settings, kafka=needed["kafka"], redis=needed["redis"], log=self._log)
@@ -318,13 +319,15 @@ class Pipeline:
         return embedded.down(self.settings.home, self._log)
 
     def _servers(self) -> Servers:
-        from wetstream.pipeline.connections import find_servers
+        from wetstream.pipeline.connections import find_servers, require_open_files
 
+        require_open_files()
         return self._started(find_servers(self.settings, start=True, log=self._log))
 
     def _servers_for_files(self) -> Servers:
-        from wetstream.pipeline.connections import find_servers_for_files
+        from wetstream.pipeline.connections import find_servers_for_files, require_open_files
 
+        require_open_files()
         return self._started(find_servers_for_files(self.settings, log=self._log))
 
     def _started(self, servers: Servers) -> Servers:

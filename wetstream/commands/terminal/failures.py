@@ -108,6 +108,8 @@ def sentence(error: BaseException) -> str | None:
             return f"{found[0]}: {_first_line(error)}; {found[1]}"
     if isinstance(error, OSError):
         return _system_sentence(error)
+    if isinstance(error, RuntimeError) and "Symlink loop" in str(error):  # pathlib's own, before Python 3.13
+        return f"{_first_line(error)}: correct the link"
     return None
 
 
