@@ -9,8 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
-from rich.console import Console
-from rich.text import Text
 
 from conf.addresses import BootstrapServers, RedisUrl
 from wetstream.servers.checks import Check, check_jars, check_java, check_kafka, check_ports, check_redis
@@ -23,7 +21,6 @@ SPARK = "4.2."
 DISK_WARN_GB, DISK_FAIL_GB = 5.0, 1.0
 MEMORY_WARN_GB, MEMORY_FAIL_GB = 3.0, 1.0
 
-_MARKS = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")}
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -39,7 +36,7 @@ def run_checks(home: Path, *, bootstrap_servers: BootstrapServers | None, redis_
         check_spark(),
         check_checksums(),
         check_java(home),
-        *([check_jars(default_cache())]),
+        check_jars(default_cache()),
         check_home(home),
         check_disk(home),
         check_memory(),
@@ -47,16 +44,6 @@ def run_checks(home: Path, *, bootstrap_servers: BootstrapServers | None, redis_
         check_kafka(home, bootstrap_servers),
         *check_redis(home, redis_url),
     ]
-
-
-def render_checks(console: Console, checks: list[Check]) -> None:
-    """A line for each check, and one for its remedy."""
-    width = max((len(check.name) for check in checks), default=0)
-    for check in checks:
-        mark, colour = _MARKS[check.level]
-        console.print(Text.assemble((mark, colour), f" {check.name:<{width}}  {check.detail}"), soft_wrap=True)
-        if check.remedy:
-            console.print(Text(f"  {'':<{width}}  -> {check.remedy}", style=colour), soft_wrap=True)
 
 
 def check_python() -> Check:

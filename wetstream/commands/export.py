@@ -1,16 +1,25 @@
-"""Commands that hand the documents on: `p21` and `export`."""
+"""Commands that write corpora: `p21` and `export`."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from conf.settings import Settings
-from wetstream.commands.options import Count, command, json_option, max_df_option, min_df_option
+from wetstream.commands.options import (
+    MAX_COUNT,
+    NAME,
+    PATH_OR_URL,
+    Count,
+    Number,
+    command,
+    json_option,
+    max_df_option,
+    min_df_option,
+)
 from wetstream.commands.terminal.output import err, out
+from wetstream.pipeline.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from wetstream.p21.job import JobResult
@@ -24,15 +33,15 @@ overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what 
 
 
 @command(commands, name="p21")
-@click.argument("data_path", metavar="DATA_PATH")
+@click.argument("data_path", type=PATH_OR_URL, metavar="DATA_PATH")
 @click.argument("names_file", type=click.Path(path_type=Path))
 @click.argument("stop_words_file", type=click.Path(path_type=Path))
-@click.argument("threshold", metavar="LOW_FREQ_THRESHOLD", type=Count(0))
-@click.argument("cores", metavar="CORE_COUNT", type=Count(1))
+@click.argument("threshold", metavar="LOW_FREQ_THRESHOLD", type=Count(0, MAX_COUNT))
+@click.argument("cores", metavar="CORE_COUNT", type=Count(1, 10_000))
 @click.argument("output", metavar="OUTPUT_DIRECTORY", type=click.Path(path_type=Path))
 @click.option(
     "--max-df",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, MAX_COUNT, min_open=True),
     default=0.9,
     show_default=True,
     help="Words in at least this share of the documents are left out.",
@@ -40,7 +49,7 @@ overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what 
 @overwrite_option
 @json_option
 def p21_command(
-    settings: Settings,
+    pipeline: Pipeline,
     data_path: str,
     names_file: Path,
     stop_words_file: Path,
@@ -51,23 +60,23 @@ def p21_command(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """The batch job of CMU 15-719 P2.1, on Spark alone: dictionary, frequency, statistics and corpus of WET files.
+    """Run the batch job of CMU 15-719 P2.1 on Spark alone: dictionary, frequencies, statistics, corpus.
 
-    DATA_PATH holds the WET files, NAMES_FILE names them (a crawl path a line; its slashes may be underscores in the
-    names of the files).
+    DATA_PATH holds the WET files. NAMES_FILE names them, one crawl path per line; in the names of the files its
+    slashes may be underscores.
     """
     from serving.export.statistics import statistics_lines
     from wetstream.p21.job import JobRequest, run_p21
 
     order = JobRequest(data_path, names_file, stop_words_file, threshold, cores, output, max_df, overwrite)
-    done = run_p21(settings, order, _note)
+    done = run_p21(pipeline.settings, order, _note)
     if as_json:
         rejected = dict(sorted(done.sums.reasons().items()))
         totals = {"words": done.words, "documents": done.totals.documents, "tokens": done.totals.tokens}
-        click.echo(json.dumps({"read": done.sums.totals(), "rejected": rejected, "written": totals}, indent=2))
+        out.json({"read": done.sums.totals(), "rejected": rejected, "written": totals})
     else:
         for line in statistics_lines(done.words, done.totals.lengths):
-            out.print(line, markup=False)
+            out.line(line)
     _report(done)
 
 
@@ -77,12 +86,16 @@ def p21_command(
 @min_df_option
 @max_df_option
 @click.option("--stop-words", type=click.Path(path_type=Path), metavar="FILE", help="Leave these words out too.")
-@click.option("--language", "languages", multiple=True, metavar="CODE", help="Only documents in this language.")
-@click.option("--source", "sources", multiple=True, metavar="NAME", help="Only this source, segment or crawl.")
+@click.option(
+    "--language", "languages", multiple=True, type=NAME, metavar="CODE", help="Only documents in this language."
+)
+@click.option(
+    "--source", "sources", multiple=True, type=PATH_OR_URL, metavar="NAME", help="Only this source, segment or crawl."
+)
 @overwrite_option
 @json_option
 def export_command(
-    settings: Settings,
+    pipeline: Pipeline,
     form: str,
     folder: Path,
     min_df: int,
@@ -93,16 +106,14 @@ def export_command(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """The documents as a corpus for topic modelling, in a new folder DIR.
+    """Write the documents as a corpus for topic models, into a new folder DIR.
 
-    FORMAT is one of p21, svmlight, ldac, matrixmarket, parquet. Frequencies and thresholds are those of the documents
-    that --language and --source choose (each may be given several times).
+    FORMAT is one of p21, svmlight, ldac, matrixmarket, parquet. Frequencies and thresholds refer to the documents that
+    --language and --source choose (both can be repeated).
     """
     from serving.view import View
-    from wetstream.pipeline.export import export_live
 
-    meta = export_live(
-        settings,
+    meta = pipeline.export(
         form,
         folder,
         View(min_df, max_df),
@@ -112,14 +123,12 @@ def export_command(
         overwrite=overwrite,
     )
     if as_json:
-        click.echo(json.dumps(meta, indent=2, ensure_ascii=False))
+        out.json(meta)
         return
     counts = meta["counts"]
-    out.print(
+    out.line(
         f"{folder / meta['corpus']}: {counts['documents']:,} documents, {counts['words']:,} words, "
-        f"{counts['tokens']:,} tokens",
-        markup=False,
-        soft_wrap=True,
+        f"{counts['tokens']:,} tokens"
     )
     if not counts["documents"]:
         _note("no document has a word under these options: the corpus is empty")
@@ -137,16 +146,10 @@ def _report(done: JobResult) -> None:
         _note(f"{emptied:,} documents have no word left under the thresholds, and are not in the corpus")
     unreadable = done.unreadable
     for (source, reason), records in list(unreadable.items())[:LISTED]:
-        err.print(f"unreadable: {records:,} ({reason}) in {source}", style="yellow", markup=False, soft_wrap=True)
+        err.line(f"unreadable: {records:,} ({reason}) in {source}", "yellow")
     if len(unreadable) > LISTED:
         _note(f"unreadable records in {len({source for source, _ in unreadable}):,} files in all")
 
 
 def _note(text: str) -> None:
-    err.print(text, style="dim", markup=False, soft_wrap=True)
-
-
-def add_commands(group: click.Group) -> None:
-    """Add them to the group of all commands."""
-    for each in commands.commands.values():
-        group.add_command(each)
+    err.line(text, "dim")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -114,9 +116,13 @@ def sentence(error: BaseException) -> str | None:
 
 
 def _system_sentence(error: OSError) -> str:
-    what = _SYSTEM.get(error.errno or 0, (error.strerror or _first_line(error)).lower())
-    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))]
-    return f"{' -> '.join(names)}: {what}" if names else what
+    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes, Path))]
+    what = _SYSTEM.get(error.errno or 0, error.strerror or _first_line(error))
+    if names:
+        return f"{' -> '.join(names)}: {what}"
+    # Arrow and others name the file in the text only.
+    text = re.sub(r"^\[Errno \d+\] ", "", _first_line(error))
+    return what if error.strerror in (None, text) and "/" not in text else f"{text}: {what}"
 
 
 def _first_line(error: BaseException) -> str:
