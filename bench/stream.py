@@ -31,6 +31,7 @@ from producers.topic.topics import describe_topic
 from sinks.documents.generations import Generations
 from sinks.keys import Keys, build_prefix
 from sinks.position import Position
+from sinks.statistics.builds import open_builds
 from sinks.statistics.chunk import Chunk, TopCutoff
 from sinks.statistics.resp import packed_column, packed_rows
 from sinks.statistics.sums import Sums
@@ -38,7 +39,7 @@ from sinks.statistics.transactions import transaction_pipeline
 from streaming.fused import TaskConfig
 from streaming.partials import read_partials
 from streaming.query import Query, read_topic
-from streaming.replay import Replay, make_builds
+from streaming.replay import Replay
 from streaming.session import start_session
 from streaming.statistics_committer import StatisticsCommitter
 from streaming.stream import Connections, Stream
@@ -141,7 +142,7 @@ class Bench:
     def rebuild(self, settings: Settings) -> None:
         found = Generations(settings.documents_path, settings.pipeline).open_live()
         assert found is not None
-        make_builds(settings, self.connections.redis).rebuild(found, found.documents.position())
+        open_builds(settings, self.connections.redis).rebuild(found, found.documents.position())
 
     def replay(self, settings: Settings, paths: list[Path]) -> None:
         files = discover([str(path) for path in paths])

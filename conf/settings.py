@@ -78,6 +78,7 @@ class RedisSettings(_Section):
 
     chunk_words: int = Field(ge=100, le=200_000)
     top_words: int = Field(ge=10, le=1_000_000)
+    replace_statistics: str = Field(pattern=r"^[\w-]*$")
 
 
 class DocumentsSettings(_Section):

@@ -24,7 +24,7 @@ STATISTICS = (
     "days",  # HASH   `pages\t<day of the crawl, UTC>`, `documents\t…` -> n
     "position",  # STRING JSON: the position of the documents table that is counted here
     "commit",  # HASH   a micro-batch half applied: finish (its end position), last (word), `moves <chunk>`
-    "as_of",  # HASH   time (Unix seconds) of the last commit, profile; ranks: `stale` while `top` needs ranking again
+    "as_of",  # HASH   time (Unix seconds) of the last commit, profile, `Owner`; ranks: `stale` until ranked again
 )
 
 

@@ -33,7 +33,7 @@ from sinks.documents.table import Documents
 from sinks.keys import changes_key, replay_lease_key
 from sinks.lease import Lease
 from sinks.removal import finish_removal, remove_sources
-from sinks.statistics.builds import StatisticsBuilds
+from sinks.statistics.builds import open_builds
 from streaming.errors import StreamError
 from streaming.files import plan_parts, sum_files
 from streaming.fused import TaskConfig
@@ -98,7 +98,7 @@ class Replay:
         self._on_progress = on_progress
         self._on_files = on_files
         self._generations = Generations(settings.documents_path, settings.pipeline)
-        self._builds = make_builds(settings, connections.redis)
+        self._builds = open_builds(settings, connections.redis)
         self._stop = threading.Event()
         self._stream: Stream | None = None
 
@@ -118,6 +118,7 @@ class Replay:
 
         Raises StreamError, LeaseError, DocumentsError or StatisticsError when it cannot go on.
         """
+        self._builds.check_owner(self._generations)
         generation, resumed = self._generation()
         name, documents = generation.name, generation.documents
         result = ReplayResult(name, resumed=resumed)
@@ -257,12 +258,6 @@ class Replay:
         return self._settings.stream.lease_s
 
 
-def make_builds(settings: Settings, redis: Any) -> StatisticsBuilds:
-    """The builds of statistics of the pipeline."""
-    limit = settings.redis
-    return StatisticsBuilds(redis, settings.pipeline, chunk_words=limit.chunk_words, top_words=limit.top_words)
-
-
 def switch(settings: Settings, redis: Any, generation: str) -> int:
     """Make a generation the live one, with its statistics; returns how many records it holds.
 
@@ -270,7 +265,7 @@ def switch(settings: Settings, redis: Any, generation: str) -> int:
     it; nobody else may be writing it. Raises DocumentsError, LeaseError.
     """
     generations = Generations(settings.documents_path, settings.pipeline)
-    builds = make_builds(settings, redis)
+    builds = open_builds(settings, redis)
     lease = Lease(redis, changes_key(settings.pipeline), lease_s=settings.stream.lease_s)
     lease.acquire()
     try:

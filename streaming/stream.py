@@ -35,7 +35,7 @@ from sinks.observations import Observer
 from sinks.position import Position
 from sinks.removal import finish_removal, remove_sources
 from sinks.requests import Request, answer_request, take_request
-from sinks.statistics.builds import StatisticsBuilds
+from sinks.statistics.builds import open_builds
 from sinks.statistics.errors import NotInStepError, StatisticsError
 from sinks.statistics.store import Statistics
 from sinks.statistics.sums import Sums
@@ -138,6 +138,8 @@ class Stream:
         """One query from the stored positions on; returns whether it has committed anything. Its error is in _error."""
         self._error, self._go_on = None, False
         topic = self._topic()
+        builds = open_builds(self._settings, self._connections.redis)
+        self._retrying(lambda: builds.check_owner(self._generations))
         generation = self._open()
         documents = generation.documents
         if "topic_id" not in documents.properties:
@@ -146,12 +148,6 @@ class Stream:
         # A removal that was decided and cut off; Redis, which has not seen it, is then counted anew.
         finish_removal(documents, compression_level=self._settings.documents.compression_level)
         position = documents.position()
-        builds = StatisticsBuilds(
-            self._connections.redis,
-            self._settings.pipeline,
-            chunk_words=self._settings.redis.chunk_words,
-            top_words=self._settings.redis.top_words,
-        )
         live = self._into is None
         statistics = self._retrying(lambda: builds.catch_up(generation, position, live=live))
         if self._observer is not None:

@@ -12,6 +12,7 @@ from serving.verify.recount import recount
 from sinks.documents.table import Documents
 from sinks.keys import Keys, live_key
 from sinks.position import canonical
+from sinks.statistics.owner import Owner
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,9 @@ def verify(client: Redis, pipeline: str, documents: Documents) -> Verification:
         )
     else:
         keys = Keys(prefix.decode())
+        owner = Owner.read(client, keys)
+        if owner is not None and not owner.has_same_documents(Owner.of(documents)):
+            found.append(f"Redis holds the statistics of other documents ({owner.path}), not of {documents.path}")
         stored = cast("bytes | None", client.get(keys.position)) or b""
         if stored.decode() != canonical(documents.position()):
             found.append(

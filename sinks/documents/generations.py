@@ -16,7 +16,7 @@ from pathlib import Path
 
 from conf.crash_points import crash_point
 from conf.profiles import Rules
-from sinks.documents.log import DocumentsError
+from sinks.documents.log import PIPELINE_ID, DocumentsError
 from sinks.documents.table import Documents
 
 POINTER = "live.json"
@@ -55,6 +55,15 @@ class Generations:
                 f'{pointer} is damaged ({error}): write {{"generation": "<folder name>"}} into it, naming one of the '
                 f"folders beside it"
             ) from error
+
+    def pipeline_id(self) -> str | None:
+        """Id that all generations share; None before there is one.
+
+        Raises:
+            DocumentsError: A generation cannot be read.
+        """
+        names = self.names()
+        return self.open(names[0]).documents.pipeline_id if names else None
 
     def path(self, generation: str) -> Path:
         """Folder of a generation's documents table."""
@@ -168,6 +177,7 @@ class Generations:
             shutil.rmtree(path)
         path.mkdir(parents=True)
         properties = {
+            PIPELINE_ID: self.pipeline_id() or uuid.uuid4().hex[:16],
             "pipeline": self._pipeline,
             "generation": name,
             "profile": rules.profile,

@@ -30,6 +30,7 @@ REMOVALS = "removals"  # removals of sources
 FILE_COMMITS = "files"  # commits of sources that were read from their files, without the topic
 FROM_FILE = "wetstream/source/"  # + source: odd while the table holds it from its file, even after its removal
 EXCLUSIONS = "exclusions"
+PIPELINE_ID = "pipeline_id"
 CHECKPOINT_INTERVAL = "100"
 # Bounds of a file in `files()`; null where the log does not know them.
 FILE_BOUNDS = ("min.topic_partition", "max.topic_partition", "min.topic_offset", "max.topic_offset")
@@ -96,6 +97,16 @@ class DocumentsLog:
             for key, value in configuration.items()
             if key.startswith("wetstream.") and value is not None
         }
+
+    @property
+    def table_id(self) -> str:
+        """Id of the Delta table; copies and backups of it have the same."""
+        return str(self._table.metadata().id)
+
+    @property
+    def pipeline_id(self) -> str:
+        """Id that all generations of a pipeline share."""
+        return self.properties.get(PIPELINE_ID, self.table_id)
 
     @property
     def version(self) -> int:

@@ -2,7 +2,8 @@
 
 If Redis is behind (an old snapshot, a lost tail, a crash between the two commits), the missing range is read from the
 table and added. If it is empty, ahead, or has not counted a removal or a commit from files, all documents are counted
-into a new build, and readers switch to it when it is complete.
+into a new build, and readers switch to it when it is complete. Statistics that belong to other documents are never
+replaced, unless the setting `redis.replace_statistics` names them.
 """
 
 from __future__ import annotations
@@ -12,15 +13,20 @@ from collections.abc import Mapping
 from typing import cast
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from conf.crash_points import crash_point
-from sinks.documents.generations import Generation
+from conf.settings import Settings
+from sinks.documents.generations import Generation, Generations
 from sinks.documents.log import FILE_COMMITS, REMOVALS
 from sinks.documents.table import Documents, Range
 from sinks.keys import Keys, build_number_key, build_prefix, builds_key, generations_key, live_key
 from sinks.position import EMPTY_POSITION, Position
 from sinks.statistics.derive import derive
+from sinks.statistics.errors import CorruptStatisticsError, OtherDocumentsError
+from sinks.statistics.owner import Owner
 from sinks.statistics.store import Statistics
+from sinks.statistics.stored import check_types, parse_prefix
 
 log = logging.getLogger("wetstream")
 
@@ -30,23 +36,48 @@ OLD_BUILD_S = 60
 NOT_OFFSETS = (REMOVALS, FILE_COMMITS)
 
 
-class StatisticsBuilds:
-    """The builds of one pipeline's statistics in one Redis."""
+def open_builds(settings: Settings, client: Redis) -> StatisticsBuilds:
+    """The builds of the pipeline that the settings name."""
+    limits = settings.redis
+    return StatisticsBuilds(
+        client,
+        settings.pipeline,
+        chunk_words=limits.chunk_words,
+        top_words=limits.top_words,
+        replace=limits.replace_statistics,
+    )
 
-    def __init__(self, client: Redis, pipeline: str, *, chunk_words: int, top_words: int) -> None:
+
+class StatisticsBuilds:
+    """The builds of one pipeline's statistics in one Redis.
+
+    `replace`: id of another pipeline's documents, whose statistics may be replaced.
+    """
+
+    def __init__(self, client: Redis, pipeline: str, *, chunk_words: int, top_words: int, replace: str = "") -> None:
         self._client = client
         self._pipeline = pipeline
         self._limits = {"chunk_words": chunk_words, "top_words": top_words}
+        self._replace = replace
 
     def live(self) -> Statistics | None:
         """The build that readers use, if there is one."""
-        prefix = cast("bytes | None", self._client.get(live_key(self._pipeline)))
-        return None if prefix is None else self._statistics(prefix.decode())
+        key = live_key(self._pipeline)
+        return self._parse_build(key, cast("bytes | None", self._client.get(key)))
 
     def of(self, generation: str) -> Statistics | None:
         """The build of a generation, live or not, if there is one."""
-        prefix = cast("bytes | None", self._client.hget(generations_key(self._pipeline), generation))
-        return None if prefix is None else self._statistics(prefix.decode())
+        key = generations_key(self._pipeline)
+        return self._parse_build(key, cast("bytes | None", self._client.hget(key, generation)))
+
+    def check_owner(self, generations: Generations) -> None:
+        """Check that Redis does not hold the statistics of other documents; to be called before any are created.
+
+        Raises:
+            OtherDocumentsError: It does.
+            CorruptStatisticsError: Redis holds something that wetstream has not written.
+        """
+        self._check_owner(generations.pipeline_id(), str(generations.folder))
 
     def catch_up(self, generation: Generation, position: Position, *, live: bool = True) -> Statistics:
         """Bring the statistics of a generation to the position of its documents table.
@@ -60,33 +91,55 @@ class StatisticsBuilds:
             The statistics, at `position`.
 
         Raises:
+            OtherDocumentsError: Redis holds the statistics of other documents.
             CorruptStatisticsError: Redis holds something that wetstream has not written.
             RedisError: Redis is away.
         """
+        documents, owner = generation.documents, Owner.of(generation.documents)
+        self._check_owner(owner.pipeline_id, owner.path)
         statistics = self.of(generation.name)
         if statistics is None:
             why = "Redis holds no statistics of this generation"
         else:
-            why = _heal(statistics, generation.documents, position)
+            statistics.check_types()
+            found = Owner.read(self._client, statistics.keys)
+            if found is None or not found.has_same_documents(owner):
+                why = "Redis holds statistics of another documents table, or of other rules, for this generation"
+            else:
+                why = _heal(statistics, documents, position)
         if statistics is None or why:
-            if not generation.documents.is_empty:
+            if not documents.is_empty:
                 log.warning("%s: counting all documents again", why)
             return self.rebuild(generation, position, live=live)
+        owner.write(self._client, statistics.keys)  # the folder may have been moved
         statistics.rerank()
         if live:
             self.publish(statistics)
         return statistics
 
     def rebuild(self, generation: Generation, position: Position, *, live: bool = True) -> Statistics:
-        """Count all documents into a new build, then replace the old one by it."""
-        number = self._client.incr(build_number_key(self._pipeline))
-        statistics = self._statistics(build_prefix(self._pipeline, generation.name, number))
+        """Count all documents into a new build, then replace the old one by it.
+
+        Malformed keys, which make `catch_up` fail, are replaced, too.
+
+        Raises:
+            OtherDocumentsError: Redis holds the statistics of other documents.
+            RedisError: Redis is away.
+        """
+        documents, owner = generation.documents, Owner.of(generation.documents)
+        self._delete_malformed()
+        try:
+            self._check_owner(owner.pipeline_id, owner.path)
+        except CorruptStatisticsError as error:
+            log.warning("replacing statistics that cannot be read: %s", error)
+        statistics = self._new_build(generation.name)
         self._client.sadd(builds_key(self._pipeline), statistics.keys.prefix)
-        sums = derive(generation.documents.scan())
+        owner.write(self._client, statistics.keys)
+        sums = derive(documents.scan())
         crash_point("during-rebuild")
         if position:
             statistics.commit(sums, EMPTY_POSITION, position)
-        self._client.hset(statistics.keys.as_of, "profile", generation.documents.properties.get("profile", ""))
+        self._client.hset(statistics.keys.as_of, "profile", documents.properties.get("profile", ""))
         self._client.hset(generations_key(self._pipeline), generation.name, statistics.keys.prefix)
         if live:
             self.publish(statistics)
@@ -98,6 +151,7 @@ class StatisticsBuilds:
         """Make readers use these statistics."""
         if self._client.get(live_key(self._pipeline)) != statistics.keys.prefix.encode():
             self._client.set(live_key(self._pipeline), statistics.keys.prefix)
+            self._forget_others(statistics)
             self.expire_unused()
 
     def forget(self, generation: str) -> None:
@@ -109,11 +163,76 @@ class StatisticsBuilds:
         """Let every build expire that belongs to no generation, including those that a crash left unfinished."""
         held = cast("dict[bytes, bytes]", self._client.hgetall(generations_key(self._pipeline)))
         used = {*held.values(), self._client.get(live_key(self._pipeline))}
-        for prefix in cast("set[bytes]", self._client.smembers(builds_key(self._pipeline))):
-            if prefix not in used:
-                for key in Keys(prefix.decode()).all():
-                    self._client.expire(key, OLD_BUILD_S)
-                self._client.srem(builds_key(self._pipeline), prefix)
+        key = builds_key(self._pipeline)
+        for member in cast("set[bytes]", self._client.smembers(key)):
+            if member not in used:
+                for name in Keys(parse_prefix(self._pipeline, key, member)).all():
+                    self._client.expire(name, OLD_BUILD_S)
+                self._client.srem(key, member)
+
+    def _check_owner(self, pipeline_id: str | None, path: str) -> None:
+        """Compare the owner of the live build, or else of another one, with a pipeline id (None for no documents)."""
+        check_types(self._client, self._key_types())
+        builds = [build for build in (self.live(), *self._builds()) if build is not None]
+        for build in builds:
+            if not self._client.exists(*build.keys.all()):
+                continue  # lost, or expired
+            check_types(self._client, {build.keys.as_of: "hash"})
+            found = Owner.read(self._client, build.keys)
+            if found is None:
+                raise CorruptStatisticsError(build.keys.as_of, "does not say which documents it was counted from")
+            if found.pipeline_id not in (pipeline_id, self._replace):
+                raise OtherDocumentsError(self._pipeline, found.path, found.pipeline_id, path)
+            return
+
+    def _builds(self) -> list[Statistics | None]:
+        """The builds of all generations."""
+        key = generations_key(self._pipeline)
+        held = cast("dict[bytes, bytes]", self._client.hgetall(key))
+        return [self._parse_build(key, value) for value in held.values()]
+
+    def _forget_others(self, statistics: Statistics) -> None:
+        """Forget the generations of other documents, whose statistics these have replaced."""
+        key, mine = generations_key(self._pipeline), Owner.read(self._client, statistics.keys)
+        for name, value in cast("dict[bytes, bytes]", self._client.hgetall(key)).items():
+            owner = Owner.read(self._client, Keys(value.decode(errors="replace")))
+            if mine is not None and (owner is None or owner.pipeline_id != mine.pipeline_id):
+                self._client.hdel(key, name)
+
+    def _new_build(self, generation: str) -> Statistics:
+        """A build whose keys are not in use."""
+        while True:
+            try:
+                number = self._client.incr(build_number_key(self._pipeline))
+            except ResponseError:
+                self._client.delete(build_number_key(self._pipeline))  # no integer; the numbers in use are skipped
+                continue
+            statistics = self._statistics(build_prefix(self._pipeline, generation, number))
+            if not self._client.exists(*statistics.keys.all()):
+                return statistics
+
+    def _delete_malformed(self) -> None:
+        """Delete the keys that list the builds, where they are of another type or name no build."""
+        for key, wanted in self._key_types().items():
+            try:
+                check_types(self._client, {key: wanted})
+                if wanted == "string":
+                    self.live()
+                elif wanted == "hash":
+                    self._builds()
+                else:
+                    members = cast("set[bytes]", self._client.smembers(key))
+                    _ = [parse_prefix(self._pipeline, key, member) for member in members]
+            except CorruptStatisticsError as error:
+                log.warning("replacing a key that cannot be read: %s", error)
+                self._client.delete(key)
+
+    def _key_types(self) -> dict[str, str]:
+        name = self._pipeline
+        return {live_key(name): "string", generations_key(name): "hash", builds_key(name): "set"}
+
+    def _parse_build(self, key: str, value: bytes | None) -> Statistics | None:
+        return None if value is None else self._statistics(parse_prefix(self._pipeline, key, value))
 
     def _statistics(self, prefix: str) -> Statistics:
         return Statistics(self._client, Keys(prefix), **self._limits)

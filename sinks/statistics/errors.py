@@ -13,6 +13,25 @@ class NotInStepError(StatisticsError):
     """Redis is not at the start of this micro-batch; it has to catch up with the documents table first."""
 
 
+class OtherDocumentsError(StatisticsError):
+    """Redis holds the statistics of other documents under this pipeline's name."""
+
+    def __init__(self, pipeline: str, counted: str, counted_id: str, wanted: str) -> None:
+        """Name both documents, and the remedy.
+
+        Args:
+            pipeline: Name of the pipeline.
+            counted: Folder of the documents that were counted.
+            counted_id: Their pipeline id.
+            wanted: Folder of the documents that were to be counted.
+        """
+        super().__init__(
+            f"Redis holds the statistics of other documents for pipeline {pipeline}, those of {counted}, not of "
+            f"{wanted}: correct home or documents.path (or redis.url), use another --pipeline, or replace these "
+            f"statistics with --set redis.replace_statistics={counted_id}"
+        )
+
+
 class CorruptStatisticsError(StatisticsError):
     """A Redis key holds something that wetstream does not write there."""
 

@@ -19,7 +19,7 @@ from sinks import removal
 from sinks.keys import changes_key, lease_key
 from sinks.lease import Lease, LeaseError
 from sinks.requests import Request, send_request, wait_for_answer
-from streaming.replay import make_builds
+from sinks.statistics.builds import open_builds
 from wetstream.pipeline.connections import find_kafka, find_redis, open_redis
 from wetstream.pipeline.markers import read_markers
 from wetstream.pipeline.writer_lease import live_documents, live_generation
@@ -111,7 +111,7 @@ def _remove_here(settings: Settings, redis: Redis, ends: Mapping[str, tuple[int,
     generation = live_generation(settings)
     documents = generation.documents
     removal.finish_removal(documents, compression_level=level)
-    statistics = make_builds(settings, redis).catch_up(generation, documents.position())
+    statistics = open_builds(settings, redis).catch_up(generation, documents.position())
     return removal.remove_sources(documents, statistics, ends, compression_level=level)
 
 

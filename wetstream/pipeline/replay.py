@@ -11,8 +11,9 @@ from producers.sources.source import Source
 from sinks.documents.generations import ORIGIN, Generations
 from sinks.documents.log import DocumentsError
 from sinks.documents.table import Documents
+from sinks.statistics.builds import open_builds
 from streaming.query import BatchProgress
-from streaming.replay import FINISHED, FilesProgress, Replay, ReplayResult, make_builds, switch
+from streaming.replay import FINISHED, FilesProgress, Replay, ReplayResult, switch
 from wetstream.pipeline.background import BackgroundJob
 from wetstream.pipeline.connections import Servers, find_redis, open_redis
 from wetstream.pipeline.events import FilesRead, MicroBatch, OnEvent, Status
@@ -95,4 +96,4 @@ def switch_generation(settings: Settings, name: str) -> int:
 def drop_generation(settings: Settings, name: str) -> None:
     """Delete a generation that is not live, and its statistics. Raises DocumentsError."""
     Generations(settings.documents_path, settings.pipeline).drop(name)
-    make_builds(settings, open_redis(find_redis(settings))).forget(name)
+    open_builds(settings, open_redis(find_redis(settings))).forget(name)

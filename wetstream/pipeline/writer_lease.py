@@ -13,7 +13,7 @@ from sinks.documents.log import DocumentsError
 from sinks.documents.table import Documents
 from sinks.keys import lease_key
 from sinks.lease import Lease
-from sinks.statistics.builds import StatisticsBuilds
+from sinks.statistics.builds import open_builds
 from wetstream.pipeline.connections import find_redis, open_redis
 
 
@@ -40,10 +40,7 @@ def rebuild(settings: Settings, client: Redis) -> None:
     """
     with as_writer(settings):
         generation = live_generation(settings)
-        builds = StatisticsBuilds(
-            client, settings.pipeline, chunk_words=settings.redis.chunk_words, top_words=settings.redis.top_words
-        )
-        builds.rebuild(generation, generation.documents.position())
+        open_builds(settings, client).rebuild(generation, generation.documents.position())
 
 
 def live_generation(settings: Settings) -> Generation:
