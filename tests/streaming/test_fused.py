@@ -10,43 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from conf.profiles import load_profile
-from producers.topic.message import message_key, message_value
-from producers.wet.records import read_records
 from sinks.statistics.derive import derive
 from streaming.fused import TaskConfig, run_task
-from streaming.partials import SCHEMA, InconsistentPartialsError, MicroBatch, read_partials
+from streaming.partials import InconsistentPartialsError
 from streaming.text.language import language_of
 from streaming.text.specification import bag
+from tests.streaming.tasks import messages, result, run
 
 PROFILES = ["p21", "english"]
-
-
-def messages(path: Path, partition: int = 0, size: int = 50) -> list[pa.RecordBatch]:
-    """The records of a file as Arrow batches of topic messages."""
-    rows = [
-        {"key": message_key("s", item), "value": message_value(item), "partition": partition, "offset": offset}
-        for offset, item in enumerate(read_records(path))
-    ]
-    schema = pa.schema(
-        [("key", pa.binary()), ("value", pa.binary()), ("partition", pa.int32()), ("offset", pa.int64())]
-    )
-    return pa.Table.from_pylist(rows, schema=schema).to_batches(max_chunksize=size)
-
-
-def summed(rows: list[pa.RecordBatch]) -> pa.Table:
-    """What Spark's aggregation makes of the partial rows."""
-    table = pa.Table.from_batches(rows, schema=SCHEMA)
-    by = table.group_by(["kind", "key"], use_threads=False)
-    out = by.aggregate([("a", "sum"), ("b", "sum"), ("c", "sum"), ("text", "max")])
-    return out.rename_columns(["kind", "key", "a", "b", "c", "text"])
-
-
-def run(job: TaskConfig, batches: list[pa.RecordBatch], task: int = 0) -> list[pa.RecordBatch]:
-    return list(run_task(job, iter(batches), task))
-
-
-def result(*tasks: list[pa.RecordBatch]) -> MicroBatch:
-    return read_partials(summed([row for task in tasks for row in task]))
 
 
 @pytest.mark.parametrize("name", PROFILES)
