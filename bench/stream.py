@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +36,14 @@ from sinks.statistics.chunk import Chunk, TopCutoff
 from sinks.statistics.resp import packed_column, packed_rows
 from sinks.statistics.sums import Sums
 from sinks.statistics.transactions import transaction_pipeline
+from streaming.connections import Connections
 from streaming.fused import TaskConfig
 from streaming.partials import read_partials
 from streaming.query import Query, read_topic
 from streaming.replay import Replay
 from streaming.session import start_session
 from streaming.statistics_committer import StatisticsCommitter
-from streaming.stream import Connections, Stream
+from streaming.stream import Stream
 from wetstream.pipeline.connections import open_redis
 from wetstream.servers import embedded
 from wetstream.servers.java.jars import default_cache, obtain_jars
@@ -107,8 +108,8 @@ class Bench:
         folder = settings.home / "bare" / uuid.uuid4().hex
         folder.mkdir(parents=True)
         job = TaskConfig(PROFILE, folder, settings.documents.compression_level, direct=True)
-        frame = read_topic(self.connections.spark, settings, self.connections.bootstrap_servers, topic)
-        records = frame(dict.fromkeys(range(topic.partitions), 0))
+        starting = dict.fromkeys(range(topic.partitions), 0)
+        records = read_topic(self.connections.spark, settings, self.connections.bootstrap_servers, topic, starting)
         keys = Keys(build_prefix("bare", uuid.uuid4().hex, 1))
 
         def add_words(sums: Sums, start: Position, finish: Position) -> None:
@@ -124,13 +125,13 @@ class Bench:
         with StatisticsCommitter(add_words, {}) as committer:
             number = 0
 
-            def take(summed: pa.Table, batch_id: int) -> None:
+            def take(partials: pa.Table, batch_id: int, ends: Mapping[int, int]) -> None:
                 nonlocal number
                 if words:
                     number += 1
-                    committer.submit(read_partials(summed), {"bare": number})
+                    committer.submit(read_partials(partials), {"bare": number})
 
-            query = Query(records, job, settings, folder / "checkpoint", take, once=True)
+            query = Query(records, job, settings, topic, folder / "checkpoint", take, once=True)
             while query.active:
                 time.sleep(0.02)
             error = query.failure()

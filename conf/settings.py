@@ -123,6 +123,7 @@ class StreamSettings(_Section):
     arrow_batch_bytes: int = Field(ge=1_048_576, le=1_073_741_824)
     lease_s: float = Field(ge=2, le=3_600)
     retry_s: float = Field(ge=1)
+    lost_records: Literal["refuse", "accept"]
 
 
 class EmbeddedSettings(_Section):

@@ -124,5 +124,23 @@ def counters_key(pipeline: str) -> str:
     return f"{_pipeline_prefix(pipeline)}counters"
 
 
+def key_types(pipeline: str) -> dict[str, str]:
+    """Redis types of the keys that a pipeline has besides its statistics, by key."""
+    return {
+        live_key(pipeline): "string",
+        generations_key(pipeline): "hash",
+        builds_key(pipeline): "set",
+        build_number_key(pipeline): "string",
+        lease_key(pipeline): "string",
+        replay_lease_key(pipeline): "string",
+        changes_key(pipeline): "string",
+        requests_key(pipeline): "list",
+        status_key(pipeline): "hash",
+        batches_key(pipeline): "list",
+        growth_key(pipeline): "list",
+        counters_key(pipeline): "hash",
+    }
+
+
 def _pipeline_prefix(pipeline: str) -> str:
     return f"ws:{{{pipeline}}}:"

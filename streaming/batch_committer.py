@@ -1,4 +1,4 @@
-"""A micro-batch from Spark's sums to the documents table and to Redis, in this order."""
+"""Commits a micro-batch: first to the documents table, then to the statistics."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ log = logging.getLogger("wetstream")
 
 
 class BatchCommitter:
-    """Commits the micro-batches of one query, one after the other, from `position` (that of `documents`) on.
+    """Commits the micro-batches of one query, in order, starting at `position`, which is that of `documents`.
 
-    `check` raises where this writer may not write any more; it is called before each commit to the table.
+    `check` is called before each commit to the table and raises if this writer may not write any more.
     """
 
     def __init__(
@@ -46,26 +46,33 @@ class BatchCommitter:
         self._observer = observer
         self.commits = 0
 
-    def process(self, summed: pa.Table, number: int) -> None:
-        """Called by Spark for each micro-batch, with the sums of its one action and its number."""
-        batch = read_partials(summed)
-        if not batch.ranges:
-            return  # only transaction markers
-        finish = dict(self._position)
-        for part in sorted(batch.ranges, key=lambda part: (part.partition, part.first)):
-            name = partition_key(self._topic.id, part.partition)
-            if part.first < finish.get(name, 0):
-                raise InconsistentPartialsError(f"offset {part.first} of partition {part.partition} is counted already")
-            finish[name] = part.end
+    def process(self, partials: pa.Table, number: int, ends: Mapping[int, int]) -> None:
+        """Commit one micro-batch.
+
+        Args:
+            partials: The partial rows of all tasks.
+            number: Spark's number of the micro-batch.
+            ends: Where Spark's offsets of it end, by partition. They lie behind the transaction markers that follow
+                its last records, and so does the position that is committed: retention that deletes what is processed
+                never passes it.
+
+        Raises:
+            InconsistentPartialsError: The rows do not fit together, or to the position.
+            FencedError: Another writer has committed.
+        """
+        batch = read_partials(partials)
+        finish = self._finish(batch, ends)
+        moved = {name: end for name, end in finish.items() if end != self._position.get(name, 0)}
+        if not moved:
+            return
         crash_point("after-all-tasks")
         self._check()
-        moved = {name: end for name, end in finish.items() if end != self._position.get(name, 0)}
         began = time.monotonic()
         self._documents.commit(batch.files, moved)
         table_s = time.monotonic() - began
         self._position = finish
         self.commits += 1
-        self._statistics.submit(batch, finish, lambda counted: self._observe(number, batch, table_s, counted))
+        self._statistics.submit(batch, finish, lambda metrics: self._observe(number, batch, table_s, metrics))
         if self.commits % self._settings.compact_every == 0:
             self._compact(number)
 
@@ -75,7 +82,7 @@ class BatchCommitter:
         return self._statistics.failed
 
     def finish(self) -> Exception | None:
-        """Wait until Redis has everything; returns what stood in the way. Called when the query has ended."""
+        """Wait until the statistics are complete; return the error that prevented it. Call when the query has ended."""
         try:
             self._statistics.flush()
         except Exception as error:
@@ -84,7 +91,24 @@ class BatchCommitter:
             self._statistics.close()
         return None
 
-    def _observe(self, number: int, batch: MicroBatch, table_s: float, counted: CommitMetrics) -> None:
+    def _finish(self, batch: MicroBatch, ends: Mapping[int, int]) -> dict[str, int]:
+        """The position behind a micro-batch, each of whose offsets must lie between the last one and `ends`."""
+        finish = dict(self._position)
+        for part in sorted(batch.ranges, key=lambda part: (part.partition, part.first)):
+            name = partition_key(self._topic.id, part.partition)
+            if part.first < finish.get(name, 0):
+                raise InconsistentPartialsError(f"offset {part.first} of partition {part.partition} is counted already")
+            if part.end > ends.get(part.partition, 0):
+                raise InconsistentPartialsError(
+                    f"offset {part.end - 1} of partition {part.partition} is not part of this micro-batch"
+                )
+            finish[name] = part.end
+        for partition, end in ends.items():
+            name = partition_key(self._topic.id, partition)
+            finish[name] = max(end, finish.get(name, 0))
+        return {name: end for name, end in finish.items() if end}
+
+    def _observe(self, number: int, batch: MicroBatch, table_s: float, metrics: CommitMetrics) -> None:
         if self._observer is None:
             return
         totals = batch.counts.totals()
@@ -94,11 +118,11 @@ class BatchCommitter:
                 rows=sum(part.rows for part in batch.ranges),
                 documents=totals["documents"],
                 payload_bytes=totals["payload_bytes"],
-                words=counted.words,
+                words=metrics.words,
                 files=len(batch.files),
                 file_bytes=sum(file.size for file in batch.files),
                 table_s=table_s,
-                redis_s=counted.seconds / counted.batches,
+                redis_s=metrics.seconds / metrics.batches,
             ),
         )
 

@@ -6,4 +6,4 @@ from conf.errors import ExplainedError
 
 
 class StreamError(ExplainedError):
-    """The stream cannot go on; the message says why and the remedy."""
+    """The stream cannot go on; the message names the cause and the remedy."""

@@ -19,20 +19,20 @@ from producers.sources.source import Source
 from producers.sources.urls import is_url
 from producers.topic.message import clip_header, message_key, message_value
 from producers.wet.records import NotWetError, WetReader
-from streaming.fused import ArrowFunction, TaskConfig, TaskWork
-from streaming.partials import SPARK_SCHEMA, unreadable_row
+from streaming.fused import ArrowFunction, FlushLimits, TaskConfig, TaskWork
+from streaming.partials import SPARK_SCHEMA, OffsetRange, unreadable_row
 from streaming.query import combine_partials
 
 BATCH_BYTES = 32 << 20
 BATCH_RECORDS = 2000
-# What a task reads at most, as the files are on disk (or one file, however large). Its bags stay in memory till its
-# end: of gzip, that is about half a gigabyte. A file of a crawl is larger than this.
+# What a task reads at most, in bytes on disk (or one file, however large). It keeps its bags in memory to its end: of
+# gzip, that is about half a gigabyte. A file of a crawl is larger than this.
 TASK_BYTES = 80 << 20
-REMOTE_BYTES = 150 << 20  # of a file whose size would have to be asked for: as a crawl's WET files are
+REMOTE_BYTES = 150 << 20  # assumed for a file whose size would need a request: that of a crawl's WET files
 
 
 def plan_parts(sources: Sequence[Source], tasks: int) -> Iterator[list[list[Source]]]:
-    """The sources in parts of at most so many tasks of about equal size, in their order."""
+    """Cut the sources into parts, in their order: each of at most `tasks` groups of about the same size."""
     begin = 0
     while begin < len(sources):
         end, size = begin, 0
@@ -50,39 +50,41 @@ def plan_parts(sources: Sequence[Source], tasks: int) -> Iterator[list[list[Sour
 
 
 def stored_bytes(source: Source) -> int:
-    """Bytes on disk; a guess for what is not on this machine."""
+    """Bytes of a source on disk; an estimate for one that is not on this machine."""
     if is_url(source.location):
         return REMOTE_BYTES
     try:
         return Path(source.location).stat().st_size
     except OSError:
-        return 0  # whoever reads it says why it cannot be
+        return 0  # the task that reads it reports the error
 
 
 def sum_files(
-    spark: SparkSession, groups: Sequence[Sequence[Source]], job: TaskConfig, settings: ProducerSettings
+    spark: SparkSession, groups: Sequence[Sequence[Source]], config: TaskConfig, settings: ProducerSettings
 ) -> DataFrame:
-    """The partial rows of all sources; a task a group."""
+    """The partial rows of all sources, with one task per group."""
     numbers = spark.range(0, len(groups), 1, len(groups))
-    return combine_partials(numbers.mapInArrow(files_pass(groups, job, settings), SPARK_SCHEMA), job)
+    return combine_partials(numbers.mapInArrow(files_pass(groups, config, settings), SPARK_SCHEMA), config)
 
 
-def files_pass(groups: Sequence[Sequence[Source]], job: TaskConfig, settings: ProducerSettings) -> ArrowFunction:
-    """The function for `mapInArrow` over a column of indices into `groups`."""
+def files_pass(groups: Sequence[Sequence[Source]], config: TaskConfig, settings: ProducerSettings) -> ArrowFunction:
+    """Return the function for `mapInArrow` over a column of indices into `groups`."""
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for number in batch.column(0).to_pylist():
-                yield from process_files(groups[number], job, settings)
+                yield from process_files(groups[number], config, settings)
 
     return run
 
 
-def process_files(sources: Sequence[Source], job: TaskConfig, settings: ProducerSettings) -> Iterator[pa.RecordBatch]:
-    """Some files: all of each, or a row that says why it cannot be read; then nothing of it is counted."""
+def process_files(
+    sources: Sequence[Source], config: TaskConfig, settings: ProducerSettings
+) -> Iterator[pa.RecordBatch]:
+    """Yield the partial rows of some files: of each all or, if it cannot be read, a row that says why."""
     left = list(sources)
     while left:
-        work = TaskWork(job)
+        work = TaskWork(config)
         for source in left:
             try:
                 for keys, values in source_messages(source, settings):
@@ -93,21 +95,61 @@ def process_files(sources: Sequence[Source], job: TaskConfig, settings: Producer
                 why = f"{source.name} cannot be read: {error.strerror or error}"
             else:
                 continue
-            # Part of it may be counted already: the others are read again, without it.
+            # Part of it may be counted already: read the others again, without it.
             yield unreadable_row(source.id, why)
             left.remove(source)
             break
         else:
-            yield from work.finish(left[0].id, [])
+            yield from work.flush(left[0].id, [])
             return
+
+
+def process_in_parts(
+    number: int, source: Source, config: TaskConfig, settings: ProducerSettings, limits: FlushLimits
+) -> Iterator[pa.RecordBatch]:
+    """Yield the partial rows of one source, which is written to as many files as `limits` ask for.
+
+    The keys of its files ascend with `number` and with the order of its records. If it cannot be read or written, the
+    last row says why; its key is `number`.
+    """
+    work = TaskWork(config, limits)
+    begin = part = 0
+
+    def flush() -> list[pa.RecordBatch]:
+        nonlocal begin, part
+        ranges = [OffsetRange(number, begin, begin + len(work), len(work))]
+        key = str(number << 32 | part)
+        begin, part = begin + len(work), part + 1
+        try:
+            return list(work.flush(key, ranges))
+        except OSError as error:
+            raise _NotWrittenError(f"{config.table} cannot be written: {error.strerror or error}") from error
+
+    try:
+        for keys, values in source_messages(source, settings, min(BATCH_RECORDS, limits.rows)):
+            work.add(keys, values, pa.nulls(len(keys), pa.int32()), pa.nulls(len(keys), pa.int64()))
+            if work.is_full:
+                yield from flush()
+        if len(work):
+            yield from flush()
+    except (NotWetError, _NotWrittenError) as error:
+        yield unreadable_row(str(number), str(error))
+    except OSError as error:
+        yield unreadable_row(str(number), f"{source.name} cannot be read: {error.strerror or error}")
+
+
+class _NotWrittenError(Exception):
+    """A file of documents rows cannot be written."""
 
 
 def source_messages(
     source: Source, settings: ProducerSettings, batch_records: int = BATCH_RECORDS
 ) -> Iterator[tuple[pa.Array, pa.Array]]:
-    """Keys and values of the messages that a source would become, at most so many at a time.
+    """Yield keys and values (binary) of the messages that a source would become, in batches.
 
-    Raises NotWetError, OSError; perhaps only behind some batches.
+    Raises:
+        NotWetError: It is no WET file.
+        OSError: It cannot be read. Both may follow after some batches.
     """
     keys: list[bytes] = []
     values: list[bytes] = []
@@ -129,7 +171,7 @@ def source_messages(
 
 
 def _column(values: Sequence[bytes]) -> pa.BinaryArray:
-    """As pa.array makes it, in half the time."""
+    """The same as pa.array, in half the time."""
     offsets = np.zeros(len(values) + 1, np.int32)
     np.cumsum(np.fromiter(map(len, values), np.int32, len(values)), out=offsets[1:])
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(values))]

@@ -1,8 +1,8 @@
 """The fused pass: raw messages in, a Parquet file and small partial rows out, in one Python pass.
 
-Returning the bags themselves to the JVM and writing them there takes about six times as long, so the documents are
-written here, and only sums go back. The file is worth nothing until the driver commits its name; a task that runs
-twice, or dies after writing, leaves a file that nobody names.
+Returning the bags to the JVM and writing them there takes about six times as long, so tasks write the documents
+themselves, and only sums go back. A file counts only once the driver has committed its name: a task that runs twice, or
+dies after writing, leaves a file that no version of the table refers to.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from streaming.text.kernel import Bagger
 _NOTHING = (np.zeros(0, np.int64), np.zeros(0, np.int64))
 ArrowFunction = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
-# One a rules hash, kept for the life of the Python worker: its vocabulary is worth keeping between micro-batches.
+# By rules hash, for the life of the Python worker, whose vocabulary is worth keeping between micro-batches.
 _baggers: dict[str, Bagger] = {}
 
 
@@ -40,7 +40,7 @@ _baggers: dict[str, Bagger] = {}
 class TaskConfig:
     """What a task needs: the rules, where the documents go, and what does not count. Sent to the executors.
 
-    `direct`: there are so few tasks that their words go straight to the driver, packed.
+    `direct`: there are so few tasks that their words go to the driver as they are, packed.
     """
 
     profile: Profile
@@ -48,33 +48,49 @@ class TaskConfig:
     compression_level: int
     exclusions: tuple[Exclusion, ...] = ()
     direct: bool = False
-    rules_hash: str = field(init=False)  # taken once, on the driver: it reads every word of the profile
+    rules_hash: str = field(init=False)  # computed once, on the driver: it reads every word of the profile
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules_hash", self.profile.rules_hash)
 
 
-def fused_pass(job: Broadcast[TaskConfig]) -> ArrowFunction:
-    """The function for `mapInArrow` over columns key, value (binary), partition (int) and offset (long).
+@dataclass(frozen=True)
+class FlushLimits:
+    """Bounds on the memory of a task that reads much: it writes its rows to a file when it reaches one.
 
-    The job is broadcast: a Python worker then reads its profile (half a megabyte of words) once, not in every task.
+    Args:
+        rows: Rows of documents.
+        entries: Entries of their bags.
+        vocabulary: Distinct words that a worker knows at the start of a task; beyond that it forgets them.
+    """
+
+    rows: int
+    entries: int
+    vocabulary: int
+
+
+def fused_pass(config: Broadcast[TaskConfig]) -> ArrowFunction:
+    """Return the function for `mapInArrow` over columns key, value (binary), partition (int) and offset (long).
+
+    The configuration is broadcast, so that a Python worker reads its profile (half a megabyte of words) once and not in
+    every task.
     """
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from pyspark import TaskContext
 
         context = TaskContext.get()
-        return run_task(job.value, batches, context.partitionId() if context is not None else 0)
+        return run_task(config.value, batches, context.partitionId() if context is not None else 0)
 
     return run
 
 
-def run_task(job: TaskConfig, batches: Iterator[pa.RecordBatch], task: int) -> Iterator[pa.RecordBatch]:
-    """One task: judge every message, write one file of documents rows, yield the partial rows."""
-    work = TaskWork(job)
+def run_task(config: TaskConfig, batches: Iterator[pa.RecordBatch], task: int) -> Iterator[pa.RecordBatch]:
+    """Run one task: judge every message, write one file of documents rows, yield the partial rows."""
+    work = TaskWork(config)
     ranges: dict[int, OffsetRange] = {}
     exclusions: dict[str, list[Exclusion]] = {}
-    for exclusion in job.exclusions:
+    for exclusion in config.exclusions:
         exclusions.setdefault(exclusion.source, []).append(exclusion)
     for batch in batches:
         if batch.num_rows:
@@ -84,40 +100,68 @@ def run_task(job: TaskConfig, batches: Iterator[pa.RecordBatch], task: int) -> I
                 batch = batch.filter(counted)
             work.add(batch.column("key"), batch.column("value"), batch.column("partition"), batch.column("offset"))
     if ranges:
-        yield from work.finish(str(task), list(ranges.values()))
+        yield from work.flush(str(task), list(ranges.values()))
 
 
 class TaskWork:
-    """What a task does with messages, wherever they come from: judge them, write one file, hand out sums."""
+    """What a task does with messages, wherever they come from: judge them, write files, hand out sums."""
 
-    def __init__(self, job: TaskConfig) -> None:
-        self._job = job
-        self._bagger = _bagger(job)
+    def __init__(self, config: TaskConfig, limits: FlushLimits | None = None) -> None:
+        self._config = config
+        self._limits = limits
+        self._bagger = _bagger(config, limits)
         # An earlier task that failed in this worker must not leave its counts behind.
         self._bagger.reset()
         self._rows = RowBuffer()
+        self._entries = 0
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a limit is reached, so that it is time to `flush`."""
+        limits = self._limits
+        return limits is not None and (len(self._rows) >= limits.rows or self._entries >= limits.entries)
 
     def add(self, key: pa.Array, value: pa.Array, partition: pa.Array, offset: pa.Array) -> None:
-        """Judge a batch of messages."""
+        """Judge a batch of n messages.
+
+        Args:
+            key: Keys, binary.
+            value: Values, binary.
+            partition: Topic partitions, int32; null for messages that are in no topic.
+            offset: Topic offsets, int64; null likewise.
+        """
         if not len(key):
             return
         messages = read_messages(key, value)
         judged = judge(self._bagger, messages.data, messages.starts, messages.ends, messages.language_header)
         self._rows.add(messages, partition, offset, judged)
+        self._entries += judged.bags.words.size
 
-    def finish(self, name: str, ranges: list[OffsetRange]) -> Iterator[pa.RecordBatch]:
-        """Write the file and yield the partial rows; `name` is the same in every attempt of the task."""
-        if not len(self._rows):
+    def flush(self, name: str, ranges: list[OffsetRange]) -> Iterator[pa.RecordBatch]:
+        """Write what was added since the last flush to a file, and yield its partial rows.
+
+        Args:
+            name: Identifies the file among those of all tasks; the same in every attempt of this one.
+            ranges: The offsets that these messages are from.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        rows, self._rows, self._entries = self._rows, RowBuffer(), 0
+        if not len(rows):
             yield from partial_rows(pa.array([], pa.binary()), *_NOTHING, Sums(), ranges, None, name, packed=False)
             return
-        table = self._rows.table(self._bagger)
+        table = rows.table(self._bagger)
         crash_point("before-task-file")
-        file = write_document_file(self._job.table, table, compression_level=self._job.compression_level)
+        file = write_document_file(self._config.table, table, compression_level=self._config.compression_level)
         crash_point("after-task-file")
         counts = Sums()
         derive_counts(table, counts)
         ids, tf, df = self._bagger.take_counts()
-        yield from partial_rows(self._bagger.words(ids), tf, df, counts, ranges, file, name, packed=self._job.direct)
+        yield from partial_rows(self._bagger.words(ids), tf, df, counts, ranges, file, name, packed=self._config.direct)
 
 
 def warm_up(profile: Profile) -> None:
@@ -127,14 +171,15 @@ def warm_up(profile: Profile) -> None:
     judge(Bagger(profile), messages.data, messages.starts, messages.ends, messages.language_header)
 
 
-def _bagger(job: TaskConfig) -> Bagger:
-    if job.rules_hash not in _baggers:
-        _baggers[job.rules_hash] = Bagger(job.profile)
-    return _baggers[job.rules_hash]
+def _bagger(config: TaskConfig, limits: FlushLimits | None) -> Bagger:
+    known = _baggers.get(config.rules_hash)
+    if known is None or (limits is not None and len(known) > limits.vocabulary):
+        known = _baggers[config.rules_hash] = Bagger(config.profile)
+    return known
 
 
 def _counted(batch: pa.RecordBatch, exclusions: Mapping[str, Sequence[Exclusion]]) -> pa.BooleanArray:
-    """Which messages count: all but those that an exclusion covers."""
+    """Mask of the messages that count: all except those that an exclusion covers."""
     counted = pa.repeat(pa.scalar(True), batch.num_rows)
     if not exclusions:
         return counted

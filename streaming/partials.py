@@ -1,11 +1,11 @@
-"""What a task hands to Spark: small rows that Spark adds up, whatever the size of the data.
+"""Partial rows: the small sums that a task hands to Spark, which adds them up.
 
-One schema for all: `kind` says what is counted, `key` what it is counted for; `a`, `b`, `c` are added, of `text` the
-greatest stays. A key is the same for every attempt of a task, so that a map stage that ran twice is counted once: all
-its rows of one key go to one reducer, which reads one attempt only.
+They have one schema: `kind` says what is counted and `key` what it is counted for; `a`, `b` and `c` are added up, for
+`text` the maximum is kept. Keys are the same in every attempt of a task, so a map stage that ran twice is counted once:
+all its rows of one key go to one reducer, which reads one attempt only.
 
-Words that go straight to the driver are packed, many in the key of one row: Spark then moves a few large values, and
-not a row a word through the JVM.
+Words that go to the driver as they are, are packed, many into the key of one row: Spark then moves a few large values
+through the JVM instead of one row per word.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ WORDS_PER_BATCH = 1 << 16
 
 
 class InconsistentPartialsError(Exception):
-    """The rows of a micro-batch do not fit together; it is dropped and done again."""
+    """The partial rows of a micro-batch contradict each other; it is dropped and repeated."""
 
 
 @dataclass(frozen=True, slots=True)
 class OffsetRange:
-    """Messages of one topic partition in one task: first offset, last offset + 1, and how many rows they became.
+    """Messages of one topic partition in one task: first offset, last offset + 1, and the number of their rows.
 
-    (An excluded message becomes none.)
+    (An excluded message becomes no row.)
     """
 
     partition: int
@@ -69,27 +69,27 @@ class OffsetRange:
 
 @dataclass
 class MicroBatch:
-    """What came out of all tasks of one micro-batch. `counts`: everything but the words, which `word_tables` hold."""
+    """The output of all tasks of one micro-batch. `counts` lacks the words, which are in `word_tables`."""
 
     counts: Sums = field(default_factory=Sums)
     word_tables: list[pa.Table] = field(default_factory=list)
     files: list[DocumentFile] = field(default_factory=list)
     ranges: list[OffsetRange] = field(default_factory=list)
-    unreadable: dict[str, str] = field(default_factory=dict)  # by source that was read from its file: why it was not
+    unreadable: dict[str, str] = field(default_factory=dict)  # by source: why its file was not read
 
     @property
     def word_rows(self) -> int:
-        """RowBuffer of `word_tables`: a word counts once for each table that it is in."""
+        """Rows of `word_tables`, in which a word may occur several times."""
         return sum(table.num_rows for table in self.word_tables)
 
     @cached_property
     def sums(self) -> Sums:
-        """All that is counted. Adding up the words takes the longest by far; it is done when they are asked for."""
+        """All counts. Computed on demand, because adding up the words takes the longest by far."""
         return replace(self.counts, words=sum_words(self.word_tables))
 
 
 def merge_batches(batches: Sequence[MicroBatch]) -> MicroBatch:
-    """What came out of several, as if they were one."""
+    """Merge several micro-batches into one."""
     whole = MicroBatch()
     for batch in batches:
         whole.counts.add_counts(batch.counts)
@@ -101,7 +101,7 @@ def merge_batches(batches: Sequence[MicroBatch]) -> MicroBatch:
 
 
 def unreadable_row(source: str, why: str) -> pa.RecordBatch:
-    """The only row of a task whose file cannot be read."""
+    """The partial row that says why a source cannot be read."""
     row = dict(zip(SCHEMA.names, (UNREADABLE, source.encode(), 0, 0, 0, why), strict=True))
     return pa.RecordBatch.from_pylist([row], schema=SCHEMA)
 
@@ -117,7 +117,18 @@ def partial_rows(
     *,
     packed: bool,
 ) -> Iterator[pa.RecordBatch]:
-    """The partial rows of a task: its words with tf and df, its other counts, its offsets, and the file it wrote."""
+    """Yield the partial rows of a task.
+
+    Args:
+        words: Distinct words, binary or string.
+        tf: Occurrences of each word.
+        df: Documents with each word.
+        counts: Everything else that is counted.
+        ranges: The offsets that were read.
+        file: The file that was written, if any.
+        task: Identifies the task; the same in all its attempts.
+        packed: Pack the words, for the driver to add up.
+    """
     for begin in range(0, len(words), WORDS_PER_BATCH):
         part = slice(begin, begin + WORDS_PER_BATCH)
         yield (_packed if packed else _row_a_word)(words[part].cast(pa.binary()), tf[part], df[part])
@@ -141,7 +152,7 @@ def _row_a_word(words: pa.Array, tf: NDArray[np.int64], df: NDArray[np.int64]) -
 
 
 def _packed(words: pa.Array, tf: NDArray[np.int64], df: NDArray[np.int64]) -> pa.RecordBatch:
-    """One row, whose key is these words as an Arrow stream."""
+    """One row, whose key is an Arrow stream of these words."""
     table = pa.table({"word": words, "tf": tf, "df": df})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
@@ -151,7 +162,11 @@ def _packed(words: pa.Array, tf: NDArray[np.int64], df: NDArray[np.int64]) -> pa
 
 
 def read_partials(summed: pa.Table) -> MicroBatch:
-    """The added-up rows of all tasks. Raises InconsistentPartialsError if rows were lost or doubled on the way."""
+    """Read the partial rows of all tasks, added up or not.
+
+    Raises:
+        InconsistentPartialsError: Rows were lost or doubled on the way.
+    """
     result = MicroBatch()
     is_word = pa.compute.equal(summed["kind"], WORD)
     words = summed.filter(is_word).select(["key", "a", "b"]).rename_columns(["word", "tf", "df"])

@@ -1,8 +1,9 @@
-"""The Structured Streaming query: topic -> fused pass -> sums, handed to a commit function a micro-batch at a time."""
+"""The Structured Streaming query: topic -> fused pass -> partial rows, handed to a function for each micro-batch."""
 
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import threading
 import uuid
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from py4j.protocol import Py4JError
 from pyspark import Broadcast
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.streaming.query import StreamingQuery
@@ -22,62 +25,75 @@ from conf.settings import Settings
 from producers.topic.topics import Topic
 from streaming.fused import TaskConfig, fused_pass
 from streaming.partials import SPARK_SCHEMA
-from streaming.session import shuffle_partitions
+from streaming.session import task_slots
+
+log = logging.getLogger("wetstream")
 
 DIRECT_TASKS = 16
+OnBatch = Callable[[pa.Table, int, Mapping[int, int]], None]
 
 
 def read_topic(
-    spark: SparkSession, settings: Settings, bootstrap_servers: BootstrapServers, topic: Topic
-) -> Callable[..., DataFrame]:
-    """The topic as a stream from given offsets on: columns key, value, partition, offset; committed records only."""
+    spark: SparkSession,
+    settings: Settings,
+    bootstrap_servers: BootstrapServers,
+    topic: Topic,
+    starting: Mapping[int, int],
+) -> DataFrame:
+    """Return the committed records of a topic as a stream.
 
-    def frame(starting: Mapping[int, int]) -> DataFrame:
-        return (
-            spark.readStream.format("kafka")
-            .options(**bootstrap_servers.spark_options())
-            .option("kafka.isolation.level", "read_committed")
-            # A record of 16 MiB has to fit into one fetch of a partition.
-            .option("kafka.max.partition.fetch.bytes", str(32 << 20))
-            .option("kafka.fetch.max.bytes", str(64 << 20))
-            .option("subscribe", topic.name)
-            .option("startingOffsets", json.dumps({topic.name: {str(p): at for p, at in starting.items()}}))
-            .option("maxOffsetsPerTrigger", str(settings.stream.max_records))
-            .option("minPartitions", str(shuffle_partitions(settings)))
-            .option("failOnDataLoss", "true")
-            .load()
-            .select("key", "value", "partition", "offset")
-        )
+    Args:
+        spark: The session.
+        settings: Limits of a micro-batch.
+        bootstrap_servers: The brokers.
+        topic: The topic.
+        starting: The first offset of each partition.
 
-    return frame
+    Returns:
+        Columns key, value (binary), partition (int) and offset (long).
+    """
+    return (
+        spark.readStream.format("kafka")
+        .options(**bootstrap_servers.spark_options())
+        .option("kafka.isolation.level", "read_committed")
+        # A record of 16 MiB has to fit into one fetch of a partition.
+        .option("kafka.max.partition.fetch.bytes", str(32 << 20))
+        .option("kafka.fetch.max.bytes", str(64 << 20))
+        .option("subscribe", topic.name)
+        .option("startingOffsets", json.dumps({topic.name: {str(p): at for p, at in starting.items()}}))
+        .option("maxOffsetsPerTrigger", str(settings.stream.max_records))
+        .option("minPartitions", str(task_slots(spark, settings)))
+        .option("failOnDataLoss", "true")
+        .load()
+        .select("key", "value", "partition", "offset")
+    )
 
 
 def collects_directly(tasks: int) -> bool:
-    """Whether the partial rows of so many tasks go to the driver as they are; of more, Spark adds them up first.
+    """Whether the driver gets the partial rows of so many tasks as they are; of more, Spark adds them up first.
 
-    The driver adds up with Arrow, many times as fast as Spark's shuffle; but what it gets must not grow with the
-    cluster.
+    Arrow adds up many times as fast as Spark's shuffle, but the driver's input must not grow with the cluster.
     """
     return tasks <= DIRECT_TASKS
 
 
-def sum_messages(records: DataFrame, job: Broadcast[TaskConfig]) -> DataFrame:
-    """The partial rows of all tasks, for the driver to add up."""
-    return combine_partials(records.mapInArrow(fused_pass(job), SPARK_SCHEMA), job.value)
-
-
-def combine_partials(partials: DataFrame, job: TaskConfig) -> DataFrame:
-    """Partial rows as the driver gets them."""
-    if job.direct:
+def combine_partials(partials: DataFrame, config: TaskConfig) -> DataFrame:
+    """The partial rows that reach the driver."""
+    if config.direct:
         return partials
     return partials.groupBy("kind", "key").agg(
         F.sum("a").alias("a"), F.sum("b").alias("b"), F.sum("c").alias("c"), F.max("text").alias("text")
     )
 
 
+def sum_messages(records: DataFrame, config: Broadcast[TaskConfig]) -> DataFrame:
+    """The partial rows of all tasks over a batch of messages."""
+    return combine_partials(records.mapInArrow(fused_pass(config), SPARK_SCHEMA), config.value)
+
+
 @dataclass(frozen=True, slots=True)
 class BatchProgress:
-    """One micro-batch as Spark reports it. Offsets are by partition; `seconds` by phase as Spark names them."""
+    """One micro-batch as Spark reports it. Offsets are by partition, `seconds` by phase as Spark names them."""
 
     batch_id: int
     rows: int
@@ -88,17 +104,17 @@ class BatchProgress:
 
     @property
     def lag(self) -> int:
-        """Offsets in the topic behind this micro-batch (records, and a marker for each transaction)."""
+        """Offsets in the topic after this micro-batch (records, and a marker for each transaction)."""
         return sum(self.lag_by_partition.values())
 
     @property
     def lag_by_partition(self) -> dict[int, int]:
-        """The same of each partition."""
+        """The lag of each partition."""
         return {partition: max(0, latest - self.end.get(partition, 0)) for partition, latest in self.latest.items()}
 
 
 def read_progress(event: Mapping[str, Any], topic: Topic) -> BatchProgress:
-    """A progress event of the query."""
+    """Parse a progress event of the query."""
     (source,) = event["sources"]
     return BatchProgress(
         batch_id=event["batchId"],
@@ -116,39 +132,32 @@ def _offsets(value: Any, topic: Topic) -> dict[int, int]:
 
 
 class Query:
-    """A running query with a checkpoint directory of its own, which is thrown away afterwards.
+    """A running query with a checkpoint directory of its own, which is deleted afterwards.
 
-    Spark wants one, but nothing is ever read from it: where to go on stands in the documents table.
+    Spark requires a checkpoint, but restarts never read it: the positions are in the documents table. `on_batch` gets
+    the partial rows of each micro-batch, its number, and where its offsets end, by partition.
     """
 
     def __init__(
         self,
         records: DataFrame,
-        job: TaskConfig,
+        config: TaskConfig,
         settings: Settings,
+        topic: Topic,
         checkpoints: Path,
-        on_batch: Callable[[pa.Table, int], None],
+        on_batch: OnBatch,
         *,
         once: bool,
     ) -> None:
-        self._job = records.sparkSession.sparkContext.broadcast(job)
+        self._spark = records.sparkSession
+        self._config = self._spark.sparkContext.broadcast(config)
+        self._topic = topic
         self._checkpoint = checkpoints / uuid.uuid4().hex
+        self._on_batch = on_batch
         self._working = threading.Lock()
         self._ending = False
         self._error: Exception | None = None
-
-        def process(frame: DataFrame, batch_id: int) -> None:
-            with self._working:
-                if self._ending:
-                    return
-                try:
-                    on_batch(sum_messages(frame, self._job).toArrow(), batch_id)
-                except Exception as error:
-                    # What Spark makes of it is a text in a text; whoever starts again needs the error itself.
-                    self._error = error
-                    raise
-
-        writer = records.writeStream.foreachBatch(process).option("checkpointLocation", self._checkpoint.as_uri())
+        writer = records.writeStream.foreachBatch(self._process).option("checkpointLocation", self._checkpoint.as_uri())
         if once:
             writer = writer.trigger(availableNow=True)
         else:
@@ -166,19 +175,48 @@ class Query:
         return [event if isinstance(event, Mapping) else json.loads(event.json) for event in events]
 
     def failure(self) -> Exception | None:
-        """The error that ended the query: the micro-batch's, else Spark's own; None if there was none."""
+        """The error that ended the query: that of `on_batch`, else Spark's own; None if there was none."""
         return self._error or self._query.exception()
 
     def stop(self) -> None:
-        """End the query after the micro-batch that it is at, and drop its checkpoint."""
+        """End the query after the current micro-batch, and delete its checkpoint."""
         self._ending = True
         with self._working:
-            pass  # the current micro-batch is through; later ones return at once
-        self._query.stop()
-        self._job.unpersist()
+            pass  # the current micro-batch is done; later ones return at once
+        self._stop_spark()
+
+    def abort(self) -> None:
+        """End the query now; the current micro-batch fails unless it is being committed."""
+        self._ending = True
+        self._spark.sparkContext.cancelJobGroup(str(self._query.runId))
+        self._stop_spark()
+
+    def _process(self, frame: DataFrame, number: int) -> None:
+        with self._working:
+            if self._ending:
+                return
+            try:
+                self._on_batch(sum_messages(frame, self._config).toArrow(), number, self._ends(number))
+            except Exception as error:
+                # Spark only keeps its text; whoever restarts needs the error itself.
+                self._error = error
+                raise
+
+    def _ends(self, number: int) -> dict[int, int]:
+        """Where the offsets of a micro-batch end, from the log that Spark writes before it runs it."""
+        log_of_offsets = self._checkpoint / "offsets" / str(number)
+        _version, _metadata, offsets = log_of_offsets.read_text(encoding="utf-8").splitlines()
+        return _offsets(offsets, self._topic)
+
+    def _stop_spark(self) -> None:
+        try:
+            self._query.stop()
+        except (PySparkException, Py4JError) as error:
+            log.warning("Spark did not end its query in order: %s", str(error).splitlines()[0])
+        self._config.unpersist()
         shutil.rmtree(self._checkpoint, ignore_errors=True)
 
 
 def drop_old_checkpoints(checkpoints: Path) -> None:
-    """Remove what killed runs left behind; called by the one writer that keeps its checkpoints there."""
+    """Delete what killed runs left behind. Only for the writer that keeps its checkpoints there."""
     shutil.rmtree(checkpoints, ignore_errors=True)

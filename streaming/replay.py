@@ -1,9 +1,9 @@
-"""The full data set as a batch, by the same transform, into a new generation beside the live one.
+"""Replays the full data set as a batch, by the stream's own transform, into a new generation beside the live one.
 
-From the topic it is the stream itself, run to the end into that generation; from WET files only the source of the
-records differs. Each commit carries how far it has come, as the stream's do, so a replay that was killed goes on. When
-it has caught up, the pointer is switched; a running stream sees that before its next micro-batch, and carries on with
-the new generation from that one's own positions: nothing is missing, nothing is there twice.
+From the topic, a replay is the stream itself, run to the end into that generation; from WET files only the source of
+the records differs. As in the stream, each commit carries its position, so a replay that was killed resumes there. When
+it has caught up, the pointer is switched. A running stream notices that before its next micro-batch and continues with
+the new generation from that one's own positions: nothing is missing, nothing is counted twice.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
@@ -30,33 +29,35 @@ from sinks.documents.exclusions import INHERITED
 from sinks.documents.generations import ORIGIN, Generation, Generations
 from sinks.documents.log import partition_key
 from sinks.documents.table import Documents
-from sinks.keys import changes_key, replay_lease_key
+from sinks.keys import replay_lease_key
 from sinks.lease import Lease
-from sinks.removal import finish_removal, remove_sources
+from sinks.removal import finish_removal
 from sinks.statistics.builds import open_builds
+from streaming.connections import Connections
 from streaming.errors import StreamError
+from streaming.failures import describe, is_permanent
 from streaming.files import plan_parts, sum_files
 from streaming.fused import TaskConfig
 from streaming.partials import InconsistentPartialsError, MicroBatch, read_partials
 from streaming.query import BatchProgress, collects_directly
-from streaming.session import shuffle_partitions
+from streaming.session import spread_shuffles, task_slots
 from streaming.statistics_committer import StatisticsCommitter
-from streaming.stream import Connections, Stream, explain
+from streaming.stream import Stream
 
 log = logging.getLogger("wetstream")
 
 FINISHED = "finished"
-# While records keep coming in, the last of them are left to whoever writes after the switch.
-CATCH_UPS = 5
+# While records keep arriving, the last ones are left to the writer after the switch.
+MAX_CATCH_UPS = 5
 SMALL_LAG = 1000
 ATTEMPTS = 3
-# Of the second one, Spark begins the tasks as soon as the first one leaves a core free.
-PARTS_AT_ONCE = 2
+# Spark starts tasks of the second part as soon as the first one leaves a core free.
+CONCURRENT_PARTS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class FilesProgress:
-    """Sources read from their files so far, of how many, and records in them."""
+    """Sources read from their files so far, of how many in all, and records in them."""
 
     sources: int
     of: int
@@ -65,7 +66,7 @@ class FilesProgress:
 
 @dataclass
 class ReplayResult:
-    """`unreadable`: by source, why its file was not read. `complete`: the new generation may become the live one."""
+    """What a replay has done. `unreadable`: by source, why its file was not read."""
 
     generation: str
     records: int = 0
@@ -74,12 +75,12 @@ class ReplayResult:
 
     @property
     def complete(self) -> bool:
-        """Whether everything was read."""
+        """Whether everything was read, so that the new generation may become the live one."""
         return not self.unreadable
 
 
 class Replay:
-    """One replay of a pipeline; `files` are the sources to read from their WET files, the rest comes from the topic."""
+    """One replay of a pipeline: `files` are read from their WET files, everything else from the topic."""
 
     def __init__(
         self,
@@ -103,20 +104,24 @@ class Replay:
         self._stream: Stream | None = None
 
     def stop(self) -> None:
-        """End after the commit that it is at; the same replay goes on there later."""
+        """End after the current commit; the same replay resumes there later."""
         self._stop.set()
         if self._stream is not None:
             self._stream.stop()
 
     @property
     def stopped(self) -> bool:
-        """Whether it was told to end."""
+        """Whether `stop` was called."""
         return self._stop.is_set()
 
     def run(self) -> ReplayResult:
-        """Fill a new generation, or go on filling the one that the same replay has begun. Does not switch.
+        """Fill a new generation, or resume the one that the same replay has begun. Does not switch.
 
-        Raises StreamError, LeaseError, DocumentsError or StatisticsError when it cannot go on.
+        Raises:
+            StreamError: A failure is permanent, or lasted longer than `stream.retry_s`.
+            LeaseError: Another replay of this pipeline is running.
+            DocumentsError: The documents table is not what it has to be.
+            StatisticsError: The statistics are not what they have to be.
         """
         self._builds.check_owner(self._generations)
         generation, resumed = self._generation()
@@ -133,7 +138,7 @@ class Replay:
         return result
 
     def _generation(self) -> tuple[Generation, bool]:
-        """The generation to fill, whether it was begun before."""
+        """The generation to fill, and whether it was begun before."""
         origin = json.dumps(sorted(source.id for source in self._files))
         live = self._generations.live()
         for name in reversed(self._generations.names()):
@@ -153,7 +158,7 @@ class Replay:
         return generation, False
 
     def _check_sources(self, live: Documents | None) -> None:
-        """What is live from files is in no topic: a replay has to be told where they are."""
+        """Refuse to lose sources that came from files: they are in no topic, so a replay has to name their files."""
         named = {source.id for source in self._files}
         missing = [source for source in (live.sources_from_files() if live else []) if source not in named]
         if missing:
@@ -191,14 +196,15 @@ class Replay:
             lease.release()
 
     def _parts(self, sources: Sequence[Source], documents: Documents) -> Iterator[tuple[list[Source], MicroBatch]]:
-        """The sources in parts, each with what it holds. The next part is read while the caller commits one."""
+        """Yield the sources in parts, each with its sums. The next part is read while the caller commits one."""
+        spread_shuffles(self._connections.spark, self._settings)
         waiting: deque[tuple[list[Source], Future[MicroBatch]]] = deque()
-        with ThreadPoolExecutor(PARTS_AT_ONCE) as threads:
+        with ThreadPoolExecutor(CONCURRENT_PARTS) as threads:
             try:
-                for groups in plan_parts(sources, shuffle_partitions(self._settings)):
+                for groups in plan_parts(sources, task_slots(self._connections.spark, self._settings)):
                     part = [source for group in groups for source in group]
                     waiting.append((part, threads.submit(self._sum, groups, documents)))
-                    if len(waiting) == PARTS_AT_ONCE:
+                    if len(waiting) == CONCURRENT_PARTS:
                         part, read = waiting.popleft()
                         yield part, read.result()
                 while waiting:
@@ -209,7 +215,7 @@ class Replay:
                     read.cancel()
 
     def _sum(self, groups: Sequence[Sequence[Source]], documents: Documents) -> MicroBatch:
-        """One Spark action over whole files; done again when a worker dies: what it wrote, nobody has named."""
+        """One Spark action over whole files, repeated if a worker dies: files that it wrote are not in the table."""
         compression_level = self._settings.documents.compression_level
         job = TaskConfig(self._profile, documents.path, compression_level, direct=collects_directly(len(groups)))
         for attempt in range(ATTEMPTS):
@@ -221,16 +227,17 @@ class Replay:
                     raise InconsistentPartialsError(f"{rows:,} documents rows were written, {counted:,} counted")
                 return batch
             except (PySparkException, Py4JError, InconsistentPartialsError) as error:
-                if attempt == ATTEMPTS - 1 or self._stop.is_set():
+                if attempt == ATTEMPTS - 1 or self._stop.is_set() or is_permanent(error):
+                    times = f" {attempt + 1} times" if attempt else ""
                     raise StreamError(
-                        f"reading files failed {attempt + 1} times: {explain(error)}. What was read before is kept: "
-                        "the same command goes on there"
+                        f"reading files failed{times}: {describe(error)}. What was read before is kept: the same "
+                        "command resumes there"
                     ) from error
-                log.warning("a task failed, reading its files again: %s", explain(error))
+                log.warning("a task failed, reading its files again: %s", describe(error))
         raise AssertionError  # the last attempt returns or raises
 
     def _read_topic(self, name: str) -> None:
-        for _ in range(CATCH_UPS):
+        for _ in range(MAX_CATCH_UPS):
             self._stream = Stream(
                 self._settings, self._profile, self._connections, on_progress=self._on_progress, into=name
             )
@@ -256,48 +263,3 @@ class Replay:
     @property
     def _lease_s(self) -> float:
         return self._settings.stream.lease_s
-
-
-def switch(settings: Settings, redis: Any, generation: str) -> int:
-    """Make a generation the live one, with its statistics; returns how many records it holds.
-
-    What was removed from the live generation since is removed from this one first. A running stream carries on with
-    it; nobody else may be writing it. Raises DocumentsError, LeaseError.
-    """
-    generations = Generations(settings.documents_path, settings.pipeline)
-    builds = open_builds(settings, redis)
-    lease = Lease(redis, changes_key(settings.pipeline), lease_s=settings.stream.lease_s)
-    lease.acquire()
-    try:
-        filling = Lease(redis, replay_lease_key(settings.pipeline), lease_s=settings.stream.lease_s)
-        filling.acquire()
-        try:
-            found = generations.open(generation)
-            documents = found.documents
-            finish_removal(documents, compression_level=settings.documents.compression_level)
-            statistics = builds.catch_up(found, documents.position(), live=False)
-            ends = _removed_since(generations, documents)
-            if ends:
-                remove_sources(documents, statistics, ends, compression_level=settings.documents.compression_level)
-            crash_point("before-switch")
-            generations.point_to(generation)
-            crash_point("after-switch")
-            builds.publish(statistics)
-            return documents.row_count()
-        finally:
-            filling.release()
-    finally:
-        lease.release()
-
-
-def _removed_since(generations: Generations, documents: Documents) -> dict[str, tuple[int, int]]:
-    """Removals of the live generation that this one does not know."""
-    live = generations.open_live()
-    if live is None or live.documents.path == documents.path:
-        return {}
-    known = {(e.source, e.partition): e.end for e in documents.exclusions() if e.removal}
-    return {
-        e.source: (e.partition, e.end)
-        for e in live.documents.exclusions()
-        if e.removal and known.get((e.source, e.partition), -1) < e.end
-    }

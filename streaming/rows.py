@@ -1,4 +1,4 @@
-"""Documents rows of one task, gathered batch by batch, and written as one file at its end."""
+"""Collects the documents rows of a task, to be written as one file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COLUMNS = [name for name in DOCUMENTS.names if name not in ("words", "counts")]
 
 
 class RowBuffer:
-    """The rows of a task. Words stay numbers of the worker's vocabulary until the file is made."""
+    """Rows of documents. Words stay ids of the worker's vocabulary until `table` is called."""
 
     def __init__(self) -> None:
         self._batches: list[pa.RecordBatch] = []
@@ -29,7 +29,14 @@ class RowBuffer:
         return sum(batch.num_rows for batch in self._batches)
 
     def add(self, messages: Messages, partition: pa.Array, offset: pa.Array, judged: Judgement) -> None:
-        """Add the rows of a batch of messages, judged."""
+        """Add n rows.
+
+        Args:
+            messages: A batch of n messages.
+            partition: Their topic partitions, int32.
+            offset: Their topic offsets, int64.
+            judged: Their judgements.
+        """
         bags = judged.bags
         reasons = [early or late for early, late in zip(messages.reason, judged.reasons, strict=True)]
         columns = {
@@ -59,11 +66,11 @@ class RowBuffer:
         self._kept.append(bags.kept)
 
     def table(self, bagger: Bagger) -> pa.Table:
-        """All rows in the columns of DOCUMENTS, in the order they came; `words` dictionary-encoded."""
+        """Return all rows in the order they were added, in the columns of DOCUMENTS; `words` is dictionary-encoded."""
         rows = pa.Table.from_batches(self._batches)
         lengths, words = np.concatenate(self._lengths), np.concatenate(self._words)
         counts, kept = np.concatenate(self._counts), np.concatenate(self._kept)
-        # Only the words of this file go into its dictionary, not the vocabulary of the worker.
+        # The dictionary holds only the words of these rows, not the whole vocabulary of the worker.
         used = np.zeros(len(bagger), np.bool_)
         used[words] = True
         renumbered = np.cumsum(used, dtype=np.int32) - np.int32(1)

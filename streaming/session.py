@@ -1,4 +1,4 @@
-"""The Spark session: one for the process, with what the stream needs and nothing that depends on the machine."""
+"""The Spark session: one per process, with what a stream needs."""
 
 from __future__ import annotations
 
@@ -6,52 +6,98 @@ import os
 import sys
 from pathlib import Path
 
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from conf.settings import Settings
+from streaming.errors import StreamError
+from streaming.failures import describe
+
+IDLE_REPORT_MS = 2_000
 
 
 def start_session(settings: Settings, *, java_home: Path | None, jars: list[Path]) -> SparkSession:
-    """Start Spark with the Kafka connector. `java_home` None: as the environment says. It logs below `home`/spark.
+    """Start Spark.
 
-    Environment variables that PySpark reads are set here, because they can be given in no other way.
+    Sets the environment variables that PySpark reads, because they can be given in no other way.
+
+    Args:
+        settings: `stream.master` and memory; logs go below `home`/spark.
+        java_home: The Java to use; None for that of the environment.
+        jars: The Kafka connector.
+
+    Raises:
+        StreamError: Spark does not start, e.g. because of `stream.master`.
     """
     if java_home is not None:
         os.environ["JAVA_HOME"] = str(java_home)
-    # Else the workers would be whatever `python3` is on the executors' PATH.
-    os.environ["PYSPARK_PYTHON"] = sys.executable
-    log_configuration = _log_configuration(settings.home / "spark")
-    local = settings.stream.master.startswith("local")
-    java_options = [f"-Dlog4j2.configurationFile={log_configuration}"]
+    local = is_local(settings)
     if local:
-        _stand_back(settings.stream.niceness)
-        # The work is done in Python, beside the JVM: on the same cores, its second compiler takes more than it gives
-        # back, even after gigabytes (CPU of the JVM for each of the Python workers: 0.85 against 0.90, 1.3 at first).
-        java_options.append("-XX:TieredStopAtLevel=1")
-    builder = (
-        SparkSession.builder.appName(f"wetstream-{settings.pipeline}")
-        .master(settings.stream.master)
-        .config("spark.jars", ",".join(str(jar) for jar in jars))
-        .config("spark.driver.memory", settings.stream.driver_memory)
-        .config("spark.ui.enabled", "false")
-        .config("spark.ui.showConsoleProgress", "false")
-        .config("spark.sql.shuffle.partitions", str(shuffle_partitions(settings)))
-        # The sums are small, and their number of partitions is known: adapting would cost a job a micro-batch.
-        .config("spark.sql.adaptive.enabled", "false")
-        .config("spark.sql.execution.arrow.maxRecordsPerBatch", str(settings.stream.arrow_batch_records))
-        .config("spark.sql.execution.arrow.maxBytesPerBatch", str(settings.stream.arrow_batch_bytes))
-        .config("spark.sql.streaming.forceDeleteTempCheckpointLocation", "true")
-        .config("spark.sql.warehouse.dir", (settings.home / "spark" / "warehouse").as_uri())
-        .config("spark.driver.extraJavaOptions", " ".join(java_options))
-    )
-    if local:
+        # Else the workers would be whatever `python3` is on PATH. (Executors of a cluster have their own Python.)
+        os.environ["PYSPARK_PYTHON"] = sys.executable
         os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
-        builder = builder.config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1")
-    return builder.getOrCreate()
+        _lower_priority(settings.stream.niceness)
+    builder = SparkSession.builder.appName(f"wetstream-{settings.pipeline}").master(settings.stream.master)
+    for name, value in _configuration(settings, jars).items():
+        builder = builder.config(name, value)
+    try:
+        spark = builder.getOrCreate()
+        spread_shuffles(spark, settings)
+        return spark
+    except (PySparkException, Py4JError) as error:
+        raise StreamError(
+            f"Spark does not start with stream.master = {settings.stream.master}: {describe(error)}. Use local[*] for "
+            "all cores of this machine, or spark://host:port of a master that runs"
+        ) from error
 
 
-def _stand_back(niceness: int) -> None:
-    """Let whoever answers queries go first on the cores of this machine: this process and all that it starts later.
+def is_local(settings: Settings) -> bool:
+    """Whether driver and executors are this machine."""
+    return settings.stream.master.startswith("local")
+
+
+def task_slots(spark: SparkSession, settings: Settings) -> int:
+    """How many tasks a micro-batch is cut into at least: one a core of all executors, if not set."""
+    return settings.stream.min_partitions or spark.sparkContext.defaultParallelism
+
+
+def spread_shuffles(spark: SparkSession, settings: Settings) -> None:
+    """Have Spark add up partial rows on all cores, also of executors that have joined since the session started."""
+    spark.conf.set("spark.sql.shuffle.partitions", str(task_slots(spark, settings)))
+
+
+def _configuration(settings: Settings, jars: list[Path]) -> dict[str, str]:
+    java_options = [f"-Dlog4j2.configurationFile={_write_log_configuration(settings.home / 'spark')}"]
+    configuration = {
+        "spark.jars": ",".join(str(jar) for jar in jars),
+        "spark.driver.memory": settings.stream.driver_memory,
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        # The sums are small, and their number of partitions is known: adapting would cost a job a micro-batch.
+        "spark.sql.adaptive.enabled": "false",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": str(settings.stream.arrow_batch_records),
+        "spark.sql.execution.arrow.maxBytesPerBatch": str(settings.stream.arrow_batch_bytes),
+        "spark.sql.streaming.noDataProgressEventInterval": str(IDLE_REPORT_MS),
+        "spark.sql.streaming.forceDeleteTempCheckpointLocation": "true",
+        "spark.sql.warehouse.dir": (settings.home / "spark" / "warehouse").as_uri(),
+    }
+    if is_local(settings):
+        # The work is done in Python, beside the JVM: on the same cores, its second compiler takes more than it gives
+        # back, even after gigabytes (CPU of the JVM per CPU of the Python workers: 0.85 against 0.90, 1.3 at first).
+        java_options.append("-XX:TieredStopAtLevel=1")
+        configuration |= {
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.driver.host": "127.0.0.1",
+            # Other users of this machine reach the driver's ports; Spark makes the secret itself.
+            "spark.authenticate": "true",
+        }
+    configuration["spark.driver.extraJavaOptions"] = " ".join(java_options)
+    return configuration
+
+
+def _lower_priority(niceness: int) -> None:
+    """Let queries go first on the cores of this machine: lowers this process and all that it starts later.
 
     With two busy cores, half of the API's answers took 9 ms, and with niceness 5 ms: as long as on an idle machine.
     """
@@ -59,13 +105,8 @@ def _stand_back(niceness: int) -> None:
         os.setpriority(os.PRIO_PROCESS, 0, max(niceness, os.getpriority(os.PRIO_PROCESS, 0)))
 
 
-def shuffle_partitions(settings: Settings) -> int:
-    """Partitions of the sums: one a core, as far as that is known here."""
-    return settings.stream.min_partitions or os.cpu_count() or 2
-
-
-def _log_configuration(folder: Path) -> str:
-    """Spark's log in a file of its own, so that the terminal shows what a person wants to see."""
+def _write_log_configuration(folder: Path) -> str:
+    """Send Spark's log to a file of its own, to keep the terminal for people. Returns the URI of the configuration."""
     folder.mkdir(parents=True, exist_ok=True)
     configuration = folder / "log4j2.properties"
     log_file = folder / "spark.log"

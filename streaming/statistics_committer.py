@@ -1,8 +1,8 @@
-"""Statistics go to Redis while Spark reads on: neither core waits for the other's work.
+"""Commits micro-batches to the statistics in a thread of its own, while Spark reads the next one.
 
-They may be late because the documents table decides: whatever Redis has not seen yet, the next start adds from there.
-Micro-batches that come in while Redis is at another one become one commit: a word that is in several of them is then
-one update. What waits is bounded by its rows of words; beyond that, Spark waits.
+The statistics may lag because the documents table is the source of truth: whatever a crash takes from this queue, the
+next start adds from the table. Micro-batches that arrive while Redis is busy are merged into one commit, so that a word
+in several of them is updated once. The queue is bounded by its rows of words; beyond that, Spark waits.
 """
 
 from __future__ import annotations
@@ -20,14 +20,12 @@ from streaming.partials import MicroBatch, merge_batches
 
 # Of about 40 bytes each, in the driver; a micro-batch of 100 MB text has about 300,000.
 MAX_ROWS = 4_000_000
-Commit = Callable[[Sums, Position, Position], None]
+CommitSums = Callable[[Sums, Position, Position], None]
 
 
 @dataclass(frozen=True, slots=True)
 class CommitMetrics:
-    """What is told of a micro-batch that Redis has now: of the commit that it was part of, the distinct words, the
-    seconds, and how many micro-batches it holds.
-    """
+    """One commit to Redis: its distinct words, its seconds, and the number of micro-batches in it."""
 
     words: int
     seconds: float
@@ -42,43 +40,46 @@ class _Pending:
 
 
 class StatisticsCommitter:
-    """Commits what is put, in order, in a thread of its own. For one caller's thread at a time.
+    """Commits submitted micro-batches in order. For one calling thread at a time.
 
-    `commit` is called with sums and the positions that they start and end at; the first starts at `position`.
-    `deferred`: nobody reads these statistics yet, so Redis is told only when there is much, or at the end.
+    Args:
+        commit: Called with sums and the positions at which they start and end.
+        position: Where the first commit starts.
+        deferred: Nobody reads these statistics yet: commit only when much is pending, and on `flush`.
     """
 
-    def __init__(self, commit: Commit, position: Position, *, deferred: bool = False) -> None:
+    def __init__(self, commit: CommitSums, position: Position, *, deferred: bool = False) -> None:
         self._commit = commit
         self._position = position
-        self._enough_rows = MAX_ROWS if deferred else 0
+        self._min_rows = MAX_ROWS if deferred else 0
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="statistics-committer")
-        self._changed = threading.Condition()  # guards all below
-        self._waiting: list[_Pending] = []
-        self._busy = self._to_the_end = False
+        self._changed = threading.Condition()  # guards everything below
+        self._pending: list[_Pending] = []
+        self._busy = self._flushing = False
         self._error: BaseException | None = None
 
     def submit(
-        self, batch: MicroBatch, finish: Position, on_commit: Callable[[CommitMetrics], None] = lambda counted: None
+        self, batch: MicroBatch, finish: Position, on_commit: Callable[[CommitMetrics], None] = lambda metrics: None
     ) -> None:
-        """Have a micro-batch counted up to the position `finish`; `on_commit` is told in the other thread.
+        """Queue a micro-batch that ends at `finish`, waiting while the queue is full.
 
-        Waits while too much is waiting. Raises the error of an earlier commit: nothing is counted after it.
+        `on_commit` is called in the committing thread. Raises the error of an earlier commit, after which nothing is
+        committed.
         """
         with self._changed:
             self._changed.wait_for(lambda: not self._busy or self._rows() < MAX_ROWS)
-            self._raise()
-            self._waiting.append(_Pending(batch, finish, on_commit))
-            self._begin()
+            self._raise_error()
+            self._pending.append(_Pending(batch, finish, on_commit))
+            self._start_if_due()
 
     def flush(self) -> None:
-        """Wait until everything is counted. Raises the error that stood in the way."""
+        """Wait until everything is committed. Raises the error that prevented it."""
         with self._changed:
-            self._to_the_end = True
-            self._begin()
+            self._flushing = True
+            self._start_if_due()
             self._changed.wait_for(lambda: not self._busy)
-            self._to_the_end = False
-            self._raise()
+            self._flushing = False
+            self._raise_error()
 
     @property
     def failed(self) -> bool:
@@ -92,38 +93,38 @@ class StatisticsCommitter:
         self.close()
 
     def close(self) -> None:
-        """Wait for the commit that is under way, whatever comes of it; what waits is left to the next start."""
+        """Wait for the commit in progress and drop the queue, which the next start adds from the table."""
         with self._changed:
-            self._waiting.clear()
+            self._pending.clear()
         self._executor.shutdown(wait=True)
 
     def _rows(self) -> int:
-        return sum(waiting.batch.word_rows for waiting in self._waiting)
+        return sum(pending.batch.word_rows for pending in self._pending)
 
-    def _raise(self) -> None:
+    def _raise_error(self) -> None:
         if self._error is not None:
             raise self._error
 
     def _is_due(self) -> bool:
-        return bool(self._waiting) and (self._to_the_end or self._rows() >= self._enough_rows)
+        return bool(self._pending) and (self._flushing or self._rows() >= self._min_rows)
 
-    def _begin(self) -> None:
+    def _start_if_due(self) -> None:
         if not self._busy and self._error is None and self._is_due():
             self._busy = True
-            self._executor.submit(self._count)
+            self._executor.submit(self._commit_pending)
 
-    def _count(self) -> None:
-        """Commit what waits, and what has come in meanwhile, until no more is due."""
+    def _commit_pending(self) -> None:
+        """Commit what is pending, and what has arrived meanwhile, until nothing more is due."""
         try:
             while taken := self._take():
                 began = time.monotonic()
-                sums, finish = merge_batches([waiting.batch for waiting in taken]).sums, taken[-1].finish
+                sums, finish = merge_batches([pending.batch for pending in taken]).sums, taken[-1].finish
                 self._commit(sums, self._position, finish)
                 self._position = finish
-                counted = CommitMetrics(sums.words.num_rows, time.monotonic() - began, len(taken))
-                for waiting in taken:
-                    waiting.on_commit(counted)
-        except BaseException as error:  # whoever puts the next or joins is told
+                metrics = CommitMetrics(sums.words.num_rows, time.monotonic() - began, len(taken))
+                for pending in taken:
+                    pending.on_commit(metrics)
+        except BaseException as error:  # raised by the next submit or flush
             with self._changed:
                 self._error, self._busy = error, False
                 self._changed.notify_all()
@@ -132,8 +133,8 @@ class StatisticsCommitter:
         with self._changed:
             taken: list[_Pending] = []
             if self._is_due():
-                taken, self._waiting = self._waiting, taken
+                taken, self._pending = self._pending, taken
             else:
-                self._busy = False  # under this lock: what is put from now on begins anew
+                self._busy = False  # under this lock: the next submit starts a new run
             self._changed.notify_all()
             return taken

@@ -1,77 +1,61 @@
 """The writer of a pipeline: documents table first, then statistics, each record once, whatever is killed.
 
-Start, and start again after any error: take the lease, open the documents table, bring Redis to the table's positions,
-and read the topic from exactly there. A micro-batch is one Spark action, one commit to the table, one commit to Redis;
-the latter goes on while Spark reads the next one. If the process dies between the two commits, the next start finds
-Redis behind the table and heals it.
+A start, and each restart after an error, takes the lease, opens the documents table, brings Redis to the table's
+positions and reads the topic from exactly there. A micro-batch is one Spark action, one commit to the table and one
+commit to Redis; the latter runs while Spark reads the next micro-batch. If the process dies between the two commits,
+the next start finds Redis behind the table and heals it.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pyspark.sql import SparkSession
-from redis import Redis, RedisError
-from redis.exceptions import ConnectionError as RedisConnectionError
+import pyarrow as pa
+from redis import RedisError
 
-from conf.addresses import BootstrapServers
 from conf.profiles import Profile, load_profile
 from conf.settings import Settings
 from producers.topic.markers import check_contract
-from producers.topic.offsets import first_offsets
-from producers.topic.topics import Topic, TopicError, describe_topic
+from producers.topic.topics import Topic, describe_topic
 from sinks.documents.generations import Generation, Generations
-from sinks.documents.log import DocumentsError, FencedError, partition_key
-from sinks.documents.table import Documents
-from sinks.keys import lease_key, replay_lease_key
+from sinks.documents.log import DocumentsError, FencedError
+from sinks.keys import key_types, lease_key, replay_lease_key
 from sinks.lease import Lease, LeaseError
 from sinks.observations import Observer
-from sinks.position import Position
 from sinks.removal import finish_removal, remove_sources
-from sinks.requests import Request, answer_request, take_request
-from sinks.statistics.builds import open_builds
-from sinks.statistics.errors import NotInStepError, StatisticsError
+from sinks.requests import Request, answer_request
+from sinks.statistics.builds import StatisticsBuilds, open_builds
+from sinks.statistics.errors import CorruptStatisticsError, NotInStepError, StatisticsError
 from sinks.statistics.store import Statistics
-from sinks.statistics.sums import Sums
-from streaming.batch_committer import BatchCommitter
+from sinks.statistics.stored import check_types
+from streaming.connections import Connections
 from streaming.errors import StreamError
-from streaming.fused import TaskConfig
-from streaming.query import BatchProgress, Query, collects_directly, drop_old_checkpoints, read_progress, read_topic
-from streaming.session import shuffle_partitions
-from streaming.statistics_committer import StatisticsCommitter
+from streaming.failures import Outage, describe
+from streaming.query import BatchProgress, drop_old_checkpoints
+from streaming.query_run import GenerationSwitchedError, QueryRun, RunEnd
+from streaming.retention import check_retention
 
 log = logging.getLogger("wetstream")
 
-POLL_S = 0.1
-# Errors that end the stream, but for those that starting again from the stored positions mends.
+RESTART_S = 1.0
+# Errors that end the stream, except those that a restart from the stored positions mends.
 FINAL = (LeaseError, DocumentsError, StatisticsError, StreamError)
-AGAIN = (FencedError, NotInStepError)
-
-
-class GenerationSwitchedError(Exception):
-    """The live generation is another one now: what this micro-batch holds, that one reads itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Connections:
-    """The servers of a run and its Spark session."""
-
-    bootstrap_servers: BootstrapServers
-    redis: Redis
-    spark: SparkSession
+RESTARTABLE = (FencedError, NotInStepError, GenerationSwitchedError)
 
 
 class Stream:
-    """Runs one pipeline until stopped, or to the end of the topic.
+    """Runs one pipeline until it is stopped, or to the end of the topic.
 
-    `on_progress` is called for every micro-batch from the thread that called `run`. `into`: fill this generation, which
-    is not live, beside the stream that may be running (a replay); its profile must be the given one.
+    Args:
+        settings: All settings.
+        profile: The cleaning rules.
+        connections: Servers and Spark.
+        on_progress: Called for every micro-batch, in the thread that called `run`.
+        into: Fill this generation, which is not live, beside the stream that may be running (a replay). Its profile
+            must be the given one.
     """
 
     def __init__(
@@ -92,9 +76,8 @@ class Stream:
         self._observer = Observer(connections.redis, settings.pipeline) if into is None else None
         self._generations = Generations(settings.documents_path, settings.pipeline)
         self._stop = threading.Event()
+        self._outage = Outage(settings.stream.retry_s, self._stop)
         self._until: dict[int, int] | None = None
-        self._error: Exception | None = None
-        self._go_on = False
 
     def stop(self) -> None:
         """End after the current micro-batch. Safe in a signal handler and from another thread."""
@@ -105,89 +88,97 @@ class Stream:
         self._until = dict(ends)
 
     def run(self, *, once: bool = False) -> None:
-        """Process the topic. Raises StreamError, LeaseError, DocumentsError or StatisticsError when it cannot go on."""
-        redis, limit = self._connections.redis, self._settings.stream
+        """Process the topic; with `once`, to its end.
+
+        Raises:
+            StreamError: A failure is permanent, or lasted longer than `stream.retry_s`.
+            LeaseError: Another writer has the pipeline.
+            DocumentsError: The documents table is not what it has to be.
+            StatisticsError: The statistics are not what they have to be.
+        """
         name = lease_key(self._settings.pipeline) if self._into is None else replay_lease_key(self._settings.pipeline)
-        lease = Lease(redis, name, lease_s=limit.lease_s)
-        self._retrying(lease.acquire)
+        lease = Lease(self._connections.redis, name, lease_s=self._settings.stream.lease_s)
+        self._outage.retry(self._check_keys)
+        self._outage.retry(lease.acquire)
         try:
             drop_old_checkpoints(self._checkpoints)
-            failed_since: float | None = None
             while not self._stop.is_set():
-                moved = self._run_query(lease, once=once)
-                if self._error is None:
-                    if self._go_on:
-                        continue
-                    return
-                if isinstance(self._error, GenerationSwitchedError):
+                try:
+                    end = self._run_query(lease, once=once)
+                except (OSError, pa.ArrowException) as error:
+                    self._restart_or_raise(error)
                     continue
-                failed_since = time.monotonic() if failed_since is None or moved else failed_since
-                if time.monotonic() - failed_since > limit.retry_s:
-                    raise StreamError(
-                        f"gave up after {limit.retry_s:.0f} s (stream.retry_s): {explain(self._error)}. Nothing is "
-                        "lost: start the stream again when the cause is gone"
-                    ) from self._error
-                log.warning("micro-batch dropped, going on from the stored positions: %s", explain(self._error))
-                self._stop.wait(1.0)
+                if end.error is not None:
+                    self._restart_or_raise(end.error)
+                elif not end.restart:
+                    return
         finally:
             lease.release()
             if self._observer is not None:
                 self._observer.gone()
 
-    def _run_query(self, lease: Lease, *, once: bool) -> bool:
-        """One query from the stored positions on; returns whether it has committed anything. Its error is in _error."""
-        self._error, self._go_on = None, False
-        topic = self._topic()
+    def _restart_or_raise(self, error: Exception) -> None:
+        """Wait before the next query; raise what a restart cannot mend."""
+        if isinstance(error, GenerationSwitchedError):
+            return
+        if isinstance(error, FINAL) and not isinstance(error, RESTARTABLE):
+            raise error
+        self._outage.check(error)
+        log.warning("micro-batch dropped, restarting from the stored positions: %s", describe(error))
+        self._stop.wait(min(RESTART_S, max(self._outage.left_s, 0.0)))
+
+    def _run_query(self, lease: Lease, *, once: bool) -> RunEnd:
+        """Run one query from the stored positions, then do what was requested of the writer."""
+        topic = self._describe_topic()
         builds = open_builds(self._settings, self._connections.redis)
-        self._retrying(lambda: builds.check_owner(self._generations))
+        self._outage.retry(lambda: builds.check_owner(self._generations))
         generation = self._open()
         documents = generation.documents
         if "topic_id" not in documents.properties:
-            self._retrying(lambda: check_contract(self._settings, self._connections.bootstrap_servers))
+            self._outage.retry(lambda: check_contract(self._settings, self._connections.bootstrap_servers))
         documents.bind_topic(topic.name, topic.id, topic.partitions)
-        # A removal that was decided and cut off; Redis, which has not seen it, is then counted anew.
+        # A removal that was decided and cut off. Redis, which has not seen it, is then counted anew.
         finish_removal(documents, compression_level=self._settings.documents.compression_level)
-        position = documents.position()
+        self._outage.retry(self._check_keys)
+        check_retention(self._settings, self._connections.bootstrap_servers, topic, documents, self._outage)
+        statistics = self._catch_up(builds, generation)
+        run = QueryRun(
+            self._settings,
+            self._connections,
+            topic,
+            generation,
+            statistics,
+            profile=self._profile,
+            lease=lease,
+            outage=self._outage,
+            observer=self._observer,
+            is_switched=self._is_switched,
+        )
+        end = run.run(self._checkpoints, self._stop, lambda: self._until, self._on_progress, once=once)
+        if end.request is not None and end.error is None:
+            try:
+                self._answer(end.request, generation, statistics)
+            except (RedisError, *RESTARTABLE) as error:
+                return RunEnd(error=error)  # it is decided in the table's log: a restart finishes it
+        return end
+
+    def _check_keys(self) -> None:
+        """Name a key of another type: Redis itself would only refuse whatever uses it, for ever."""
+        try:
+            check_types(self._connections.redis, key_types(self._settings.pipeline))
+        except CorruptStatisticsError as error:
+            raise StreamError(
+                f"Redis key {error.key} {error.problem}: something else writes to this database. Give wetstream a "
+                "database of its own (redis.url), or delete the key"
+            ) from error
+
+    def _catch_up(self, builds: StatisticsBuilds, generation: Generation) -> Statistics:
+        position = generation.documents.position()
         live = self._into is None
-        statistics = self._retrying(lambda: builds.catch_up(generation, position, live=live))
+        statistics = self._outage.retry(lambda: builds.catch_up(generation, position, live=live))
         if self._observer is not None:
             self._observer.begin(statistics.keys, generation.name)
-
-        def commit(sums: Sums, start: Position, finish: Position) -> None:
-            self._retrying(lambda: statistics.commit(sums, start, finish))
-
-        def check() -> None:
-            lease.check()
-            if self._is_switched():
-                raise GenerationSwitchedError("another generation is the live one now")
-
-        behind = StatisticsCommitter(commit, position, deferred=not live)
-        committer = BatchCommitter(self._settings.documents, topic, documents, position, behind, check, self._observer)
-        compression_level = self._settings.documents.compression_level
-        # Spark reads a partition by one task, or cuts it where there are fewer than it may use.
-        direct = collects_directly(max(topic.partitions, shuffle_partitions(self._settings)))
-        job = TaskConfig(self._profile, documents.path, compression_level, tuple(documents.exclusions()), direct)
-        starting = {number: position.get(partition_key(topic.id, number), 0) for number in range(topic.partitions)}
-        self._check_retained(topic, starting)
-        frame = read_topic(self._connections.spark, self._settings, self._connections.bootstrap_servers, topic)
-        query = Query(frame(starting), job, self._settings, self._checkpoints, committer.process, once=once)
-        request = None
-        try:
-            request = self._watch(query, committer, topic, starting, lease)
-        finally:
-            query.stop()
-            error = committer.finish()
-            if self._observer is not None:
-                self._observer.alive()
-        self._error = query.failure() or error
-        if request is not None and self._error is None:
-            try:
-                self._answer(request, documents, statistics)
-            except (RedisError, *AGAIN) as error:
-                self._error = error  # it is decided in the table's log: starting again finishes it
-        if isinstance(self._error, FINAL) and not isinstance(self._error, AGAIN):
-            raise self._error
-        return committer.commits > 0
+        return statistics
 
     @property
     def _checkpoints(self) -> Path:
@@ -195,7 +186,7 @@ class Stream:
         return self._settings.home / "spark" / "checkpoints" / self._settings.pipeline / role
 
     def _open(self) -> Generation:
-        """The generation to write. The live one may have changed since the last query: then its own profile counts."""
+        """The generation to write. If the live one has changed since the last query, its own profile applies."""
         rules = self._profile.rules
         if self._into is not None:
             filled = self._generations.open(self._into)
@@ -205,74 +196,24 @@ class Stream:
         if live is not None and self._generation not in (None, live.name):
             self._profile = load_profile(live.documents.properties["profile"])
             rules = self._profile.rules
-            log.info("going on with generation %s, profile %s", live.name, self._profile.name)
+            log.info("continuing with generation %s, profile %s", live.name, self._profile.name)
         found = self._generations.open_or_create(rules)
         self._generation = found.name
         return found
 
     def _is_switched(self) -> bool:
-        """Whether another generation was made the live one since this query began."""
+        """Whether another generation has become the live one since this query started."""
         return self._into is None and self._generations.live() != self._generation
 
-    def _check_retained(self, topic: Topic, starting: Mapping[int, int]) -> None:
-        """Spark would notice too, but only when it reads, and without a remedy."""
-        first = self._retrying(lambda: first_offsets(self._connections.bootstrap_servers, topic))
-        for partition, offset in starting.items():
-            if first.get(partition, 0) > offset:
-                raise StreamError(
-                    f"topic {topic.name}, partition {partition}: the records from offset {offset:,} to "
-                    f"{first[partition]:,} are not in the topic any more (retention) and were never processed. Set the "
-                    "topic's retention.ms and retention.bytes to -1, and ingest their sources into a new --pipeline"
-                )
-
-    def _watch(
-        self, query: Query, committer: BatchCommitter, topic: Topic, starting: Mapping[int, int], lease: Lease
-    ) -> Request | None:
-        """Until the query ends, or has to; returns what the committer is asked to do before it goes on."""
-        # Spark also reports a batch that waits for data, under the number that it will have: told apart by the time.
-        seen = (-1, "")
-        while True:
-            lease.check()
-            if self._observer is not None:
-                self._observer.alive()
-                if (request := take_request(self._connections.redis, self._settings.pipeline)) is not None:
-                    self._go_on = True
-                    return request
-            if self._is_switched():
-                self._go_on = True
-                return None
-            active = query.active
-            for event in query.events():
-                if (event["batchId"], event["timestamp"]) > seen:
-                    seen = (event["batchId"], event["timestamp"])
-                    progress = read_progress(event, topic)
-                    if self._observer is not None:
-                        self._observer.progress(
-                            progress.batch_id,
-                            rows=progress.rows,
-                            rows_per_s=progress.rows_per_s,
-                            lag=progress.lag,
-                            lag_by_partition=progress.lag_by_partition,
-                            seconds=progress.seconds,
-                        )
-                    self._on_progress(progress)
-                    if self._until is not None and _reached(progress.end, self._until):
-                        return None
-            if not active or self._stop.is_set() or committer.failed:
-                return None
-            if self._until is not None and _reached(starting, self._until):
-                return None
-            time.sleep(POLL_S)
-
-    def _answer(self, request: Request, documents: Documents, statistics: Statistics) -> None:
-        """Do what was asked, between two queries."""
+    def _answer(self, request: Request, generation: Generation, statistics: Statistics) -> None:
+        """Do what was requested, between two queries."""
         compression_level = self._settings.documents.compression_level
-        records = remove_sources(documents, statistics, request.ends, compression_level=compression_level)
+        records = remove_sources(generation.documents, statistics, request.ends, compression_level=compression_level)
         answer_request(self._connections.redis, self._settings.pipeline, request, records)
         log.info("removed %s: %d records", ", ".join(request.ends), records)
 
-    def _topic(self) -> Topic:
-        def describe() -> Topic:
+    def _describe_topic(self) -> Topic:
+        def describe_once() -> Topic:
             topic = describe_topic(self._settings, self._connections.bootstrap_servers, self._settings.records_topic)
             if topic is None:
                 raise StreamError(
@@ -280,37 +221,4 @@ class Stream:
                 )
             return topic
 
-        return self._retrying(describe)
-
-    def _retrying(self, action: Callable[[], Any]) -> Any:
-        """Do something with Kafka or Redis, waiting while they are away, for at most stream.retry_s."""
-        deadline, wait_s = time.monotonic() + self._settings.stream.retry_s, 0.5
-        while True:
-            try:
-                return action()
-            except (RedisError, TopicError) as error:
-                if self._stop.is_set():
-                    raise StreamError(f"stopped while waiting: {explain(error)}. Nothing is lost") from error
-                if time.monotonic() > deadline:
-                    raise StreamError(
-                        f"gave up after {self._settings.stream.retry_s:.0f} s (stream.retry_s): {explain(error)}"
-                    ) from error
-                log.warning("waiting: %s", explain(error))
-                self._stop.wait(wait_s)
-                wait_s = min(wait_s * 2, 10.0)
-
-
-def _reached(end: Mapping[int, int], wanted: Mapping[int, int]) -> bool:
-    return all(end.get(partition, 0) >= offset for partition, offset in wanted.items())
-
-
-def explain(error: Exception) -> str:
-    """An error in one line; of a Java stack trace, the innermost cause."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
-    text = (causes or lines)[-1 if causes else 0].removesuffix("Traceback (most recent call last):").strip()[:300]
-    if isinstance(error, RedisConnectionError):
-        return f"Redis does not answer ({text})"
-    if isinstance(error, RedisError):
-        return f"Redis refuses: {text}"
-    return text
+        return self._outage.retry(describe_once)

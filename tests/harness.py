@@ -29,9 +29,11 @@ from serving.verify.verify import Verification, verify
 from sinks.documents.generations import Generations
 from sinks.documents.table import Documents
 from sinks.keys import live_key, pipeline_pattern
+from streaming.connections import Connections
 from streaming.query import BatchProgress
-from streaming.replay import Replay, ReplayResult, switch
-from streaming.stream import Connections, Stream
+from streaming.replay import Replay, ReplayResult
+from streaming.stream import Stream
+from streaming.switch import switch
 from wetstream.pipeline.remove import remove
 from wetstream.servers.embedded import endpoints
 

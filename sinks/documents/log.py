@@ -26,6 +26,8 @@ from sinks.documents.schema import DOCUMENTS, SCHEMA_VERSION
 
 COMMITS = "wetstream/commits"  # commits by writers; any two concurrent ones conflict on it
 TOPIC_COMMITS = "wetstream/topic-commits"  # commits of micro-batches from the topic
+TOPIC_PARTITIONS = "wetstream/topic-partitions"  # partitions that have a position; grows with the topic
+LOST = "wetstream/lost/"  # + partition key: offsets that the topic lost to retention before they were processed
 REMOVALS = "removals"  # removals of sources
 FILE_COMMITS = "files"  # commits of sources that were read from their files, without the topic
 FROM_FILE = "wetstream/source/"  # + source: odd while the table holds it from its file, even after its removal
@@ -151,10 +153,12 @@ class DocumentsLog:
             The next offset of each partition, by `<topic id>/<partition>`, the number of removals (REMOVALS) and of
             commits from files (FILE_COMMITS).
         """
-        bound = self.properties
-        partitions = range(int(bound.get("topic_partitions", 0)))
-        names = [*(partition_key(bound["topic_id"], number) for number in partitions), REMOVALS, FILE_COMMITS]
+        names = [*self._partition_keys(), REMOVALS, FILE_COMMITS]
         return {name: version for name in names if (version := self._transaction(name))}
+
+    def lost_offsets(self) -> dict[str, int]:
+        """Number of offsets that were lost to retention and skipped, by partition key; zeros are left out."""
+        return {name: lost for name in self._partition_keys() if (lost := self._transaction(LOST + name))}
 
     def commit(self, files: Sequence[DocumentFile], finish: Mapping[str, int]) -> None:
         """Add the files of a micro-batch.
@@ -167,9 +171,23 @@ class DocumentsLog:
             FencedError: Another writer has committed since this table was opened.
             DocumentsError: A file is missing.
         """
-        transactions = [Transaction(TOPIC_COMMITS, self.topic_commits + 1)]
-        transactions += [Transaction(name, version) for name, version in sorted(finish.items())]
-        self._add(files, transactions)
+        self._add(files, self._advanced(finish))
+
+    def skip_lost(self, lost: Mapping[str, tuple[int, int]]) -> None:
+        """Move positions behind offsets that the topic has lost, and count these.
+
+        Args:
+            lost: First offset and end of what is lost, by partition key; the first offset is the partition's position.
+
+        Raises:
+            FencedError: Another writer has committed since this table was opened.
+        """
+        transactions = self._advanced({name: end for name, (_, end) in lost.items()})
+        transactions += [
+            Transaction(LOST + name, self._transaction(LOST + name) + end - first)
+            for name, (first, end) in sorted(lost.items())
+        ]
+        self._write([], transactions)
 
     def commit_files(self, files: Sequence[DocumentFile], sources: Sequence[str]) -> None:
         """Add the documents of whole sources, read from their WET files.
@@ -264,6 +282,21 @@ class DocumentsLog:
     def _set_exclusions(self, exclusions: Sequence[Exclusion]) -> None:
         self.set_property(EXCLUSIONS, to_json(exclusions))
 
+    def _partition_keys(self) -> list[str]:
+        """Keys of all partitions that may have a position, also of those added since the topic was bound."""
+        bound = self.properties
+        partitions = max(int(bound.get("topic_partitions", 0)), self._transaction(TOPIC_PARTITIONS))
+        return [partition_key(bound["topic_id"], number) for number in range(partitions)]
+
+    def _advanced(self, finish: Mapping[str, int]) -> list[Transaction]:
+        """The transactions of a commit from the topic. The first one of a new partition also makes it known."""
+        transactions = [Transaction(TOPIC_COMMITS, self.topic_commits + 1)]
+        transactions += [Transaction(name, version) for name, version in sorted(finish.items())]
+        partitions = max((int(name.rpartition("/")[2]) + 1 for name in finish), default=0)
+        if partitions > len(self._partition_keys()):
+            transactions.append(Transaction(TOPIC_PARTITIONS, partitions))
+        return transactions
+
     def _toggled(self, source: str) -> Transaction:
         return Transaction(FROM_FILE + source, self._transaction(FROM_FILE + source) + 1)
 
@@ -296,9 +329,10 @@ class DocumentsLog:
             )
         except CommitFailedError as error:
             # The commit may have succeeded although its answer was lost: then the log holds exactly these files.
+            # (Without files that cannot be told: then whoever committed, starting again from the log is right.)
             self._table = DeltaTable(str(self.path))
             added = {action.path for action in actions if isinstance(action, AddAction)}
-            if self._transaction(COMMITS) != commits or not added <= self._paths():
+            if not added or self._transaction(COMMITS) != commits or not added <= self._paths():
                 raise FencedError(f"another writer has committed to {self.path}: {error}") from error
         else:
             self._table.update_incremental()

@@ -47,3 +47,4 @@ class CorruptStatisticsError(StatisticsError):
             "give wetstream a database of its own (redis.url) if something else writes to this one"
         )
         self.key = key
+        self.problem = problem

@@ -19,12 +19,13 @@ from producers.sources.source import Source
 from serving.export.files import OUTPUT_FILES
 from serving.export.folder import FolderError, new_folder
 from serving.export.statistics import statistics_lines
-from streaming.fused import TaskConfig
+from streaming.files import process_in_parts
+from streaming.fused import FlushLimits, TaskConfig
+from streaming.partials import UNREADABLE
 from tests.export import p21_specification as spec
 from tests.harness import Command
-from wetstream.p21.job import JobRequest, JobResult, P21Error, find_sources, make, p21_profile
+from wetstream.p21.job import JobRequest, JobResult, P21Error, find_sources, p21_profile, run_on_spark
 from wetstream.p21.progress import report_progress
-from wetstream.p21.tasks import ERROR, Reading, read_source
 
 MERGED = "wet/cc-2014-2024-merged.warc.wet.gz"
 WEB = "web/web-pages-1519.warc.wet.gz"
@@ -44,7 +45,7 @@ def run(spark: SparkSession, settings: Settings, tmp_path: Path) -> Run:
         order = JobRequest(str(data), names, stop_words, threshold, 2, tmp_path / "out")
         sources, profile = find_sources(order, settings.producer), p21_profile(order.stop_words_file)
         with new_folder(order.output, OUTPUT_FILES | {".scratch"}) as folder:
-            return make(spark, settings, order, sources, profile, folder, **options)
+            return run_on_spark(spark, settings, order, sources, profile, folder, **options)
 
     return run
 
@@ -133,8 +134,9 @@ def test_ctrl_c_leaves_nothing(crawl: Path, tmp_path: Path) -> None:
 def test_rows_that_cannot_be_written(crawl: Path, settings: Settings, tmp_path: Path) -> None:
     job = TaskConfig(p21_profile(spec.STOP_WORDS), tmp_path / "absent", 1)
     (path, _) = files_of(crawl)
-    (found,) = read_source(Reading(job, [Source("a", str(path))], settings), 0)
-    assert found.to_pylist()[0]["kind"] == ERROR
+    limits = FlushLimits(100, 10_000, 10_000)
+    (found,) = process_in_parts(0, Source("a", str(path)), job, settings.producer, limits)
+    assert found.to_pylist()[0]["kind"] == UNREADABLE
     assert "absent cannot be written" in found.to_pylist()[0]["text"]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from producers.sample.writer import write_sample
 from producers.sources.identity import source_id
-from streaming.replay import switch
+from streaming.switch import switch
 from tests.harness import Pipeline
 from wetstream.pipeline.ledger import ledger
 from wetstream.pipeline.markers import read_markers

@@ -11,7 +11,7 @@ import pytest
 from producers.sample.writer import write_sample
 from sinks.documents.generations import Generations
 from streaming.errors import StreamError
-from streaming.replay import switch
+from streaming.switch import switch
 from tests.harness import Pipeline
 
 Make = Callable[..., Pipeline]

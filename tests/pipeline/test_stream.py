@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
 import time
@@ -12,8 +13,9 @@ import pytest
 
 from producers.sample.writer import write_sample
 from sinks.documents.log import DocumentsError
-from sinks.keys import lease_key
+from sinks.keys import key_types, lease_key
 from sinks.lease import LeaseError
+from streaming.errors import StreamError
 from streaming.query import DIRECT_TASKS
 from tests.harness import Pipeline
 
@@ -128,3 +130,48 @@ def test_other_rules_are_refused_before_anything_is_counted(make_pipeline: Make,
     with pytest.raises(DocumentsError, match=r"made with profile p21.*replay --profile english"):
         pipeline.stream()
     assert pipeline.verified() == before
+
+
+def test_a_redis_key_of_another_type_is_named_at_once(make_pipeline: Make, sample: Path) -> None:
+    pipeline = make_pipeline()
+    pipeline.ingest(sample)
+    pipeline.stream()
+    before = pipeline.verified()
+    for key in key_types(pipeline.settings.pipeline):
+        held = pipeline.redis.dump(key)
+        pipeline.redis.delete(key)
+        pipeline.redis.zadd(key, {"foreign": 1})
+        with pytest.raises(StreamError, match=f"Redis key {re.escape(key)} is a zset.*redis.url"):
+            pipeline.stream()
+        pipeline.redis.delete(key)
+        if held is not None:
+            pipeline.redis.restore(key, 0, bytes(held))  # type: ignore[arg-type]
+    pipeline.stream()
+    assert pipeline.verified() == before
+
+
+def test_a_documents_folder_that_cannot_be_written_ends_the_stream_at_once(
+    make_pipeline: Make, sample: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    pipeline = make_pipeline(documents__path=str(tmp_path / "file" / "documents"))
+    pipeline.ingest(sample)
+    with pytest.raises(StreamError, match=r"cannot go on: .*Not a directory.*file/documents"):
+        pipeline.stream()
+
+
+def test_a_parquet_file_that_is_cut_is_named(make_pipeline: Make, sample: Path) -> None:
+    """Found when the statistics have to be counted from it."""
+    pipeline = make_pipeline()
+    pipeline.ingest(sample)
+    pipeline.stream()
+    (path, *_) = pipeline.documents.file_paths()
+    content = Path(path).read_bytes()
+    Path(path).write_bytes(content[: len(content) // 2])
+    pipeline.forget_redis()
+    with pytest.raises((StreamError, DocumentsError)) as raised:
+        pipeline.stream()
+    assert "parquet" in str(raised.value).lower() and "\n" not in str(raised.value)
+    Path(path).write_bytes(content)
+    pipeline.stream()
+    assert pipeline.verified().records == 301

@@ -197,3 +197,41 @@ def test_a_restored_backup_of_any_one_store(make_pipeline: Callable[..., Pipelin
     shutil.copytree(backup, pipeline.settings.documents_path)
     pipeline.stream()
     assert pipeline.verified().digest == right
+
+
+@pytest.mark.slow
+def test_a_broker_that_hangs_ends_the_stream_after_the_set_time(own: Command, home: Path, tmp_path: Path) -> None:
+    """Spark itself would wait for it for minutes."""
+    own("ingest", write_sample(tmp_path / "s.warc.wet.gz", records=100).path)
+    running = own.start("stream", *P21, "--set", "stream.retry_s=8")
+    broker = pid_of(home, "kafka")
+    try:
+        wait_for(lambda: own.counted() == 101, running, "all records")
+        os.kill(broker, signal.SIGSTOP)
+        output, _ = running.communicate(timeout=90)
+    finally:
+        os.kill(broker, signal.SIGCONT)
+        if running.poll() is None:
+            os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
+    assert running.returncode == 1
+    assert "gave up after 8 s" in output.replace("\n", " ")
+    own("stream", "--once", *P21)
+    assert own.json("verify")["records"] == 101
+
+
+def test_a_signal_to_the_whole_group_ends_the_stream_in_order(wetstream: Command, sample: Path) -> None:
+    """As a shell or a supervisor sends it: Spark's Java gets it too, and must not die under the micro-batch."""
+    wetstream("ingest", sample)
+    running = wetstream.start("stream", *P21)
+    try:
+        wait_for(lambda: wetstream.counted() == 301, running, "all records")
+        os.killpg(running.pid, signal.SIGTERM)
+        output, _ = running.communicate(timeout=90)
+    finally:
+        if running.poll() is None:
+            os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
+    assert running.returncode == 0, output
+    assert "micro-batch dropped" not in output.replace("\n", " ")
+    assert wetstream.json("verify")["records"] == 301

@@ -68,8 +68,8 @@ def p21_command(
     from serving.export.statistics import statistics_lines
     from wetstream.p21.job import JobRequest, run_p21
 
-    order = JobRequest(data_path, names_file, stop_words_file, threshold, cores, output, max_df, overwrite)
-    done = run_p21(pipeline.settings, order, _note)
+    request = JobRequest(data_path, names_file, stop_words_file, threshold, cores, output, max_df, overwrite)
+    done = run_p21(pipeline.settings, request, _note)
     if as_json:
         rejected = dict(sorted(done.sums.reasons().items()))
         totals = {"words": done.words, "documents": done.totals.documents, "tokens": done.totals.tokens}

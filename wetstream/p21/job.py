@@ -38,25 +38,28 @@ from serving.export.vocabulary import Vocabulary
 from serving.view import View
 from sinks.documents.files import DocumentFile
 from sinks.statistics.sums import Sums
-from streaming.fused import TaskConfig
-from streaming.partials import FILE, SPARK_SCHEMA, WORD, read_partials
+from streaming.files import process_in_parts
+from streaming.fused import FlushLimits, TaskConfig
+from streaming.partials import FILE, SPARK_SCHEMA, UNREADABLE, WORD, read_partials
 from streaming.session import start_session
 from wetstream.p21.progress import report_progress
-from wetstream.p21.tasks import ERROR, PART_RECORDS, Reading, reading_pass
 from wetstream.servers.java.runtime import find_java
 from wetstream.servers.java.spark_runtime import quiet_java
 
 MAX_DF = 0.9
 NAMED = 3
+# A task writes a file of rows after so many records or entries of bags: they bound its memory, whatever the
+# size of its WET file. A worker that knows more words starts a new vocabulary with its next file.
+PART_RECORDS, PART_ENTRIES, MAX_VOCABULARY = 1 << 16, 1 << 24, 4_000_000
 
 
 class P21Error(ExplainedError):
-    """The job cannot be done as asked; the message names the file and what helps."""
+    """The job cannot be done; the message names the file and the remedy."""
 
 
 @dataclass(frozen=True)
 class JobRequest:
-    """What is asked for: the arguments of the course, and the share of documents that a word must not reach."""
+    """The arguments of the course's job, and the share of documents that a word must not reach (`max_df`)."""
 
     data_path: str
     names_file: Path
@@ -86,46 +89,78 @@ class JobResult:
         }
 
 
-def run_p21(settings: Settings, order: JobRequest, note: Callable[[str], None]) -> JobResult:
-    """Do the job on a Spark of its own. Raises P21Error, StopWordsError, ListingError, FolderError, ServerError."""
-    sources, profile = find_sources(order, settings.producer), p21_profile(order.stop_words_file)
-    with _interruptible(), new_folder(order.output, files.OUTPUT_FILES, overwrite=order.overwrite) as folder:
+def run_p21(settings: Settings, request: JobRequest, note: Callable[[str], None]) -> JobResult:
+    """Run the job on a Spark session of its own.
+
+    Args:
+        settings: Settings of the reader, of Spark and of the Parquet files.
+        request: What is asked for.
+        note: Called with one line of progress now and then.
+
+    Raises:
+        P21Error: A file is missing, named twice or cannot be read.
+        StopWordsError: The stop words cannot be read.
+        ListingError: The names file cannot be read.
+        FolderError: The output folder is in use.
+        ServerError: There is no Java.
+    """
+    sources, profile = find_sources(request, settings.producer), p21_profile(request.stop_words_file)
+    with _interruptible(), new_folder(request.output, files.OUTPUT_FILES, overwrite=request.overwrite) as folder:
         scratch = folder / SCRATCH
         scratch.mkdir()
-        with _spark(settings, order.cores, scratch) as spark:
-            note(f"reading {len(sources):,} WET file{'s' * (len(sources) > 1)} on {order.cores} core(s)")
+        with _spark(settings, request.cores, scratch) as spark:
+            note(f"reading {len(sources):,} WET file{'s' * (len(sources) > 1)} on {request.cores} core(s)")
             with report_progress(spark, len(sources), note):
-                done = make(spark, settings, order, sources, profile, folder)
+                done = run_on_spark(spark, settings, request, sources, profile, folder)
         shutil.rmtree(scratch)
     return done
 
 
-def make(
+def run_on_spark(
     spark: SparkSession,
     settings: Settings,
-    order: JobRequest,
+    request: JobRequest,
     sources: list[Source],
     profile: Profile,
     folder: Path,
     *,
     part_records: int = PART_RECORDS,
 ) -> JobResult:
-    """Read the sources with Spark and write the four files into `folder`, by way of Parquet files in its scratch."""
+    """Read the sources with Spark and write the four files into `folder`, by way of Parquet files in its scratch.
+
+    Args:
+        spark: The session.
+        settings: Settings of the reader and of the Parquet files.
+        request: What is asked for.
+        sources: The WET files, ordered by identity.
+        profile: The cleaning rules.
+        folder: Where the output goes.
+        part_records: Records of a source in one Parquet file, which bounds the memory of a task.
+
+    Raises:
+        P21Error: A source cannot be read.
+    """
     rows = folder / SCRATCH / "rows"
     rows.mkdir(parents=True)
-    job = TaskConfig(profile, rows, settings.documents.compression_level)
-    sums, paths = _read(spark, Reading(job, sources, settings, part_records), order.threshold)
+    config = TaskConfig(profile, rows, settings.documents.compression_level)
+    limits = FlushLimits(part_records, PART_ENTRIES, MAX_VOCABULARY)
+    sums, paths = _read(spark, sources, config, settings.producer, limits, request.threshold)
     counted = Vocabulary(sums.words, sums.totals()["documents"])
-    vocabulary = counted.under(View(order.threshold, order.max_df))
-    # The files are in order already: by source, and within a source as its records stand.
+    vocabulary = counted.under(View(request.threshold, request.max_df))
+    # The files are in order: by source, and within a source by record.
     kept = filter_documents(read_rows(paths), DocumentFilter())
     totals = write_p21(folder, vocabulary, with_word_ids(kept, vocabulary))
     return JobResult(sums, len(vocabulary), totals)
 
 
-def find_sources(order: JobRequest, settings: ProducerSettings) -> list[Source]:
-    """The named WET files, by their identity. Raises P21Error or ListingError if one is missing or named twice."""
-    names = order.names_file
+def find_sources(request: JobRequest, settings: ProducerSettings) -> list[Source]:
+    """Return the named WET files, ordered by identity.
+
+    Raises:
+        P21Error: A file is missing or named twice, or the names file cannot be read.
+        ListingError: The names file is no listing of WET files.
+    """
+    names = request.names_file
     try:
         listing = read_listing(str(names), settings)
     except OSError as error:
@@ -133,14 +168,14 @@ def find_sources(order: JobRequest, settings: ProducerSettings) -> list[Source]:
     lines = listing.paths if listing else []
     if not lines:
         raise P21Error(f"{names} names no WET files: it needs one path a line, as in a crawl's wet.paths")
-    if not is_url(order.data_path) and not Path(order.data_path).is_dir():
-        raise P21Error(f"the data path {order.data_path} is no folder: name the one that holds the WET files")
-    sources = discover([str(names)], options=DiscoverOptions(base=order.data_path), settings=settings)
+    if not is_url(request.data_path) and not Path(request.data_path).is_dir():
+        raise P21Error(f"the data path {request.data_path} is no folder: name the one that holds the WET files")
+    sources = discover([str(names)], options=DiscoverOptions(base=request.data_path), settings=settings)
     missing = [source.location for source in sources if not is_url(source.location) and not _is_file(source.location)]
     if missing:
         which = ", ".join(missing[:NAMED]) + (", …" if len(missing) > NAMED else "")
         raise P21Error(
-            f"{len(missing):,} of {len(lines):,} files that {names} names are not in {order.data_path}: {which} (a "
+            f"{len(missing):,} of {len(lines):,} files that {names} names are not in {request.data_path}: {which} (a "
             "slash in a name may be an underscore there)"
         )
     if len(sources) != len(lines):
@@ -160,33 +195,46 @@ def _is_file(location: str) -> bool:
     return Path(location).is_file()
 
 
-def _read(spark: SparkSession, reading: Reading, threshold: int) -> tuple[Sums, list[Path]]:
-    """Sums over all sources, of the words in at least `threshold` documents; and the files of rows, in order."""
-    tasks = spark.range(0, len(reading.sources), 1, len(reading.sources))
+def _read(
+    spark: SparkSession,
+    sources: list[Source],
+    config: TaskConfig,
+    settings: ProducerSettings,
+    limits: FlushLimits,
+    threshold: int,
+) -> tuple[Sums, list[Path]]:
+    """Sums over all sources, of the words in at least `threshold` documents; and the files of rows, in request."""
+
+    def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for number in batch.column("id").to_pylist():
+                yield from process_in_parts(number, sources[number], config, settings, limits)
+
     added = (
-        tasks.mapInArrow(reading_pass(reading), SPARK_SCHEMA)
+        spark.range(0, len(sources), 1, len(sources))
+        .mapInArrow(read, SPARK_SCHEMA)
         .groupBy("kind", "key")
         .agg(F.sum("a").alias("a"), F.sum("b").alias("b"), F.sum("c").alias("c"), F.max("text").alias("text"))
-        # Most words of a large corpus stand in one document: they need not come here at all.
+        # Most words of a large corpus are in one document only: the driver does not need them.
         .filter((F.col("kind") != WORD) | (F.col("b") >= threshold))
         .toArrow()
     )
-    failures = _of_kind(added, ERROR)
+    failures = _of_kind(added, UNREADABLE)
     if failures:
         raise P21Error("; ".join(text for _, text in failures[:NAMED]))
     written = [DocumentFile.from_json(text) for _, text in _of_kind(added, FILE)]
-    return read_partials(added).sums, [reading.job.table / file.path for file in written]
+    return read_partials(added).sums, [config.table / file.path for file in written]
 
 
 def _of_kind(added: pa.Table, kind: str) -> list[tuple[int, str]]:
-    """Key and text of the rows of a kind that is keyed by numbers, in the order of those."""
+    """Key and text of the rows of a kind whose keys are numbers, in their order."""
     rows = added.filter(pc.equal(added["kind"], kind)).to_pylist()
     return sorted((int(row["key"]), row["text"]) for row in rows)
 
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Ctrl-C stays what it is: Spark cancels its jobs by it, and then raises whatever came of that."""
+    """Raise KeyboardInterrupt after Ctrl-C: Spark cancels its jobs, and raises whatever came of that."""
     try:
         yield
     except Exception as error:
@@ -200,8 +248,8 @@ def _interruptible() -> Iterator[None]:
 
 @contextmanager
 def _spark(settings: Settings, cores: int, scratch: Path) -> Iterator[SparkSession]:
-    """A Spark session on `cores` cores that keeps everything in `scratch`."""
-    # What goes wrong in a call to the JVM reaches us as an error; its log would only add a traceback to Ctrl-C.
+    """A Spark session on `cores` cores that keeps all its files in `scratch`."""
+    # Errors of a call to the JVM are raised; their log would only add a traceback to Ctrl-C.
     logging.getLogger("py4j").setLevel(logging.CRITICAL)
     stream = settings.stream.model_copy(update={"master": f"local[{cores}]", "min_partitions": cores})
     settings = settings.model_copy(update={"home": scratch, "stream": stream})

@@ -1,4 +1,4 @@
-"""How far a Spark job is, told while it runs: how many of its files are read."""
+"""Reports how many files a Spark job has read, while it runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EVERY_S = 10.0
 def report_progress(
     spark: SparkSession, files: int, note: Callable[[str], None], *, every_s: float = EVERY_S
 ) -> Iterator[None]:
-    """While the block runs, tell every `every_s` seconds how many tasks of a stage of `files` tasks are done."""
+    """While the block runs, call `note` every `every_s` seconds with how many tasks of its stage are done."""
     ended = threading.Event()
     tracker = spark.sparkContext.statusTracker()
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from redis import Redis, RedisError
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
 
 from conf.addresses import BootstrapServers, RedisUrl
 from conf.settings import Settings
@@ -96,10 +98,23 @@ def require_open_files(needed: int = OPEN_FILES) -> None:
         )
 
 
-def open_redis(url: RedisUrl) -> Redis:
-    """A client that has seen the server answer. Raises ServerError."""
+def open_redis(url: RedisUrl, *, timeout_s: float = 60, retries: int = 10) -> Redis:
+    """Open a client and see the server answer.
+
+    Args:
+        url: Address of Redis.
+        timeout_s: How long a command waits for an answer.
+        retries: How often a command is repeated on a new connection before it fails.
+
+    Raises:
+        ServerError: Redis does not answer.
+    """
     client = Redis.from_url(
-        url.get_secret_value(), socket_timeout=60, socket_connect_timeout=5, health_check_interval=30
+        url.get_secret_value(),
+        socket_timeout=timeout_s,
+        socket_connect_timeout=min(5, timeout_s),
+        health_check_interval=30,
+        retry=Retry(ExponentialWithJitterBackoff(cap=2), retries),
     )
     try:
         client.ping()

@@ -13,7 +13,8 @@ from sinks.documents.log import DocumentsError
 from sinks.documents.table import Documents
 from sinks.statistics.builds import open_builds
 from streaming.query import BatchProgress
-from streaming.replay import FINISHED, FilesProgress, Replay, ReplayResult, switch
+from streaming.replay import FINISHED, FilesProgress, Replay, ReplayResult
+from streaming.switch import switch
 from wetstream.pipeline.background import BackgroundJob
 from wetstream.pipeline.connections import Servers, find_redis, open_redis
 from wetstream.pipeline.events import FilesRead, MicroBatch, OnEvent, Status

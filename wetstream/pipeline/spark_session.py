@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 from conf.profiles import Profile
 from conf.settings import Settings
+from streaming.connections import Connections
 from streaming.fused import warm_up
 from streaming.query import BatchProgress
 from streaming.session import start_session
-from streaming.stream import Connections, Stream
+from streaming.stream import Stream
 from wetstream.pipeline.connections import Servers, open_redis
 from wetstream.servers.java.jars import default_cache, obtain_jars
 from wetstream.servers.java.runtime import find_java
@@ -38,7 +39,8 @@ def connect(settings: Settings, profile: Profile, servers: Servers, log: Callabl
     threading.Thread(target=warm_up, args=(profile,), name="wetstream-warm-up", daemon=True).start()
     java = find_java(settings.home)
     jars = obtain_jars(default_cache(), java, log)
-    redis = open_redis(servers.redis_url)
+    # A command that waits for longer would outlast the limit of the stream, which repeats it itself.
+    redis = open_redis(servers.redis_url, timeout_s=min(60, settings.stream.retry_s / 4), retries=1)
     java_home = quiet_java(java.executable, settings.home / "spark")
     spark = start_session(settings, java_home=java_home, jars=jars.connector)
     return Connections(servers.bootstrap_servers, redis, spark)

@@ -19,6 +19,9 @@ import pyspark
 # Spark asks for an incubating module that only speeds up linear algebra, and Java then warns on every start; a
 # runtime without the module does not start at all. What JVM and Python workers print goes to a file.
 WRAPPER = """#!/bin/bash
+# A signal to the whole process group is for the driver, which stops Spark after the current micro-batch. (Java leaves a
+# signal ignored that it has inherited as ignored, and ends with the driver in any case.)
+trap '' TERM INT
 archive={archive}
 arguments=() sharing=()
 # spark-submit first runs a small Java that puts the command line of the real one together.

@@ -1,0 +1,220 @@
+"""One query, from the positions of the documents table until it ends or has to be restarted."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from conf.profiles import Profile
+from conf.settings import Settings
+from producers.topic.topics import Topic, TopicError, describe_topic
+from sinks.documents.generations import Generation
+from sinks.documents.log import partition_key
+from sinks.lease import Lease
+from sinks.observations import Observer
+from sinks.position import Position
+from sinks.requests import Request, take_request
+from sinks.statistics.store import Statistics
+from sinks.statistics.sums import Sums
+from streaming.batch_committer import BatchCommitter
+from streaming.connections import Connections
+from streaming.failures import Outage, describe
+from streaming.fused import TaskConfig
+from streaming.query import BatchProgress, Query, collects_directly, read_progress, read_topic
+from streaming.session import IDLE_REPORT_MS, spread_shuffles, task_slots
+from streaming.statistics_committer import StatisticsCommitter
+
+log = logging.getLogger("wetstream")
+
+POLL_S = 0.1
+# An idle query reports twice as often; one that is silent works, or waits for the broker.
+SILENT_S = 2 * IDLE_REPORT_MS / 1000
+PROBE_TIMEOUT_MS = 3_000
+
+
+class GenerationSwitchedError(Exception):
+    """Another generation is live now; it reads what is in this micro-batch itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """Why a query has ended.
+
+    `error`: it failed. `request`: do this, then restart. `restart`: start the next query; else the stream is done.
+    """
+
+    error: Exception | None = None
+    request: Request | None = None
+    restart: bool = False
+
+
+class QueryRun:
+    """Runs one query over a topic into one generation and its statistics, which stand at the same position."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        connections: Connections,
+        topic: Topic,
+        generation: Generation,
+        statistics: Statistics,
+        *,
+        profile: Profile,
+        lease: Lease,
+        outage: Outage,
+        observer: Observer | None,
+        is_switched: Callable[[], bool],
+    ) -> None:
+        self._settings = settings
+        self._connections = connections
+        self._topic = topic
+        self._statistics = statistics
+        self._lease = lease
+        self._outage = outage
+        self._observer = observer
+        self._is_switched = is_switched
+        # Of its own: the table is written on while Redis is away.
+        self._redis_outage = outage.another()
+        documents = generation.documents
+        position = documents.position()
+        self._starting = {
+            number: position.get(partition_key(topic.id, number), 0) for number in range(topic.partitions)
+        }
+        self._committer = BatchCommitter(
+            settings.documents,
+            topic,
+            documents,
+            position,
+            StatisticsCommitter(self._commit_statistics, position, deferred=observer is None),
+            self._check,
+            observer,
+        )
+        # Spark reads a partition by one task, or cuts it where there are fewer than it may use.
+        tasks = max(topic.partitions, task_slots(connections.spark, settings))
+        self._config = TaskConfig(
+            profile,
+            documents.path,
+            settings.documents.compression_level,
+            tuple(documents.exclusions()),
+            collects_directly(tasks),
+        )
+
+    def run(
+        self,
+        checkpoints: Path,
+        stop: threading.Event,
+        until: Callable[[], Mapping[int, int] | None],
+        on_progress: Callable[[BatchProgress], None],
+        *,
+        once: bool,
+    ) -> RunEnd:
+        """Run until the topic ends (`once`), `stop` is set, all offsets below `until()` are processed, or a failure.
+
+        Args:
+            checkpoints: Folder for Spark's checkpoint, which is not kept.
+            stop: Ends the query after the current micro-batch.
+            until: The offsets to stop at, by partition; None while they are not known.
+            on_progress: Called for each micro-batch that Spark reports.
+            once: End at the end of the topic.
+        """
+        spark, settings = self._connections.spark, self._settings
+        spread_shuffles(spark, settings)
+        records = read_topic(spark, settings, self._connections.bootstrap_servers, self._topic, self._starting)
+        query = Query(records, self._config, settings, self._topic, checkpoints, self._process, once=once)
+        watched = False
+        try:
+            end = self._watch(query, stop, until, on_progress)
+            watched = True
+        finally:
+            if watched:
+                query.stop()
+            else:
+                query.abort()
+            error = self._committer.finish()
+            if self._observer is not None:
+                self._observer.alive()
+        return RunEnd(query.failure() or error, end.request, end.restart)
+
+    def _watch(
+        self,
+        query: Query,
+        stop: threading.Event,
+        until: Callable[[], Mapping[int, int] | None],
+        on_progress: Callable[[BatchProgress], None],
+    ) -> RunEnd:
+        """Wait until the query ends or has to. Raises StreamError, LeaseError."""
+        # Spark also reports a batch that waits for data, under the number that it will have: told apart by the time.
+        seen = (-1, "")
+        heard_at = probed_at = time.monotonic()
+        end: Mapping[int, int] = self._starting
+        while True:
+            self._lease.check()
+            if self._observer is not None:
+                self._observer.alive()
+                if (request := take_request(self._connections.redis, self._settings.pipeline)) is not None:
+                    return RunEnd(request=request, restart=True)
+            if self._is_switched():
+                return RunEnd(restart=True)
+            active = query.active
+            for event in query.events():
+                if (event["batchId"], event["timestamp"]) > seen:
+                    seen = (event["batchId"], event["timestamp"])
+                    progress = read_progress(event, self._topic)
+                    end, heard_at = progress.end or end, time.monotonic()
+                    self._outage.ended()
+                    self._report(progress, on_progress)
+            wanted = until()
+            if not active or stop.is_set() or self._committer.failed or (wanted and _reached(end, wanted)):
+                return RunEnd()
+            now = time.monotonic()
+            if now - max(heard_at, probed_at) > SILENT_S:
+                self._probe(now - heard_at)
+                probed_at = time.monotonic()
+            time.sleep(POLL_S)
+
+    def _report(self, progress: BatchProgress, on_progress: Callable[[BatchProgress], None]) -> None:
+        if self._observer is not None:
+            self._observer.progress(
+                progress.batch_id,
+                rows=progress.rows,
+                rows_per_s=progress.rows_per_s,
+                lag=progress.lag,
+                lag_by_partition=progress.lag_by_partition,
+                seconds=progress.seconds,
+            )
+        on_progress(progress)
+
+    def _probe(self, silent_s: float) -> None:
+        """Ask the broker whether it is there: Spark itself waits for it for minutes. Raises StreamError."""
+        kafka = self._settings.kafka.model_copy(update={"request_timeout_ms": PROBE_TIMEOUT_MS})
+        settings = self._settings.model_copy(update={"kafka": kafka})
+        try:
+            describe_topic(settings, self._connections.bootstrap_servers, self._topic.name)
+        except TopicError as error:
+            self._outage.began(silent_s)
+            log.warning("waiting: %s", describe(error))
+            self._outage.check(error)
+
+    def _process(self, partials: pa.Table, number: int, ends: Mapping[int, int]) -> None:
+        self._committer.process(partials, number, ends)
+        self._outage.ended()
+
+    def _commit_statistics(self, sums: Sums, start: Position, finish: Position) -> None:
+        self._redis_outage.retry(lambda: self._statistics.commit(sums, start, finish))
+        self._redis_outage.ended()
+
+    def _check(self) -> None:
+        """Called before each commit to the table."""
+        self._lease.check()
+        if self._is_switched():
+            raise GenerationSwitchedError("another generation is the live one now")
+
+
+def _reached(end: Mapping[int, int], wanted: Mapping[int, int]) -> bool:
+    return all(end.get(partition, 0) >= offset for partition, offset in wanted.items())

@@ -1,0 +1,65 @@
+"""Makes a generation the live one, and its statistics the ones that are read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from conf.crash_points import crash_point
+from conf.settings import Settings
+from sinks.documents.generations import Generations
+from sinks.documents.table import Documents
+from sinks.keys import changes_key, replay_lease_key
+from sinks.lease import Lease
+from sinks.removal import finish_removal, remove_sources
+from sinks.statistics.builds import open_builds
+
+
+def switch(settings: Settings, redis: Any, generation: str) -> int:
+    """Make a generation the live one, with its statistics.
+
+    What was removed from the live generation since is removed from this one first. A running stream continues with it.
+
+    Returns:
+        The number of records that it holds.
+
+    Raises:
+        DocumentsError: There is no such generation.
+        LeaseError: It is still being filled, or another switch or removal is in progress.
+    """
+    generations = Generations(settings.documents_path, settings.pipeline)
+    builds = open_builds(settings, redis)
+    lease = Lease(redis, changes_key(settings.pipeline), lease_s=settings.stream.lease_s)
+    lease.acquire()
+    try:
+        filling = Lease(redis, replay_lease_key(settings.pipeline), lease_s=settings.stream.lease_s)
+        filling.acquire()
+        try:
+            found = generations.open(generation)
+            documents = found.documents
+            finish_removal(documents, compression_level=settings.documents.compression_level)
+            statistics = builds.catch_up(found, documents.position(), live=False)
+            ends = _removed_since(generations, documents)
+            if ends:
+                remove_sources(documents, statistics, ends, compression_level=settings.documents.compression_level)
+            crash_point("before-switch")
+            generations.point_to(generation)
+            crash_point("after-switch")
+            builds.publish(statistics)
+            return documents.row_count()
+        finally:
+            filling.release()
+    finally:
+        lease.release()
+
+
+def _removed_since(generations: Generations, documents: Documents) -> dict[str, tuple[int, int]]:
+    """Removals of the live generation that this one does not have, by source: partition and end offset."""
+    live = generations.open_live()
+    if live is None or live.documents.path == documents.path:
+        return {}
+    known = {(e.source, e.partition): e.end for e in documents.exclusions() if e.removal}
+    return {
+        e.source: (e.partition, e.end)
+        for e in live.documents.exclusions()
+        if e.removal and known.get((e.source, e.partition), -1) < e.end
+    }

@@ -1,0 +1,156 @@
+"""The topic changes under a pipeline: partitions are added, retention deletes, a transaction stays open."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+
+from producers.sample.writer import write_sample
+from producers.sources.identity import source_id
+from producers.topic.message import message_key, message_value, partition_of
+from producers.topic.offsets import end_offsets
+from producers.topic.topics import Topic, ensure_topics
+from producers.wet.records import read_records
+from sinks.documents.generations import Generations
+from sinks.documents.log import partition_key
+from sinks.statistics.builds import open_builds
+from streaming.errors import StreamError
+from tests.harness import Pipeline
+
+Make = Callable[..., Pipeline]
+
+
+@contextmanager
+def admin_of(pipeline: Pipeline) -> Iterator[KafkaAdminClient]:
+    admin = KafkaAdminClient(**pipeline.bootstrap_servers.client_options())
+    try:
+        yield admin
+    finally:
+        admin.close()
+
+
+def records_topic(pipeline: Pipeline) -> Topic:
+    return ensure_topics(pipeline.settings, pipeline.bootstrap_servers).records
+
+
+def delete_records(pipeline: Pipeline) -> None:
+    """What retention does at its worst: delete everything up to the end of each partition."""
+    topic = records_topic(pipeline)
+    with admin_of(pipeline) as admin:
+        admin.delete_records({TopicPartition(topic.name, number): -1 for number in range(topic.partitions)})
+
+
+def files_in(folder: Path, partitions: int, wanted: Callable[[int], bool]) -> Path:
+    """A sample file whose source goes to a partition that is wanted."""
+    for number in range(1000):
+        path = folder / f"source-{number}.warc.wet.gz"
+        if wanted(partition_of(source_id(path), partitions)):
+            return write_sample(path, records=60, seed=number + 10).path
+    raise AssertionError
+
+
+def test_partitions_added_under_a_running_stream_are_counted_once(
+    make_pipeline: Make, sample: Path, tmp_path: Path
+) -> None:
+    pipeline = make_pipeline(stream__trigger_ms=100)
+    pipeline.ingest(sample)
+    stream = pipeline.make_stream()
+    running = threading.Thread(target=stream.run)
+    running.start()
+    try:
+        pipeline.wait_for_records(301)
+        with admin_of(pipeline) as admin:
+            admin.create_partitions({pipeline.settings.records_topic: 6})
+        added = files_in(tmp_path, 6, lambda partition: partition >= 4)
+        pipeline.ingest(added)
+        pipeline.wait_for_records(301 + 61)
+    finally:
+        stream.stop()
+        running.join()
+    pipeline.verified()
+    found = Generations(pipeline.settings.documents_path, pipeline.settings.pipeline).open_live()
+    assert found is not None
+    open_builds(pipeline.settings, pipeline.redis).rebuild(found, found.documents.position())
+    assert pipeline.live.stats()["records"] == 301 + 61
+    pipeline.stream()
+    assert pipeline.live.stats()["records"] == 301 + 61
+    pipeline.verified()
+
+
+def test_retention_that_deletes_only_processed_records_changes_nothing(
+    make_pipeline: Make, sample: Path, tmp_path: Path
+) -> None:
+    pipeline = make_pipeline()
+    pipeline.ingest(sample)
+    pipeline.stream()
+    topic = records_topic(pipeline)
+    ends = end_offsets(pipeline.bootstrap_servers, topic)
+    position = pipeline.documents.position()
+    assert {n: position.get(partition_key(topic.id, n), 0) for n in ends} == ends
+    delete_records(pipeline)
+    before = pipeline.verified()
+    pipeline.stream()
+    assert pipeline.verified() == before
+    second = write_sample(tmp_path / "second.warc.wet.gz", records=60, seed=2).path
+    pipeline.ingest(second)
+    pipeline.stream()
+    assert pipeline.verified().records == 301 + 61
+    assert not pipeline.documents.lost_offsets()
+
+
+def test_records_lost_to_retention_are_refused_or_accepted_and_counted(
+    make_pipeline: Make, sample: Path, tmp_path: Path
+) -> None:
+    pipeline = make_pipeline()
+    pipeline.ingest(sample)
+    pipeline.stream()
+    topic = records_topic(pipeline)
+    processed = sum(end_offsets(pipeline.bootstrap_servers, topic).values())
+    lost = write_sample(tmp_path / "lost.warc.wet.gz", records=60, seed=2).path
+    pipeline.ingest(lost)
+    delete_records(pipeline)
+    with pytest.raises(StreamError, match=r"not in the topic any more \(retention\).*lost_records=accept"):
+        pipeline.stream()
+    assert pipeline.verified().records == 301
+    third = write_sample(tmp_path / "third.warc.wet.gz", records=50, seed=3).path
+    pipeline.ingest(third)
+    accepting = make_pipeline(stream__lost_records="accept", pipeline=pipeline.settings.pipeline)
+    accepting.stream()
+    assert accepting.verified().records == 301 + 51
+    offsets = accepting.documents.lost_offsets()
+    assert set(offsets) == {partition_key(topic.id, partition_of(source_id(lost), topic.partitions))}
+    # 61 records, and a marker for each transaction.
+    first = processed + sum(offsets.values())
+    assert 61 < sum(offsets.values()) < 80 and first < sum(end_offsets(pipeline.bootstrap_servers, topic).values())
+    accepting.stream()
+    assert accepting.documents.lost_offsets() == offsets
+
+
+def test_records_of_an_open_transaction_are_read_once_it_is_committed(
+    make_pipeline: Make, sample: Path, tmp_path: Path
+) -> None:
+    """The position may not pass the first open transaction, although what follows it is committed."""
+    pipeline = make_pipeline()
+    topic = records_topic(pipeline)
+    partition = partition_of(source_id(sample), topic.partitions)
+    producer = KafkaProducer(**pipeline.bootstrap_servers.client_options(), transactional_id=f"{topic.name}/late")
+    try:
+        producer.init_transactions()
+        producer.begin_transaction()
+        for item in islice(read_records(sample), 5):
+            producer.send(topic.name, message_value(item), message_key("late", item), partition=partition)
+        producer.flush()
+        pipeline.ingest(sample)
+        pipeline.stream()
+        assert pipeline.documents.row_count() == 0
+        producer.commit_transaction()
+    finally:
+        producer.close()
+    pipeline.stream()
+    assert pipeline.verified().records == 301 + 5

@@ -1,0 +1,121 @@
+"""A micro-batch is committed once, up to where Spark's offsets end, and refused if it does not follow the last one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from conf.settings import load_settings
+from producers.topic.topics import Topic
+from sinks.documents.files import write_document_file
+from sinks.documents.log import FencedError
+from sinks.documents.schema import DOCUMENTS
+from sinks.documents.table import Documents
+from sinks.position import Position
+from sinks.statistics.derive import derive
+from sinks.statistics.sums import Sums
+from streaming.batch_committer import BatchCommitter
+from streaming.partials import SCHEMA, InconsistentPartialsError, OffsetRange, partial_rows
+from streaming.statistics_committer import StatisticsCommitter
+from tests.sinks.batches import row
+
+TOPIC = Topic("records", "id", 2)
+
+
+@pytest.fixture
+def documents(tmp_path: Path) -> Documents:
+    made = Documents.create(tmp_path / "g1", {"profile": "p21"})
+    made.bind_topic(TOPIC.name, TOPIC.id, TOPIC.partitions)
+    return made
+
+
+class Committing:
+    """A committer on a real table, whose commits to the statistics are noted."""
+
+    def __init__(self, documents: Documents) -> None:
+        self.documents = documents
+        self.counted: list[tuple[Position, Position, int]] = []
+        settings = load_settings(flags={}, environ={}).documents
+        position = documents.position()
+        statistics = StatisticsCommitter(self._count, position)
+        self.committer = BatchCommitter(settings, TOPIC, documents, position, statistics, lambda: None, None)
+
+    def _count(self, sums: Sums, start: Position, finish: Position) -> None:
+        self.counted.append((dict(start), dict(finish), sums.totals()["records"]))
+
+    def partials(self, partition: int, offsets: range) -> pa.Table:
+        """What one task hands over that has read these offsets."""
+        if not offsets:
+            return pa.Table.from_batches([], schema=SCHEMA)
+        rows = [row(n, {"alpha": 1}) | {"topic_partition": partition} for n in offsets]
+        table = pa.Table.from_pylist(rows, schema=DOCUMENTS)
+        file = write_document_file(self.documents.path, table, compression_level=1)
+        sums = derive(table.to_batches())
+        words = sums.words["word"].combine_chunks()
+        ranges = [OffsetRange(partition, offsets.start, offsets.stop, len(offsets))]
+        tf, df = sums.words["tf"].to_numpy(), sums.words["df"].to_numpy()
+        return pa.Table.from_batches(partial_rows(words, tf, df, sums, ranges, file, "0", packed=False), schema=SCHEMA)
+
+
+@pytest.fixture
+def committing(documents: Documents) -> Committing:
+    return Committing(documents)
+
+
+def test_an_offset_that_is_counted_already_is_refused(committing: Committing, documents: Documents) -> None:
+    committer = committing.committer
+    committer.process(committing.partials(0, range(3)), 0, {0: 4})
+    for offsets in (range(3), range(2, 6), range(3, 5)):
+        with pytest.raises(InconsistentPartialsError, match="is counted already"):
+            committer.process(committing.partials(0, offsets), 1, {0: 9})
+    committer.process(committing.partials(0, range(4, 6)), 1, {0: 6})
+    assert committer.finish() is None
+    assert Documents.open(documents.path).row_count() == 5
+    assert committing.counted[0][2] + sum(records for _, _, records in committing.counted[1:]) == 5
+
+
+def test_an_offset_beyond_the_micro_batch_is_refused(committing: Committing, documents: Documents) -> None:
+    with pytest.raises(InconsistentPartialsError, match="not part of this micro-batch"):
+        committing.committer.process(committing.partials(0, range(3)), 0, {0: 2})
+    assert Documents.open(documents.path).is_empty
+
+
+def test_the_position_is_where_the_offsets_end_not_the_last_record(
+    committing: Committing, documents: Documents
+) -> None:
+    committer = committing.committer
+    committer.process(committing.partials(0, range(3)), 0, {0: 5, 1: 0})
+    assert Documents.open(documents.path).position() == {"id/0": 5}
+    # Only transaction markers: nothing is counted, but retention may delete them.
+    committer.process(committing.partials(0, range(0)), 1, {0: 6, 1: 2})
+    committer.process(committing.partials(0, range(0)), 2, {0: 6, 1: 2})
+    assert committer.finish() is None and committer.commits == 2
+    assert Documents.open(documents.path).position() == {"id/0": 6, "id/1": 2} == committing.counted[-1][1]
+
+
+def test_the_commit_that_names_a_new_partition_makes_it_part_of_the_position(
+    committing: Committing, documents: Documents
+) -> None:
+    """Else a rebuild would count its rows at a position without it, and the next start would count them again."""
+    committing.committer.process(committing.partials(0, range(1)), 0, {0: 1, 1: 0, 2: 0})
+    committing.committer.process(committing.partials(2, range(3)), 1, {0: 1, 1: 0, 2: 4})
+    assert committing.committer.finish() is None
+    assert Documents.open(documents.path).position() == {"id/0": 1, "id/2": 4} == committing.counted[-1][1]
+
+
+def test_a_rival_is_fenced_also_where_neither_has_files(documents: Documents) -> None:
+    first, second = Committing(documents), Committing(Documents.open(documents.path))
+    first.committer.process(first.partials(0, range(0)), 0, {0: 2})
+    with pytest.raises(FencedError, match="another writer"):
+        second.committer.process(second.partials(0, range(0)), 0, {1: 2})
+    assert Documents.open(documents.path).position() == {"id/0": 2}
+
+
+def test_lost_offsets_are_skipped_and_counted(documents: Documents) -> None:
+    documents.skip_lost({"id/0": (0, 7), "id/1": (0, 2)})
+    documents.skip_lost({"id/0": (7, 10)})
+    again = Documents.open(documents.path)
+    assert again.position() == {"id/0": 10, "id/1": 2}
+    assert again.lost_offsets() == {"id/0": 10, "id/1": 2}
