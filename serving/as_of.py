@@ -1,28 +1,38 @@
-"""State of the numbers: what every answer carries, and by what two answers are told apart."""
+"""The state of the numbers that every answer carries as `as_of`."""
 
 from __future__ import annotations
 
 import hashlib
-import json
+import math
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from serving.answers.shape import AsOf
 from sinks.keys import Keys, status_key
+from sinks.statistics.stored import parse_position
 
-# A running stream says so every two seconds.
+# A running stream reports itself every two seconds.
 STREAM_SILENT_S = 10
 
 
-class AsOf(NamedTuple):
-    """`answer` is what stands as `as_of` in answers; `version` changes whenever any number or this state does."""
+class Instant(NamedTuple):
+    """An instant at which Redis was read. `version` changes whenever `as_of` or any number does."""
 
-    answer: dict[str, Any]
+    as_of: AsOf
     version: str
 
 
+def finite(value: Any) -> float:
+    """Parse a number; JSON has neither NaN nor infinity. Raises ValueError, TypeError."""
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is not a finite number")
+    return number
+
+
 def queue_as_of(pipe: Any, keys: Keys, pipeline: str) -> None:
-    """Queue the commands whose replies `parse_as_of` takes on a Redis pipeline."""
+    """Queue the commands whose AS_OF_REPLIES replies `parse_as_of` takes."""
     pipe.hget(keys.as_of, "time")
     pipe.get(keys.position)
     pipe.hmget(keys.commit, ["finish", "last"])
@@ -32,19 +42,16 @@ def queue_as_of(pipe: Any, keys: Keys, pipeline: str) -> None:
 AS_OF_REPLIES = 4
 
 
-def parse_as_of(keys: Keys, replies: Sequence[Any]) -> AsOf:
-    """The state from the replies: `time` of the last commit (Unix seconds), `positions` by topic partition, whether a
-    stream runs (`streaming`) and its `lag` in offsets (None when none runs), and whether words of an unfinished
-    micro-batch run ahead of the totals (`applying`).
-    """
+def parse_as_of(keys: Keys, replies: Sequence[Any]) -> Instant:
+    """Parse the replies to `queue_as_of`. Raises ValueError for values that wetstream did not write."""
     updated, position, (finish, last), status = replies
-    streaming = bool(status) and time.time() - float(status.get(b"at", 0)) < STREAM_SILENT_S
-    answer = {
-        "time": float(updated) if updated else None,
-        "positions": json.loads(position) if position else {},
+    streaming = bool(status) and time.time() - finite(status.get(b"at", 0)) < STREAM_SILENT_S
+    as_of: AsOf = {
+        "time": finite(updated) if updated else None,
+        "positions": parse_position(keys.position, position),
         "lag": int(status[b"lag"]) if streaming and b"lag" in status else None,
         "applying": finish is not None,
         "streaming": streaming,
     }
-    told = repr((keys.prefix, updated, position, finish, last, answer["lag"], streaming))
-    return AsOf(answer, hashlib.blake2b(told.encode(), digest_size=9).hexdigest())
+    version = repr((keys.prefix, updated, position, finish, last, as_of["lag"], streaming))
+    return Instant(as_of, hashlib.blake2b(version.encode(), digest_size=9).hexdigest())

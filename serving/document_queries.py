@@ -1,12 +1,14 @@
-"""Hosts and URLs: questions to the documents table, since Redis only holds what can be added up in little space."""
+"""Hosts and URLs, read from the documents table: Redis only holds what can be added up in little space."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from serving.as_of import AsOf
+from serving.answers.documents import Hosts, Urls
+from serving.answers.shape import AsOf
+from serving.unreadable import unreadable_explained
 from sinks.documents.hosts import host_of
 
 if TYPE_CHECKING:
@@ -26,42 +28,78 @@ group by url, source, record_offset, reason having sum(records) > 0 order by url
 limit ? offset ?"""
 
 
+class _Result(NamedTuple):
+    rows: Sequence[tuple[Any, ...]]
+    version: int
+    positions: dict[str, int]
+
+    def as_of(self, as_of: AsOf) -> AsOf:
+        """The state of the numbers, at the positions of this version of the table."""
+        return {**as_of, "positions": self.positions}
+
+
 class DocumentQueries:
-    """Questions to the documents table; `open_documents` gives it as it is now. One question at a time: each may read
-    the whole table. Answers carry the version of the table, and up to which positions of the topic it goes.
+    """Queries of the documents table, one at a time: each may read all of it.
+
+    Args:
+        open_documents: Opens the table as it is now.
     """
 
     def __init__(self, open_documents: Callable[[], Documents]) -> None:
         self._open = open_documents
         self._lock = threading.Lock()
 
-    def hosts(self, limit: int = 20, offset: int = 0, contains: str = "") -> dict[str, Any]:
-        """Hosts with the most pages: {hosts: [{host, pages, documents, tokens}], table_version, positions}."""
-        rows, state = self._ask(HOSTS, [contains.lower(), limit, offset])
-        names = ("host", "pages", "documents", "tokens")
-        return {"hosts": [dict(zip(names, row, strict=True)) for row in rows], **state}
+    def hosts(self, as_of: AsOf, limit: int = 20, offset: int = 0, contains: str = "") -> Hosts:
+        """Return the hosts with the most pages.
 
-    def urls(self, of: str, limit: int = 20, offset: int = 0) -> dict[str, Any]:
-        """The pages of a host, or of exactly this URL, kept or not (`reason`)."""
-        rows, state = self._ask(URLS, [host_of(f"http://{of}/"), of, limit, offset])
-        names = ("url", "source", "record_offset", "date", "language", "reason", "tokens")
-        return {"urls": [dict(zip(names, row, strict=True)) for row in rows], **state}
+        Args:
+            as_of: State of the numbers, which the answer carries at the positions of the table.
+            limit: Hosts in the answer.
+            offset: Hosts before them.
+            contains: Only hosts that contain this text, in any case.
 
-    def _ask(self, query: str, values: list[Any]) -> tuple[list[tuple[Any, ...]], dict[str, Any]]:
-        import duckdb  # late: whoever asks nothing of the table need not wait for it
+        Raises:
+            DocumentsUnreadableError: A file of the table is missing or damaged.
+        """
+        found = self._query(HOSTS, [contains.lower(), limit, offset])
+        return {
+            "hosts": [
+                {"host": host, "pages": pages, "documents": documents, "tokens": tokens}
+                for host, pages, documents, tokens in found.rows
+            ],
+            "table_version": found.version,
+            "as_of": found.as_of(as_of),
+        }
+
+    def urls(self, as_of: AsOf, of: str, limit: int = 20, offset: int = 0) -> Urls:
+        """Return the pages of a host, or of exactly one URL, kept or not; otherwise like `hosts`."""
+        found = self._query(URLS, [host_of(f"http://{of}/"), of, limit, offset])
+        return {
+            "urls": [
+                {
+                    "url": url,
+                    "source": source,
+                    "record_offset": record_offset,
+                    "date": date,
+                    "language": language,
+                    "reason": reason,
+                    "tokens": tokens,
+                }
+                for url, source, record_offset, date, language, reason, tokens in found.rows
+            ],
+            "table_version": found.version,
+            "as_of": found.as_of(as_of),
+        }
+
+    def _query(self, query: str, values: list[Any]) -> _Result:
+        import duckdb  # late: it takes a while to load, and most commands do not read the table
 
         with self._lock:
             documents = self._open()
             files = documents.file_paths()
-            state = {"table_version": documents.version, "positions": documents.position()}
             if not files:
-                return [], state
-            with duckdb.connect(config={"threads": 1}) as connection:
+                return _Result([], documents.version, documents.position())
+            with unreadable_explained(), duckdb.connect(config={"threads": 1}) as connection:
                 connection.execute("set timezone = 'UTC'")
-                return connection.execute(query, [files, *values]).fetchall(), state
-
-
-def as_of_table(answer: dict[str, Any], as_of: AsOf) -> dict[str, Any]:
-    """Return the answer with `as_of` like every other, at the positions that the table goes up to."""
-    positions = answer.pop("positions")
-    return {**answer, "as_of": as_of.answer | {"positions": positions}}
+                rows = connection.execute(query, [files, *values]).fetchall()
+                return _Result(rows, documents.version, documents.position())

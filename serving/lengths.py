@@ -1,42 +1,53 @@
-"""Lengths of documents in tokens: exact percentiles and a histogram, from {length: documents}."""
+"""Document lengths in tokens: exact percentiles and a histogram."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import cast
+
+from serving.answers.totals import Bin, Lengths
 
 PERCENTILES = (10, 30, 50, 70, 90, 99)
-# Bounds of the histogram's bins: 1, 2, 5, 10, 20, 50, … would be too coarse to see a shape; ten a decade are not.
 BINS_PER_DECADE = 10
 
 
-def length_summary(lengths: Mapping[int, int]) -> dict[str, Any]:
-    """min, max, mean and percentiles of {length: documents}; None for each when there are none.
+def length_summary(lengths: Mapping[int, int]) -> Lengths:
+    """Return minimum, maximum, mean and percentiles of the lengths; None for each if there are no documents.
 
-    Percentile p is `sorted[int(p / 100 * n)]`.
+    Args:
+        lengths: Documents by length in tokens.
+
+    Returns:
+        Percentile p is `sorted[int(p / 100 * documents)]`, as in P2.1; the mean is rounded to two digits.
     """
     total = sum(lengths.values())
     if not total:
-        return dict.fromkeys(("min", "max", "mean", *(f"p{p}" for p in PERCENTILES)))
+        return cast("Lengths", dict.fromkeys(("min", "max", "mean", *(f"p{p}" for p in PERCENTILES))))
     ordered = sorted(lengths)
-    summary: dict[str, Any] = {
+    summary: dict[str, float] = {
         "min": ordered[0],
         "max": ordered[-1],
         "mean": round(sum(length * n for length, n in lengths.items()) / total, 2),
     }
-    wanted = {f"p{p}": int(p / 100 * total) for p in PERCENTILES}
-    below = 0
+    ranks = {f"p{p}": int(p / 100 * total) for p in PERCENTILES}
+    seen = 0
     for length in ordered:
-        below += lengths[length]
-        for name, rank in wanted.items():
-            if name not in summary and rank < below:
+        seen += lengths[length]
+        for name, rank in ranks.items():
+            if name not in summary and rank < seen:
                 summary[name] = length
-    return summary
+    return cast("Lengths", summary)
 
 
-def histogram(lengths: Mapping[int, int]) -> list[dict[str, int]]:
-    """Bins {from, to, documents} with `from` <= length < `to`, evenly wide on a logarithmic scale, none left out
-    between the first and the last that hold documents. Length 0 has a bin of its own.
+def histogram(lengths: Mapping[int, int]) -> list[Bin]:
+    """Return a histogram with bins of equal width on a logarithmic scale.
+
+    Args:
+        lengths: Documents by length in tokens.
+
+    Returns:
+        Bins that hold documents with `from` <= length < `to`, adjacent, from the first to the last that is not empty.
+        Length 0 has a bin of its own.
     """
     if not lengths:
         return []
@@ -47,10 +58,10 @@ def histogram(lengths: Mapping[int, int]) -> list[dict[str, int]]:
         while length >= bounds[position + 1]:
             position += 1
         counts[position] += lengths[length]
-    held = [number for number, n in enumerate(counts) if n]
+    filled = [number for number, n in enumerate(counts) if n]
     return [
         {"from": bounds[number], "to": bounds[number + 1], "documents": counts[number]}
-        for number in range(held[0], held[-1] + 1)
+        for number in range(filled[0], filled[-1] + 1)
     ]
 
 

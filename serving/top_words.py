@@ -1,4 +1,4 @@
-"""The most frequent words, which are kept ranked in Redis (setting redis.top_words), read at one instant."""
+"""The most frequent words, which Redis keeps ranked (setting redis.top_words), read at one instant."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 from redis import Redis
 
-from serving.as_of import AsOf
+from conf.errors import ExplainedError
+from serving.answers.words import Top
+from serving.as_of import Instant
 from serving.atomic_read import read_atomically
 from serving.view import EVERYTHING, View
 from sinks.keys import Keys
-from sinks.statistics.stored import parse_word_counts
+from sinks.statistics.stored import parse_int, parse_word_counts
 
-By = Literal["tf", "df"]
+RankBy = Literal["tf", "df"]
 
-# KEYS: top, words. Gives msgpack {words, entries}. A script, since the words have to be known to ask for their counts,
-# and both have to be of one instant; packed, since that is read several times as fast as a reply of so many strings.
+# KEYS: top, words. Returns msgpack [words, entries]. A script, because the words must be known before their counts can
+# be read, and both must be of one instant; packed, because clients parse that several times as fast as many strings.
 RANKED = """
 local words, entries = redis.call('ZRANGE', KEYS[1], 0, -1), {}
 for first = 1, #words, 2000 do
@@ -32,10 +34,20 @@ return cmsgpack.pack({words, entries})
 """
 
 
+class NotRankedError(ExplainedError, ValueError):
+    """More words were requested than are kept ranked; the message names the remedy."""
+
+
 @dataclass(frozen=True)
 class TopWords:
-    """Ranked words, by tf descending, then by word; arrays of the same length. `all_words`: how many words there are,
-    ranked or not.
+    """Ranked words by tf descending, then by word.
+
+    Attributes:
+        words: UTF-8, [n].
+        tf: Term frequencies, [n].
+        df: Document frequencies, [n].
+        documents: Kept documents.
+        all_words: Size of the vocabulary, ranked or not.
     """
 
     words: Sequence[bytes]
@@ -43,42 +55,54 @@ class TopWords:
     df: NDArray[np.int64]
     documents: int
     all_words: int
-    as_of: AsOf
+    instant: Instant
 
-    def top(self, limit: int = 20, view: View = EVERYTHING, *, by: By = "tf", offset: int = 0) -> dict[str, Any]:
-        """The most frequent words {word, tf, df}, from the `offset`th on, by `by` descending, then by word.
+    def top(self, limit: int = 20, view: View = EVERYTHING, *, by: RankBy = "tf", offset: int = 0) -> Top:
+        """Return the most frequent words, by `by` descending, then by word.
 
-        By df: exact as long as the words asked for can be told to be among those ranked by tf (tf >= df, so any word
-        that is not ranked has a df of at most the last ranked tf). Raises ValueError when more words are asked for than
-        that; the message names the remedy.
+        The order by df is exact as far as it goes: tf >= df, so an unranked word has a df of at most the last ranked
+        tf, and words with a higher df than that cannot be preceded by it.
+
+        Raises:
+            NotRankedError: The ranked words do not decide `offset + limit` places.
         """
-        chosen = np.flatnonzero(view.mask(self.df, self.documents) & (self.df > 0))
+        order = np.flatnonzero(view.mask(self.df, self.documents) & (self.df > 0))
         is_partial = len(self.words) < self.all_words
         if by == "df":
-            chosen = chosen[np.lexsort((chosen, -self.tf[chosen], -self.df[chosen]))]
-            if is_partial:
-                chosen = chosen[self.df[chosen] > self.tf[-1]] if len(self.words) else chosen
-        wanted = limit + offset
-        if len(chosen) < wanted and is_partial:
-            raise ValueError(
-                f"only the {len(self.words):,} most frequent words are kept ranked, and {len(chosen):,} of them answer "
-                f"this: ask for fewer than {wanted:,}, or raise redis.top_words and run `wetstream rebuild`"
+            order = order[np.lexsort((order, -self.tf[order], -self.df[order]))]
+            if is_partial and len(self.words):
+                order = order[self.df[order] > self.tf[-1]]
+        end = offset + limit
+        if len(order) < end and is_partial:
+            raise NotRankedError(
+                f"only the {len(self.words):,} most frequent words are kept ranked, and {len(order):,} of them answer "
+                f"this: ask for fewer than {end:,}, or raise redis.top_words and run `wetstream rebuild`"
             )
-        rows = [
-            {"word": self.words[number].decode(), "tf": int(self.tf[number]), "df": int(self.df[number])}
-            for number in chosen[offset:wanted]
-        ]
-        return {"words": rows, "by": by, "view": view.to_json(), "as_of": self.as_of.answer}
+        words = [self.words[number].decode("utf-8", "replace") for number in order[offset:end]]
+        return {
+            "words": [
+                {"word": word, "tf": int(self.tf[number]), "df": int(self.df[number])}
+                for word, number in zip(words, order[offset:end], strict=True)
+            ],
+            "by": by,
+            "view": view.thresholds,
+            "as_of": self.instant.as_of,
+        }
 
 
 def read_top_words(client: Redis, pipeline: str, keys: Keys | None = None) -> TopWords:
-    """All ranked words. `keys` as in `read_atomically`. Raises NoStatisticsError, RedisError."""
-    read_keys, as_of, replies = read_atomically(client, pipeline, queue_top_words, keys)
-    return parse_top_words(read_keys, as_of, replies)
+    """Read all ranked words.
+
+    Args:
+        client: Redis.
+        pipeline: Name of the pipeline.
+        keys: As in `read_atomically`, which also says what is raised.
+    """
+    return parse_top_words(*read_atomically(client, pipeline, queue_top_words, keys))
 
 
 def queue_top_words(pipe: Any, keys: Keys) -> None:
-    """Queue the commands whose replies `parse_top_words` takes on a Redis pipeline."""
+    """Queue the commands whose TOP_WORDS_REPLIES replies `parse_top_words` takes."""
     pipe.hmget(keys.totals, ["documents", "words"])
     pipe.eval(RANKED, 2, keys.top, keys.words)
 
@@ -86,10 +110,17 @@ def queue_top_words(pipe: Any, keys: Keys) -> None:
 TOP_WORDS_REPLIES = 2
 
 
-def parse_top_words(keys: Keys, as_of: AsOf, replies: Sequence[Any]) -> TopWords:
-    """The ranking from the replies."""
+def parse_top_words(keys: Keys, instant: Instant, replies: Sequence[Any]) -> TopWords:
+    """Parse the replies to `queue_top_words`. Raises CorruptStatisticsError."""
     (documents, all_words), packed = replies
-    # An empty table of Lua is packed as a map.
+    # Lua packs an empty table as a map.
     words, entries = (list(column) for column in msgpack.unpackb(packed, raw=True))
     counts = parse_word_counts(keys.words, entries)
-    return TopWords(words, counts[:, 0], counts[:, 1], int(documents or 0), int(all_words or 0), as_of)
+    return TopWords(
+        words,
+        counts[:, 0],
+        counts[:, 1],
+        parse_int(keys.totals, "documents", documents),
+        parse_int(keys.totals, "words", all_words),
+        instant,
+    )

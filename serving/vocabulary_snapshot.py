@@ -1,7 +1,7 @@
 """A copy of the whole vocabulary in memory, for questions that Redis' structures do not answer.
 
-Its words are read in pieces while the stream may be writing: `settled` says whether nothing was written meanwhile, so
-that it is exactly the state of `as_of`; else single words are up to some micro-batches newer than others.
+Words are read in pieces while the stream may be writing. `settled` says that nothing was written meanwhile, so that the
+snapshot is exactly the state of `as_of`; otherwise some words may be a few micro-batches newer than others.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import time
 from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import msgpack
 import numpy as np
@@ -19,18 +19,22 @@ import pyarrow.compute
 from numpy.typing import NDArray
 from redis import Redis
 
-from serving.as_of import AsOf
-from serving.atomic_read import read_atomically
+from serving.answers.shape import SnapshotAsOf
+from serving.answers.words import FoundWord, FoundWords, RankPoint, Zipf
+from serving.as_of import Instant
+from serving.atomic_read import corruption_explained, read_atomically
 from serving.view import EVERYTHING, View
 from serving.word_lookup import inverse_document_frequency
-from sinks.statistics.stored import parse_word_counts
+from sinks.statistics.stored import parse_int, parse_word_counts
 
 SCAN_WORDS = 5_000
 CURVE_POINTS = 120
 NAMES = ("word", "tf", "df")
 
-# KEYS: words; ARGV: cursor, words. Gives msgpack {next cursor, words, entries}: packed, since a million words are read
-# several times as fast as single strings.
+WordOrder = Literal["tf", "df", "word"]
+
+# KEYS: words; ARGV: cursor, words. Returns msgpack [next cursor, words, entries]: packed, because clients parse that
+# several times as fast as many strings.
 PIECE = """
 local found = redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
 local words, entries = {}, {}
@@ -43,106 +47,134 @@ return cmsgpack.pack({found[1], words, entries})
 
 @dataclass(frozen=True)
 class VocabularySnapshot:
-    """Words in bytewise order, with term and document frequencies; arrays of the same length. `seconds` is what
-    taking it took.
+    """All words in bytewise order.
+
+    Attributes:
+        words: UTF-8 (binary), [n].
+        tf: Term frequencies, [n].
+        df: Document frequencies, [n].
+        documents: Kept documents when the snapshot was complete.
+        instant: When the snapshot was complete.
+        settled: Whether nothing was written while the snapshot was taken.
+        taken: When it was complete, Unix seconds.
+        duration_s: How long it took.
     """
 
     words: pa.Array
     tf: NDArray[np.int64]
     df: NDArray[np.int64]
     documents: int
-    as_of: AsOf
+    instant: Instant
     settled: bool
     taken: float
-    seconds: float
+    duration_s: float
 
-    def prefix(self, prefix: str, limit: int = 20, view: View = EVERYTHING) -> dict[str, Any]:
-        """Words that begin with `prefix` (in lower case), the most frequent first, and how many there are."""
-        return self.page("tf", limit, 0, view, prefix=prefix)
+    def prefix(self, prefix: str, limit: int = 20, view: View = EVERYTHING) -> FoundWords:
+        """Return words that begin with `prefix`, the most frequent first."""
+        return self.search("tf", limit, 0, view, prefix=prefix)
 
-    def bottom(self, limit: int = 20, view: View = EVERYTHING, offset: int = 0) -> dict[str, Any]:
-        """The least frequent words: by tf, then df ascending, then by word."""
-        chosen = np.flatnonzero(self._holds(view))
-        tf = self.tf[chosen]
-        wanted = limit + offset
-        if len(chosen) > wanted:
-            chosen = chosen[tf <= np.partition(tf, wanted - 1)[wanted - 1]]
-        order = np.lexsort((chosen, self.df[chosen], self.tf[chosen]))[offset:wanted]
-        return self._answer(chosen[order], total=int(self._holds(view).sum()), view=view)
+    def bottom(self, limit: int = 20, view: View = EVERYTHING, offset: int = 0) -> FoundWords:
+        """Return the least frequent words: by tf, then df, both ascending, then by word."""
+        mask = view.mask(self.df, self.documents)
+        order = np.flatnonzero(mask)
+        tf = self.tf[order]
+        end = offset + limit
+        if len(order) > end:
+            order = order[tf <= np.partition(tf, end - 1)[end - 1]]
+        order = order[np.lexsort((order, self.df[order], self.tf[order]))[offset:end]]
+        return self._found(order, total=int(mask.sum()), view=view)
 
-    def page(
-        self, by: str, limit: int, offset: int, view: View = EVERYTHING, *, prefix: str = "", contains: str = ""
-    ) -> dict[str, Any]:
-        """Any page of the vocabulary, ordered by `tf`, `df` (both descending, then by word) or `word`; only words that
-        begin with `prefix` and hold the text `contains`.
+    def search(
+        self,
+        by: WordOrder,
+        limit: int,
+        offset: int,
+        view: View = EVERYTHING,
+        *,
+        prefix: str = "",
+        contains: str = "",
+    ) -> FoundWords:
+        """Return a page of the vocabulary.
+
+        Args:
+            by: Order: `tf` or `df` descending, then by word; or `word`.
+            limit: Words in the page.
+            offset: Words before it.
+            view: Only words in this view.
+            prefix: Only words that begin with this text, in any case.
+            contains: Only words that contain this text, in any case.
         """
-        mask = self._holds(view)
+        mask = view.mask(self.df, self.documents)
         if prefix:
-            begin, end = self._range(prefix.lower().encode())
+            begin, end = self._range(prefix.lower().encode("utf-8", "replace"))
             mask[:begin] = mask[end:] = False
         if contains:
-            found = pa.compute.match_substring(self.words.cast(pa.string()), contains.lower())
+            pattern = contains.lower().encode("utf-8", "replace")
+            found = pa.compute.match_substring(self.words, pattern)
             mask = mask & found.to_numpy(zero_copy_only=False)
         if by == "word":
-            chosen = np.flatnonzero(mask)
+            order = np.flatnonzero(mask)
         else:
-            order = self._by_tf if by == "tf" else self._by_df
-            chosen = order[mask[order]]
-        return self._answer(chosen[offset : offset + limit], total=len(chosen), view=view)
+            ranked = self._by_tf if by == "tf" else self._by_df
+            order = ranked[mask[ranked]]
+        return self._found(order[offset : offset + limit], total=len(order), view=view)
 
-    def zipf(self, view: View = EVERYTHING) -> dict[str, Any]:
-        """Rank-frequency curve: points {rank, tf, word}, evenly spread over the logarithm of the rank."""
-        mask = self._holds(view)
+    def zipf(self, view: View = EVERYTHING) -> Zipf:
+        """Return the rank-frequency curve: points evenly spread over the logarithm of the rank."""
+        mask = view.mask(self.df, self.documents)
         order = self._by_tf[mask[self._by_tf]]
-        if not len(order):
-            return {"points": [], "words": 0, **self._state()}
-        ranks = np.unique(np.geomspace(1, len(order), CURVE_POINTS).round().astype(np.int64))
-        points = [
+        # Without words there are no ranks, and nothing to space them over.
+        ranks = np.unique(np.geomspace(1, max(1, len(order)), CURVE_POINTS).round().astype(np.int64))[: len(order)]
+        points: list[RankPoint] = [
             {"rank": int(rank), "tf": int(self.tf[order[rank - 1]]), "word": self._word(order[rank - 1])}
             for rank in ranks
         ]
-        return {"points": points, "words": len(order), **self._state()}
+        return {"points": points, "words": len(order), "settled": self.settled, "as_of": self.as_of}
 
     def rank(self, word: str) -> int | None:
-        """Place of a word by tf descending, then by word, from 1; None when it is not there."""
-        number, end = self._range(word.lower().encode())
+        """Return the rank of a word by tf descending, then by word, from 1; None for an unseen word."""
+        number, end = self._range(word.lower().encode("utf-8", "replace"))
         if number == end or self._word(number) != word.lower():
             return None
         tf = self.tf
         return bisect_left(self._by_tf, (-tf[number], number), key=lambda other: (-tf[other], other)) + 1
 
-    def _answer(self, chosen: NDArray[np.int64], *, total: int, view: View) -> dict[str, Any]:
-        rows = [
+    @property
+    def as_of(self) -> SnapshotAsOf:
+        """State of the numbers when the snapshot was complete."""
+        return {**self.instant.as_of, "taken": self.taken}
+
+    def prepare(self) -> None:
+        """Sort now, so that no request has to wait for it."""
+        _ = self._by_tf
+
+    def _found(self, order: NDArray[np.int64], *, total: int, view: View) -> FoundWords:
+        words: list[FoundWord] = [
             {
                 "word": self._word(number),
                 "tf": int(self.tf[number]),
                 "df": int(self.df[number]),
                 "idf": inverse_document_frequency(int(self.df[number]), self.documents),
             }
-            for number in chosen
+            for number in order
         ]
-        return {"words": rows, "total": total, "view": view.to_json(), **self._state()}
-
-    def _state(self) -> dict[str, Any]:
-        return {"settled": self.settled, "as_of": self.as_of.answer | {"taken": self.taken}}
+        return {
+            "words": words,
+            "total": total,
+            "view": view.thresholds,
+            "settled": self.settled,
+            "as_of": self.as_of,
+        }
 
     def _word(self, number: Any) -> str:
-        return bytes(self.words[int(number)].as_py()).decode()
-
-    def _holds(self, view: View) -> NDArray[np.bool_]:
-        return view.mask(self.df, self.documents)
+        return bytes(self.words[int(number)].as_py()).decode("utf-8", "replace")
 
     def _range(self, prefix: bytes) -> tuple[int, int]:
-        """Where the words with this prefix stand; if `prefix` is itself one, it is the first."""
-        begin = _bisect(self.words, prefix)
-        # UTF-8 holds no byte 0xff: it is greater than whatever may follow the prefix.
-        return begin, _bisect(self.words, prefix + b"\xff")
+        """Return begin and end of the words with this prefix; if it is a word itself, that is the first."""
+        # UTF-8 has no byte 0xff, so it sorts behind everything that may follow the prefix.
+        return _bisect(self.words, prefix), _bisect(self.words, prefix + b"\xff")
 
-    def prepare(self) -> None:
-        """Sort now, so that no question has to wait for it."""
-        _ = self._by_tf
-
-    # The sorts are stable: of words that are alike, those stay first that come first in order of the words.
+    # Stable sorts keep words of equal frequency in order of the words.
     @cached_property
     def _by_tf(self) -> NDArray[np.int64]:
         return np.argsort(-self.tf, kind="stable")
@@ -153,26 +185,31 @@ class VocabularySnapshot:
 
 
 def read_vocabulary_snapshot(client: Redis, pipeline: str) -> VocabularySnapshot:
-    """Read the whole vocabulary. Raises NoStatisticsError, RedisError."""
+    """Read the whole vocabulary: about a second for a million words. Raises what `read_atomically` raises."""
     began = time.monotonic()
     keys, before, _ = read_atomically(client, pipeline, lambda pipe, keys: None)
     pieces: list[pa.Table] = []
     cursor = b"0"
-    while not pieces or cursor != b"0":
-        packed = cast("bytes", client.eval(PIECE, 1, keys.words, cursor, SCAN_WORDS))
-        cursor, words, entries = msgpack.unpackb(packed, raw=True)
-        counts = parse_word_counts(keys.words, list(entries))
-        pieces.append(pa.table([pa.array(list(words), pa.binary()), counts[:, 0], counts[:, 1]], NAMES))
-    now, after, (documents,) = read_atomically(client, pipeline, lambda pipe, keys: pipe.hget(keys.totals, "documents"))
-    held, tf, df = _columns(pa.concat_tables(pieces))
-    still = (now, before.answer["positions"], False, False)
-    settled = still == (keys, after.answer["positions"], before.answer["applying"], after.answer["applying"])
-    seconds = time.monotonic() - began
-    return VocabularySnapshot(held, tf, df, int(documents or 0), after, settled, time.time(), seconds)
+    with corruption_explained(keys.words):
+        while not pieces or cursor != b"0":
+            packed = cast("bytes", client.eval(PIECE, 1, keys.words, cursor, SCAN_WORDS))
+            cursor, words, entries = msgpack.unpackb(packed, raw=True)
+            counts = parse_word_counts(keys.words, list(entries))
+            pieces.append(pa.table([pa.array(list(words), pa.binary()), counts[:, 0], counts[:, 1]], NAMES))
+        held, tf, df = _columns(pa.concat_tables(pieces))
+    now, after, (total,) = read_atomically(client, pipeline, lambda pipe, keys: pipe.hget(keys.totals, "documents"))
+    documents = parse_int(now.totals, "documents", total)
+    settled = (
+        now == keys
+        and after.as_of["positions"] == before.as_of["positions"]
+        and not (before.as_of["applying"] or after.as_of["applying"])
+    )
+    duration_s = time.monotonic() - began
+    return VocabularySnapshot(held, tf, df, documents, after, settled, time.time(), duration_s)
 
 
 def _columns(table: pa.Table) -> tuple[pa.Array, NDArray[np.int64], NDArray[np.int64]]:
-    """Columns in order of the words. A scan may meet a word twice; the later one counts (the order is stable)."""
+    """Sort by word. A scan may return a word twice; the later row counts (the sort is stable)."""
     table = table.sort_by("word")
     words = table["word"].combine_chunks()
     if len(words) > 1:

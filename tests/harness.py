@@ -23,8 +23,7 @@ from producers.sources.discover import discover
 from producers.sources.identity import source_id
 from producers.topic.topics import ensure_topics
 from producers.workers import ingest_all
-from serving.aggregates import NoStatisticsError
-from serving.queries import LiveStatistics
+from serving.queries import LiveStatistics, NoStatisticsError
 from serving.verify.verify import Verification, verify
 from sinks.documents.generations import Generations
 from sinks.documents.table import Documents

@@ -1,8 +1,8 @@
-"""What stands before every request: which hosts and tokens are let in, and the headers of every answer.
+"""Decides which requests are answered, and sets the security headers of every response.
 
-Without a token only this machine is served, and only under its own names: else a page of a stranger could have its name
-resolve to 127.0.0.1 and read along (DNS rebinding). With a token, data are given to who carries it; the page itself
-holds no data and is open.
+Without a token only this machine is served, and only under its own names: otherwise a stranger's page could have its
+name resolve to 127.0.0.1 and read along (DNS rebinding). With a token, whoever sends it may read. The page itself holds
+no data and is open.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ HEADERS = {
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address that is listened on is reached from this machine only."""
+    """Tell whether an address to listen on can be reached from this machine only."""
     if host == "localhost":
         return True
     try:
@@ -36,7 +36,7 @@ def is_loopback(host: str) -> bool:
 
 
 class AccessMiddleware:
-    """ASGI middleware; `token` empty: hosts are checked, else the token is."""
+    """ASGI middleware that checks the token, or the Host header if there is no token."""
 
     def __init__(self, app: ASGIApp, *, token: str = "", hosts: Iterable[str] = LOCAL_NAMES) -> None:
         self._app = app
@@ -44,7 +44,7 @@ class AccessMiddleware:
         self._hosts = frozenset(host.lower() for host in hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the request through, or answer 400 or 401."""
+        """Pass the request on, or answer 400 or 401."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -73,10 +73,10 @@ class AccessMiddleware:
         kind, _, given = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token):
             return None
-        message = "this address needs the header `Authorization: Bearer TOKEN` (setting serve.token)"
+        message = "this address requires the header `Authorization: Bearer TOKEN` (setting serve.token)"
         return JSONResponse({"error": "no_token", "message": message}, 401, {"WWW-Authenticate": "Bearer"})
 
 
 def _is_open(path: str) -> bool:
-    """The page holds no data; probes carry no token and learn nothing but yes or no."""
+    """The page holds no data, and probes learn nothing but whether the server is ready."""
     return path in ("/", "/favicon.ico", "/health", "/ready") or path.startswith("/page/")

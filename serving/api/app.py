@@ -1,4 +1,4 @@
-"""The application: page, API, events, metrics, probes."""
+"""The ASGI application: dashboard, API, events, metrics and probes."""
 
 from __future__ import annotations
 
@@ -7,46 +7,68 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
-from serving.api import models
+from serving.answers.shape import Probe
 from serving.api.access import LOCAL_NAMES, AccessMiddleware
-from serving.api.events import Events
+from serving.api.events import EventSource
 from serving.api.metrics import CONTENT_TYPE, MetricsCollector
 from serving.api.poller import StatisticsPoller
-from serving.api.problems import add_problems, problem
+from serving.api.problems import LastResort, add_problems, problem
 from serving.api.redis_clients import AsyncRedisClient
-from serving.api.routes import REFUSALS, api
+from serving.api.routes import documents, sources, totals, words
+from serving.api.routes.context import PROBLEMS, ApiContext, context_of
 from serving.document_queries import DocumentQueries
 
 PAGE = Path(__file__).parent.parent / "page"
 DESCRIPTION = (
-    "Live statistics of a wetstream pipeline. Every answer carries `as_of`: when and how far the topic is counted. "
-    "An ETag made from it lets a client ask again for nothing (`If-None-Match`)."
+    "Live statistics of a wetstream pipeline. Every answer carries `as_of`: when and how far the topic has been "
+    "counted. Every answer has an ETag made from it: send it as `If-None-Match`, and an unchanged answer costs nothing."
 )
+REFUSED: dict[int | str, dict[str, Any]] = {status: PROBLEMS[status] for status in (400, 401)}
+PROBE: dict[int | str, dict[str, Any]] = {**REFUSED, 503: {"model": Probe, "description": "not now, and why"}}
+METRICS: dict[int | str, dict[str, Any]] = {
+    **REFUSED,
+    200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+}
+EVENTS: dict[int | str, dict[str, Any]] = {
+    **PROBLEMS,
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
+}
+
+router = APIRouter()
 
 
 def make_app(
-    live: StatisticsPoller,
-    table: DocumentQueries | None = None,
+    poller: StatisticsPoller,
+    documents_table: DocumentQueries | None = None,
     *,
     token: str = "",
     hosts: tuple[str, ...] = (),
     allow_origins: tuple[str, ...] = (),
     max_event_clients: int = 256,
 ) -> FastAPI:
-    """The ASGI application over `live`, which it starts and stops."""
+    """Make the ASGI application.
+
+    Args:
+        poller: Keeps the state to answer from; the application starts and stops it.
+        documents_table: Answers questions about hosts and URLs.
+        token: Who sends it may read; empty: requests for local names may.
+        hosts: Names under which requests are answered, beside the local ones.
+        allow_origins: Origins whose pages may call the API.
+        max_event_clients: Open event streams.
+    """
     redis = AsyncRedisClient()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        live.start()
-        app.state.events = Events(live)
+        poller.start()
+        app.state.events = EventSource(poller, max_clients=max_event_clients)
         yield
-        live.stop()
+        poller.stop()
         await redis.close()
 
     app = FastAPI(
@@ -59,6 +81,9 @@ def make_app(
         redirect_slashes=False,
         lifespan=lifespan,
     )
+    app.state.api = ApiContext(poller, redis, documents_table)
+    app.state.metrics = MetricsCollector(poller, lambda: app.state.events.clients)
+    app.add_middleware(LastResort)
     app.add_middleware(AccessMiddleware, token=token, hosts=(*LOCAL_NAMES, *hosts))
     if allow_origins:
         app.add_middleware(
@@ -69,52 +94,50 @@ def make_app(
             expose_headers=["ETag"],
         )
     add_problems(app)
-    app.include_router(api(live, redis, table))
-    figures = MetricsCollector(live, lambda: app.state.events.clients)
-
-    @app.get(
-        "/api/v1/events",
-        summary="Live updates (server-sent events): the present state, then one event a movement",
-        operation_id="events",
-        response_class=StreamingResponse,
-        responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}, **REFUSALS},
-    )
-    async def events() -> Response:
-        source: Events = app.state.events
-        if source.clients >= max_event_clients:
-            return problem(503, "too_many_clients", f"{max_event_clients} event streams are open", {"Retry-After": "5"})
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(source.stream(), media_type="text/event-stream", headers=headers)
-
-    @app.get("/health", response_model=models.Probe, responses=_probe(), summary="Whether this server lives")
-    async def health() -> Any:
-        return {"status": "ok", "reason": None}
-
-    @app.get("/ready", response_model=models.Probe, responses=_probe(), summary="Whether it can answer now")
-    async def ready() -> Any:
-        state = live.state
-        reason = "Redis is away" if state.away else "nothing is counted yet" if state.missing else ""
-        return JSONResponse(
-            {"status": "waiting" if reason else "ready", "reason": reason or None}, 503 if reason else 200
-        )
-
-    @app.get("/metrics", response_class=Response, summary="Metrics for Prometheus", responses=_metrics())
-    async def metrics() -> Response:
-        return Response(figures.text(), media_type=CONTENT_TYPE)
-
-    @app.get("/", include_in_schema=False)
-    async def page(request: Request) -> FileResponse:
-        return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
-
+    for part in (totals.router, sources.router, words.router, documents.router, router):
+        app.include_router(part)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     return app
 
 
-def _probe() -> dict[int | str, dict[str, Any]]:
-    refused: dict[int | str, dict[str, Any]] = {status: REFUSALS[status] for status in (400, 401)}
-    return {**refused, 503: {"model": models.Probe, "description": "not now, and why"}}
+@router.get(
+    "/api/v1/events",
+    summary="Live updates (server-sent events): the current state, then an event for each change",
+    operation_id="events",
+    response_class=StreamingResponse,
+    responses=EVENTS,
+)
+async def events(request: Request) -> Response:
+    """Answer with a stream of events that ends with the server."""
+    source: EventSource = request.app.state.events
+    if source.is_full:
+        message = f"{source.max_clients} event streams are open: close one, or raise serve.max_connections"
+        return problem(503, "too_many_clients", message, {"Retry-After": "5"})
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(source.stream(), media_type="text/event-stream", headers=headers)
 
 
-def _metrics() -> dict[int | str, dict[str, Any]]:
-    refused: dict[int | str, dict[str, Any]] = {status: REFUSALS[status] for status in (400, 401)}
-    return {**refused, 200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+@router.get("/health", response_model=Probe, responses=PROBE, summary="Whether this server is alive")
+async def health() -> Any:
+    """Answer 200 as long as requests are answered at all."""
+    return {"status": "ok", "reason": None}
+
+
+@router.get("/ready", response_model=Probe, responses=PROBE, summary="Whether its numbers are current")
+async def ready(request: Request) -> Response:
+    """Answer 503 when Redis cannot be read, nothing has been counted, or a background thread fails or hangs."""
+    reason = context_of(request).poller.problem
+    return JSONResponse({"status": "waiting" if reason else "ready", "reason": reason or None}, 503 if reason else 200)
+
+
+@router.get("/metrics", response_class=Response, summary="Metrics for Prometheus", responses=METRICS)
+async def metrics(request: Request) -> Response:
+    """Answer in Prometheus' text format."""
+    collector: MetricsCollector = request.app.state.metrics
+    return Response(collector.text(), media_type=CONTENT_TYPE)
+
+
+@router.get("/", include_in_schema=False)
+async def page() -> FileResponse:
+    """Answer with the dashboard."""
+    return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})

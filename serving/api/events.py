@@ -1,6 +1,6 @@
-"""Live updates as server-sent events: one event for each movement of the numbers, the same bytes for every client.
+"""Live updates as server-sent events: one event for each change, the same bytes for every client.
 
-A client that reads slowly misses the events between, never the last one.
+A client that reads slowly misses events, never the last one.
 """
 
 from __future__ import annotations
@@ -10,52 +10,43 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
-from serving.api.poller import LiveState, StatisticsPoller
+from serving.api.live_state import LiveState
+from serving.api.poller import StatisticsPoller
 from serving.api.responses import to_json
 
 HEARTBEAT_S = 10.0
-# Between two events to one client. While micro-batches rush by, each would only be overtaken by the next.
+# Between two events to one client: while micro-batches rush by, each would only be overtaken by the next.
 SPACING_S = 0.5
 RETRY_MS = 1_000
 
 
-class Events:
-    """Spreads the state of `live` to all clients. Made and used in the server's event loop."""
+class EventSource:
+    """Sends the state of a poller to all clients. Made and used in the server's event loop."""
 
-    def __init__(self, live: StatisticsPoller) -> None:
+    def __init__(self, poller: StatisticsPoller, *, max_clients: int) -> None:
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Condition()
         self._number = 1
-        self._pipeline = live.pipeline
-        self._event = event_of(live.state, self._pipeline)
+        self._pipeline = poller.pipeline
+        self._event = event_of(poller.state, self._pipeline)
         self._ended = False
+        # A task that nothing refers to may be collected before it has run.
+        self._tasks: set[asyncio.Task[None]] = set()
         self.clients = 0
-        live.on_change.append(self._tell)
+        self.max_clients = max_clients
+        poller.on_change.append(self._on_change)
 
-    def _tell(self, state: LiveState) -> None:
-        event = event_of(state, self._pipeline)
-        self._soon(lambda: self._put(event))
-
-    def _soon(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(lambda: self._loop.create_task(work()))
-
-    async def _put(self, event: bytes) -> None:
-        async with self._changed:
-            self._event, self._number = event, self._number + 1
-            self._changed.notify_all()
+    @property
+    def is_full(self) -> bool:
+        """Whether no more clients are accepted."""
+        return self.clients >= self.max_clients
 
     def end(self) -> None:
-        """Let all clients go: the server stops. Safe from any thread."""
+        """End all streams, because the server stops. Safe from any thread."""
         self._soon(self._end)
 
-    async def _end(self) -> None:
-        async with self._changed:
-            self._ended = True
-            self._changed.notify_all()
-
     async def stream(self) -> AsyncIterator[bytes]:
-        """What one client gets: the present state at once, then each change; a comment when nothing happens."""
+        """Yield what one client gets: the current state, then each change; a comment when nothing happens."""
         self.clients += 1
         seen = 0
         try:
@@ -70,24 +61,46 @@ class Events:
                     async with asyncio.timeout(HEARTBEAT_S), self._changed:
                         await self._changed.wait_for(lambda: self._ended or self._number != seen)  # noqa: B023
                 except TimeoutError:
-                    yield b": still here\n\n"
+                    yield b": heartbeat\n\n"
         finally:
             self.clients -= 1
 
+    def _on_change(self, state: LiveState) -> None:
+        event = event_of(state, self._pipeline)
+        self._soon(lambda: self._put(event))
+
+    def _soon(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        def begin() -> None:
+            task = self._loop.create_task(work())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(begin)
+
+    async def _put(self, event: bytes) -> None:
+        async with self._changed:
+            self._event, self._number = event, self._number + 1
+            self._changed.notify_all()
+
+    async def _end(self) -> None:
+        async with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
 
 def event_of(state: LiveState, pipeline: str) -> bytes:
-    """An event: {pipeline, version, at, away, missing, since, stats, stream, snapshot, batch}."""
-    stats: dict[str, Any] | None = state.reading.stats() if state.reading else None
+    """Return the event {pipeline, version, at, away, missing, since, stats, stream, snapshot, batch}."""
     data = {
         "pipeline": pipeline,
         "version": state.version,
         "at": time.time(),
-        "away": state.away or None,
+        "away": state.unavailable or None,
         "missing": state.missing or None,
         "since": state.since,
-        "stats": stats,
-        "stream": state.stream or None,
-        "snapshot": state.copied,
+        "stats": state.aggregates.stats() if state.aggregates else None,
+        "stream": state.stream.to_json() if state.aggregates else None,
+        "snapshot": state.snapshot_taken,
         "batch": state.batches[0] if state.batches else None,
     }
     return b"event: state\ndata: " + to_json(data) + b"\n\n"

@@ -1,6 +1,6 @@
-"""Metrics for Prometheus, from the same state that answers everything else.
+"""Metrics for Prometheus, from the state that everything else is answered from.
 
-Counters are the sums that the pipeline keeps itself, so they go on when this server starts again.
+Counters are sums that the pipeline keeps, so they survive a restart of this server.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from serving.api.poller import LiveState, StatisticsPoller
+from serving.api.live_state import LiveState
+from serving.api.poller import StatisticsPoller
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 TOTALS = {
@@ -23,50 +24,58 @@ TOTALS = {
 
 
 class MetricsCollector(Collector):
-    """Reads the state at each scrape."""
+    """Collects the metrics at each scrape.
 
-    def __init__(self, live: StatisticsPoller, clients: Callable[[], int]) -> None:
-        self._live = live
+    Args:
+        poller: Keeps the state.
+        clients: Counts the open event streams.
+    """
+
+    def __init__(self, poller: StatisticsPoller, clients: Callable[[], int]) -> None:
+        self._poller = poller
         self._clients = clients
 
     def collect(self) -> Iterable[Metric]:
-        """All figures; those of the pipeline only while Redis answers."""
-        state = self._live.state
-        yield _gauge("redis_up", "whether Redis answers", float(not state.away))
+        """Yield all metrics; those of the pipeline only while Redis can be read."""
+        state = self._poller.state
+        yield _gauge("redis_up", "whether Redis can be read", float(not state.unavailable))
         yield _gauge("event_clients", "open event streams of this server", float(self._clients()))
-        if state.away or state.reading is None:
+        if state.unavailable or state.aggregates is None:
             return
         yield from _statistics(state)
         yield from _stream(state)
         yield from _produced(state)
-        if self._live.snapshot is not None:
-            yield _gauge("snapshot_seconds", "time that the last snapshot took", self._live.snapshot.seconds)
+        snapshot = self._poller.snapshot
+        if snapshot is not None:
+            yield _gauge("snapshot_seconds", "time that the last vocabulary snapshot took", snapshot.duration_s)
 
     def text(self) -> bytes:
-        """The exposition."""
+        """Return all metrics in Prometheus' text format."""
         registry = CollectorRegistry()
         registry.register(self)
         return generate_latest(registry)
 
 
 def _statistics(state: LiveState) -> Iterable[Metric]:
-    assert state.reading is not None
+    assert state.aggregates is not None
     for name, text in TOTALS.items():
-        yield _counter(name, text, state.reading.totals[name])
-    yield _gauge("vocabulary_words", "different words", state.reading.totals["words"])
+        yield _counter(name, text, state.aggregates.totals[name])
+    yield _gauge("vocabulary_words", "distinct words", state.aggregates.totals["words"])
     yield _gauge("redis_memory_bytes", "memory that Redis uses", state.redis_bytes)
-    yield _gauge("last_commit_timestamp_seconds", "time of the last commit", state.reading.as_of.answer["time"] or 0)
+    yield _gauge(
+        "last_commit_timestamp_seconds", "time of the last commit", state.aggregates.instant.as_of["time"] or 0
+    )
     rejected = CounterMetricFamily("wetstream_rejected_records", "rejected records by reason", labels=["reason"])
-    for row in state.reading.rejected()["reasons"]:
+    for row in state.aggregates.rejected()["reasons"]:
         rejected.add_metric([row["reason"]], row["records"])
     yield rejected
 
 
 def _stream(state: LiveState) -> Iterable[Metric]:
-    yield _gauge("stream_up", "whether a stream runs", float(state.stream["streaming"]))
-    yield _gauge("processed_records_per_second", "rate of the last micro-batch", state.stream["records_per_s"])
-    lag = GaugeMetricFamily("wetstream_lag_offsets", "offsets that wait in the topic", labels=["partition"])
-    for partition, offsets in state.stream["partitions"].items():
+    yield _gauge("stream_up", "whether a stream is running", float(state.stream.streaming))
+    yield _gauge("processed_records_per_second", "rate of the last micro-batch", state.stream.records_per_s)
+    lag = GaugeMetricFamily("wetstream_lag_offsets", "offsets waiting in the topic", labels=["partition"])
+    for partition, offsets in state.stream.lag_by_partition.items():
         lag.add_metric([partition], offsets)
     yield lag
     yield _counter("micro_batches", "micro-batches that held records", state.counters.get("batches", 0))
@@ -85,13 +94,13 @@ def _stream(state: LiveState) -> Iterable[Metric]:
 
 
 def _produced(state: LiveState) -> Iterable[Metric]:
-    """Rates of the producers: rate() over these."""
-    yield _counter("produced_records", "records in the topic", sum(row.get("produced") or 0 for row in state.sources))
-    produced = sum(row.get("produced_bytes") or 0 for row in state.sources)
+    """Yield what the producers report; rate() over these gives their rates."""
+    yield _counter("produced_records", "records in the topic", sum(row["produced"] or 0 for row in state.sources))
+    produced = sum(row["produced_bytes"] or 0 for row in state.sources)
     yield _counter("produced_bytes", "bytes of records in the topic", produced)
     states: dict[str, int] = {}
     for row in state.sources:
-        name = str(row.get("state", "done"))
+        name = row["state"]
         states[name] = states.get(name, 0) + 1
     sources = GaugeMetricFamily("wetstream_sources", "sources by state", labels=["state"])
     for name, n in states.items():

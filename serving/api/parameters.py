@@ -1,8 +1,9 @@
-"""Parameters of requests: their limits, and that unknown ones are refused instead of ignored."""
+"""Query parameters: their limits, and that unknown ones are refused instead of ignored."""
 
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from typing import Annotated
 
 from fastapi import Depends, Query, Request
@@ -10,25 +11,24 @@ from fastapi.exceptions import RequestValidationError
 
 from serving.view import View
 
-# Dependencies are coroutines where they could be functions: FastAPI calls functions in a thread, which takes longer
-# than they do.
+# Dependencies are coroutines where functions would do: FastAPI calls functions in a thread, which takes longer.
 
 MAX_OFFSET = 10_000_000
 MAX_WORDS = 100
 
 Limit = Annotated[int, Query(ge=1, le=1_000, description="rows in the answer at most")]
-Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET, description="rows to pass over")]
+Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET, description="rows to skip")]
 Text = Annotated[str, Query(max_length=200)]
 
 
 async def view_of(
-    min_df: Annotated[int, Query(ge=1, le=2**53, description="only words in at least so many documents")] = 1,
+    min_df: Annotated[int, Query(ge=1, le=2**53, description="only words in at least this many documents")] = 1,
     max_df: Annotated[
         float | None,
         Query(ge=0, le=1, allow_inf_nan=False, description="only words in less than this share of the documents"),
     ] = None,
 ) -> View:
-    """Thresholds."""
+    """Return the thresholds of a request."""
     return View(min_df, max_df)
 
 
@@ -36,20 +36,19 @@ InView = Annotated[View, Depends(view_of)]
 
 
 async def only_known(request: Request) -> None:
-    """Refuse parameters that the address does not know, or that are given twice where one value is meant."""
+    """Refuse parameters that the address does not have, and single values that are given twice."""
     known: dict[str, bool] = {}
     pending = [request.scope["route"].dependant]
     while pending:
         dependant = pending.pop()
         pending += dependant.dependencies
         known |= {field.alias: "list" in str(field.field_info.annotation) for field in dependant.query_params}
-    given = [name for name, _ in request.query_params.multi_items()]
-    for name in given:
+    for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
+            close = difflib.get_close_matches(name[:80], known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"known are: {', '.join(known) or 'none'}"
             _refuse(name, f"unknown parameter; {hint}")
-        if given.count(name) > 1 and not known[name]:
+        if times > 1 and not known[name]:
             _refuse(name, "given more than once")
 
 

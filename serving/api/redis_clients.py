@@ -1,4 +1,4 @@
-"""Clients of Redis that give up soon: who asks gets a clear answer, and the server tries again by itself."""
+"""Redis clients that give up soon: clients get a clear answer, and the server tries again by itself."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONNECT_TIMEOUT_S = 1.0
 
 
 def connect(url: RedisUrl) -> Redis:
-    """A client for threads. Raises RedisError when there is no answer."""
+    """Return a client for threads. Raises RedisError when Redis does not answer."""
     client = Redis.from_url(
         url.get_secret_value(),
         socket_timeout=TIMEOUT_S,
@@ -27,14 +27,14 @@ def connect(url: RedisUrl) -> Redis:
 
 
 class AsyncRedisClient:
-    """A client for the event loop: who waits for Redis there needs no thread to be woken."""
+    """A client for the event loop, where waiting for Redis wakes no thread."""
 
     def __init__(self) -> None:
         self._url = RedisUrl("")
         self._client: AsyncRedis | None = None
 
     async def at(self, url: RedisUrl) -> AsyncRedis:
-        """The client of the Redis there; the same as long as the URL is."""
+        """Return the client for a URL; the same one as long as the URL is the same."""
         if self._client is None or url != self._url:
             await self.close()
             self._url = url
@@ -47,7 +47,7 @@ class AsyncRedisClient:
         return self._client
 
     async def close(self) -> None:
-        """Close its connections."""
+        """Close all connections."""
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()

@@ -1,7 +1,7 @@
-"""HTTP connections that say nothing, or not all of a request, are closed after a while.
+"""Closes HTTP connections whose client neither sends nor reads.
 
-Uvicorn only ends connections that are idle after an answer: a client that sends half a request and waits would hold its
-connection, and so one of a limited number, for ever.
+Uvicorn only closes connections that are idle after a response. A client that sends half a request, or that does not
+read its response, would hold one of a limited number of connections for ever.
 """
 
 from __future__ import annotations
@@ -14,38 +14,67 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 def timeout_protocol(timeout_s: float) -> type[H11Protocol]:
-    """A protocol for uvicorn that gives each request `timeout_s` seconds to come in whole."""
+    """Return a protocol for uvicorn with a limit on how long a client may take.
+
+    Args:
+        timeout_s: Seconds for a request to arrive completely, and for a client to take what waits to be sent.
+    """
 
     class TimeoutProtocol(H11Protocol):
-        _timer: asyncio.TimerHandle | None = None
+        _request_timer: asyncio.TimerHandle | None = None
+        _reader_timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
-            self._wait()
+            self._await_request()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._done()
+            self._request_arrived()
+            self._stop_reader_timer()
             super().connection_lost(exc)
 
         def handle_events(self) -> None:
             super().handle_events()
             if self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
-                self._wait()
+                self._await_request()
             else:
-                self._done()
+                self._request_arrived()
 
-        def _wait(self) -> None:
-            if self._timer is None:
-                self._timer = self.loop.call_later(timeout_s, self._give_up)
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._start_reader_timer()
 
-        def _done(self) -> None:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self._stop_reader_timer()
 
-        def _give_up(self) -> None:
-            self._timer = None
+        def timeout_keep_alive_handler(self) -> None:
+            super().timeout_keep_alive_handler()
+            # Closing waits until everything is sent: for ever, if the client does not read.
+            self._start_reader_timer()
+
+        def _await_request(self) -> None:
+            if self._request_timer is None:
+                self._request_timer = self.loop.call_later(timeout_s, self._give_up_request)
+
+        def _request_arrived(self) -> None:
+            if self._request_timer is not None:
+                self._request_timer.cancel()
+                self._request_timer = None
+
+        def _give_up_request(self) -> None:
+            self._request_timer = None
             if not self.transport.is_closing():
                 self.transport.close()
+            self._start_reader_timer()
+
+        def _start_reader_timer(self) -> None:
+            if self._reader_timer is None:
+                self._reader_timer = self.loop.call_later(timeout_s, self.transport.abort)
+
+        def _stop_reader_timer(self) -> None:
+            if self._reader_timer is not None:
+                self._reader_timer.cancel()
+                self._reader_timer = None
 
     return TimeoutProtocol

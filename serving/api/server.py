@@ -1,4 +1,4 @@
-"""The server process: where it listens, and its orderly end."""
+"""The HTTP server: the socket it listens on, and its orderly end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from conf.errors import ExplainedError
 from conf.settings import ServeSettings
 from serving.api.access import is_loopback
-from serving.api.events import Events
+from serving.api.events import EventSource
 from serving.api.request_timeout import timeout_protocol
 
 BACKLOG = 512
@@ -23,7 +23,11 @@ class ServeError(ExplainedError):
 
 
 def check_access(settings: ServeSettings) -> None:
-    """Refuse to serve other machines without a token. Raises ServeError."""
+    """Refuse to serve other machines without a token.
+
+    Raises:
+        ServeError: The server would be open to other machines.
+    """
     if not settings.token and not is_loopback(settings.host):
         raise ServeError(
             f"serve.host {settings.host} can be reached from other machines: set a token of at least 16 characters "
@@ -32,7 +36,7 @@ def check_access(settings: ServeSettings) -> None:
 
 
 class Server(uvicorn.Server):
-    """Uvicorn that lets event streams end before it waits for connections."""
+    """Uvicorn, but event streams end before it waits for connections to close."""
 
     def __init__(self, app: FastAPI, settings: ServeSettings) -> None:
         super().__init__(
@@ -56,39 +60,47 @@ class Server(uvicorn.Server):
         self._settings = settings
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A signal: end."""
+        """End on a signal."""
         super().handle_exit(sig, frame)
         self.end()
 
     def end(self) -> None:
-        """End in order. Safe from any thread, in a signal handler, and again."""
+        """End in order. Safe from any thread and in a signal handler, also repeatedly."""
         self.should_exit = True
-        events: Events | None = getattr(self._app.state, "events", None)
+        events: EventSource | None = getattr(self._app.state, "events", None)
         if events is not None:
             events.end()
 
     def serve_until_stopped(self, on_start: Callable[[str], None]) -> None:
-        """Serve until a signal comes; `on_start` gets the address. Raises ServeError when it cannot listen there."""
+        """Serve until a signal comes.
+
+        Args:
+            on_start: Called with the URL once the server listens.
+
+        Raises:
+            ServeError: The server cannot listen there.
+        """
         listening = self.listen()
         host = self._settings.host
         on_start(f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}")
         self.run(sockets=[listening])
 
     def listen(self) -> socket.socket:
-        """The socket, bound; who connects from now on waits until the server has started."""
+        """Return the bound socket; connections wait in it until the server has started. Raises ServeError."""
         host, port = self._settings.host, self._settings.port
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # asyncio switches Nagle's algorithm off only where the protocol is named; else each answer, which is two
+        # asyncio disables Nagle's algorithm only if the protocol is named; otherwise each response, which is two
         # writes, waits 40 ms for the client's delayed acknowledgement.
         listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host, port))
             listening.listen(BACKLOG)
-        except OSError as error:
+        except (OSError, ValueError, OverflowError) as error:
             listening.close()
+            reason = getattr(error, "strerror", None) or error
             raise ServeError(
-                f"cannot listen on {host} port {port}: {error.strerror}; choose another (serve.port, or --port)"
+                f"cannot listen on {host} port {port}: {reason}; choose another (serve.host, serve.port, or --port)"
             ) from error
         listening.set_inheritable(True)
         return listening

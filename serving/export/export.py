@@ -49,7 +49,7 @@ class ExportOptions:
         """As `meta.json` tells it; stop words by their number and a hash."""
         words = sorted(self.stop_words)
         stop_words = {"words": len(words), "sha256": hashlib.sha256(b"\n".join(words)).hexdigest()} if words else None
-        options: dict[str, Any] = dict(self.view.to_json())
+        options: dict[str, Any] = dict(self.view.thresholds)
         return options | {"stop_words": stop_words, "languages": self.languages, "sources": self.sources}
 
 

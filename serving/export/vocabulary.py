@@ -32,10 +32,7 @@ class Vocabulary:
 
     def under(self, view: View, stop_words: Collection[bytes] = ()) -> Vocabulary:
         """The words that are in the view, and no stop words. Document frequencies stay what they are."""
-        df = self.table["df"].to_numpy()
-        held = df >= view.min_df
-        if view.max_df is not None:
-            held &= df < view.max_df * self.documents
+        held = view.mask(self.table["df"].to_numpy(), self.documents)
         if stop_words:
             stops = pc.is_in(self.table["word"], pa.array(sorted(stop_words), pa.binary()))
             held &= ~stops.to_numpy()

@@ -1,5 +1,5 @@
 """Fixtures of the serving tests."""
 
-from tests.serving.pipelines import made, serve
+from tests.serving.pipelines import command, made, serve
 
-__all__ = ["made", "serve"]
+__all__ = ["command", "made", "serve"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import Counter
@@ -12,8 +13,10 @@ from typing import Any
 import httpx
 import pyarrow as pa
 import pytest
+from pydantic import SecretStr
 from redis import Redis
 
+from conf.addresses import RedisUrl
 from conf.settings import Settings
 from serving.api.app import make_app
 from serving.api.poller import StatisticsPoller
@@ -22,6 +25,7 @@ from serving.queries import LiveStatistics
 from sinks.keys import Keys, build_prefix, live_key, pipeline_pattern, status_key
 from sinks.statistics.store import Statistics
 from sinks.statistics.sums import PageCounts, SourceCount, Sums
+from tests.harness import Command
 from wetstream.pipeline.serve import WatchedSources
 
 
@@ -92,6 +96,18 @@ def made(redis_client: Redis, make_settings: Callable[..., Settings]) -> Iterato
         redis_client.delete(key)
 
 
+@pytest.fixture
+def command(made: Made) -> Command:
+    """The command line on this pipeline."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("WETSTREAM_")}
+    names = {
+        "HOME": str(made.settings.home),
+        "PIPELINE": made.pipeline,
+        "REDIS_URL": made.settings.redis.url.get_secret_value(),
+    }
+    return Command(kept | {f"WETSTREAM_{name}": value for name, value in names.items()})
+
+
 @dataclass
 class Running:
     """A server in this process, asked over real connections."""
@@ -121,18 +137,22 @@ class Running:
 def serve(made: Made) -> Iterator[Callable[..., Running]]:
     ends: list[Callable[[], None]] = []
 
-    def start(find: Callable[[], str] | None = None, *, table: Any = None, **changes: Any) -> Running:
-        settings = made.settings.serve.model_copy(update={"port": 0, "refresh_ms": 50, **changes})
+    def start(
+        find: Callable[[], RedisUrl] | None = None, *, table: Any = None, token: str = "", **changes: Any
+    ) -> Running:
+        settings = made.settings.serve.model_copy(
+            update={"port": 0, "refresh_ms": 50, "token": SecretStr(token), **changes}
+        )
         sources = WatchedSources(made.settings)
         live = StatisticsPoller(
             find or (lambda: made.settings.redis.url), made.pipeline, sources, refresh_s=settings.refresh_ms / 1000
         )
-        server = Server(make_app(live, table, token=settings.token), settings)
+        server = Server(make_app(live, table, token=token), settings)
         listening = server.listen()
         port = listening.getsockname()[1]
         thread = threading.Thread(target=lambda: server.run(sockets=[listening]), daemon=True)
         thread.start()
-        headers = {"Authorization": f"Bearer {settings.token}"} if settings.token else {}
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         http = httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=20)
         deadline = time.monotonic() + 20
         while not server.started:

@@ -131,14 +131,14 @@ def work(page: Page, pipeline: Pipeline) -> None:
     page.get_by_role("button", name="times").click()
 
     slider, words = page.locator("#min-df"), page.locator("#view-words")
-    everything = f"{pipeline.live.vocabulary()['words']:,}"
+    everything = f"{pipeline.live.vocabulary_size()['words']:,}"
     expect(words).to_have_text(everything, timeout=SLOW_MS)  # the panel has come after the last micro-batch
     slider.focus()
     for _ in range(30):
         page.keyboard.press("ArrowRight")
     low = int(page.locator("#min-df-out").inner_text().replace(",", ""))
     assert low > 1 and words.inner_text() != everything
-    exact = pipeline.live.vocabulary(View(low))
+    exact = pipeline.live.vocabulary_size(View(low))
     assert words.inner_text() == f"{exact['words']:,}"
     assert page.locator("#view-tokens").inner_text() == f"{exact['tokens']:,}"
 

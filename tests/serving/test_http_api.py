@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
+from pydantic import SecretStr
 from redis import Redis
 
 from conf.addresses import RedisUrl
@@ -38,7 +39,7 @@ def test_answers_are_those_of_the_python_interface(made: Made, serve: Serve) -> 
     assert server.get("/api/v1/words?word=alpha&word=no") == live.words(["alpha", "no"])
     assert server.get("/api/v1/lengths") == live.lengths()
     assert server.get("/api/v1/rejected") == live.rejected()
-    assert server.get("/api/v1/languages")["languages"] == live.seen("languages")["languages"]
+    assert server.get("/api/v1/languages")["languages"] == live.pages_by("languages")["languages"]
     assert server.get("/api/v1/growth")["points"][-1]["words"] == 3
     found = server.wait_for("/api/v1/words/search?prefix=a", lambda answer: answer["total"] == 1)
     assert found["words"][0]["word"] == "alpha" and found["settled"]
@@ -56,7 +57,7 @@ def test_an_etag_holds_until_the_numbers_move(made: Made, serve: Serve) -> None:
     copied = server.live.snapshot
     assert copied is not None
     deadline = time.monotonic() + 20
-    while server.live.state.copied != copied.taken:
+    while server.live.state.snapshot_taken != copied.taken:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     for path, first in {path: server.http.get(f"/api/v1/{path}") for path in ("stats", "words/top", "tlds")}.items():
@@ -121,7 +122,7 @@ def test_nothing_counted_yet_is_no_error_of_the_server(made: Made, serve: Serve)
     server = serve()
     assert "wetstream run" in server.get("/api/v1/stats", 404)["message"]
     assert server.get("/health") == {"status": "ok", "reason": None}
-    assert server.get("/ready", 503)["reason"] == "nothing is counted yet"
+    assert "wetstream run" in server.get("/ready", 503)["reason"]
     made.add(*BAGS)
     assert server.wait_for("/ready", lambda answer: answer["status"] == "ready")
 
@@ -146,7 +147,7 @@ def test_a_token_is_needed_for_data_and_where_others_could_connect(made: Made, s
     for host in ("0.0.0.0", "::", "192.0.2.1", "example.org"):
         with pytest.raises(ServeError, match="WETSTREAM_SERVE_TOKEN"):
             check_access(base.model_copy(update={"host": host}))
-        check_access(base.model_copy(update={"host": host, "token": "0123456789abcdef"}))
+        check_access(base.model_copy(update={"host": host, "token": SecretStr("0123456789abcdef")}))
     for host in ("127.0.0.1", "::1", "localhost", "127.8.8.8"):
         check_access(base.model_copy(update={"host": host}))
 
@@ -171,19 +172,19 @@ def test_the_ranking_is_read_along_with_the_rest_while_it_is_asked_for(made: Mad
     made.add(*BAGS)
     server = serve()
     add_one()
-    assert server.live.state.ranking is None
+    assert server.live.state.top_words is None
     for _ in range(20):  # the look that brings it along may have been one for another reason
         server.get("/api/v1/words/top")
         add_one()
-        if server.live.state.ranking is not None:
+        if server.live.state.top_words is not None:
             break
-    assert server.live.state.ranking is not None
+    assert server.live.state.top_words is not None
     answer = server.get("/api/v1/words/top")
     assert {row["word"]: (row["tf"], row["df"]) for row in answer["words"]} == made.words()
     assert answer["as_of"]["positions"] == {"t/0": len(made.bags)}
     add_one()
     add_one()
-    assert server.live.state.ranking is None
+    assert server.live.state.top_words is None
 
 
 def test_redis_away_is_said_and_recovers_by_itself(made: Made, serve: Serve, tmp_path: Path) -> None:
@@ -209,7 +210,7 @@ def test_redis_away_is_said_and_recovers_by_itself(made: Made, serve: Serve, tmp
                 assert "Redis" in server.get(f"/api/v1/{path}", 503)["message"]
             assert server.http.get("/api/v1/stats").headers["retry-after"] == "1"
             assert server.get("/health")["status"] == "ok"
-            assert server.get("/ready", 503)["reason"] == "Redis is away"
+            assert "Redis" in server.get("/ready", 503)["reason"]
             assert "wetstream_redis_up 0.0" in server.http.get("/metrics").text
             embedded.up(tmp_path, kafka=False, redis=True, log=lambda line: None)
             assert next(event for event in events if not event["away"])

@@ -6,6 +6,8 @@ import asyncio
 import math
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,33 +16,50 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis as AsyncRedis
 
-from serving.as_of import AsOf
+from serving.as_of import Instant
 from serving.atomic_read import read_atomically
 from serving.lengths import histogram, length_summary
 from serving.queries import NoStatisticsError, View
 from serving.vocabulary_snapshot import VocabularySnapshot, _columns
 from serving.word_lookup import look_up_words_async
 from sinks.keys import Keys, build_prefix, live_key
-from tests.serving.pipelines import Made
+from tests.harness import Command
+from tests.serving.pipelines import Made, Running
 
+NOW = Instant({"time": None, "positions": {}, "lag": None, "applying": False, "streaming": False}, "")
 BAGS = [{"alpha": 3, "beta": 1}, {"alpha": 1, "gamma": 2}, {"alpha": 2, "beta": 2, "été": 1}, {"delta": 1}]
-VIEWS = [View(), View(2), View(1, 0.5), View(2, 0.75), View(1, 0.75), View(9), View(1, 0.0)]
+# df: alpha 3, beta 2, gamma, été and delta 1, of 4 documents. Both bounds are met exactly somewhere.
+VIEWS = {
+    View(): {"alpha", "beta", "gamma", "été", "delta"},
+    View(2): {"alpha", "beta"},
+    View(3): {"alpha"},
+    View(1, 0.5): {"gamma", "été", "delta"},
+    View(1, 0.51): {"beta", "gamma", "été", "delta"},
+    View(2, 0.75): {"beta"},
+    View(1, 0.75): {"beta", "gamma", "été", "delta"},
+    View(1, 1.0): {"alpha", "beta", "gamma", "été", "delta"},
+    View(4): set(),
+    View(1, 0.0): set(),
+    View(3, 0.5): set(),
+}
 
 
-@pytest.mark.parametrize("view", VIEWS, ids=str)
-def test_any_view_is_exact(made: Made, view: View) -> None:
+@pytest.mark.parametrize(("view", "words"), VIEWS.items(), ids=map(str, VIEWS))
+def test_any_view_is_exact(made: Made, view: View, words: set[str]) -> None:
     made.add(*BAGS[:2], rejected=3)
     made.add(*BAGS[2:])
-    held = {word: (tf, df) for word, (tf, df) in made.words().items() if view.holds(df, len(BAGS))}
-    answer = made.live.vocabulary(view)
+    held = {word: counts for word, counts in made.words().items() if word in words}
+    answer = made.live.vocabulary_size(view)
     assert (answer["words"], answer["tokens"]) == (len(held), sum(tf for tf, _ in held.values()))
     assert (answer["of_words"], answer["of_tokens"]) == (5, 13)
     stats = made.live.stats(view)
     assert (stats["words"], stats["records"], stats["documents"]) == (len(held), 7, 4)
     ordered = sorted(held, key=lambda word: (-held[word][0], word.encode()))
     assert [row["word"] for row in made.live.top(10, view)["words"]] == ordered
+    by_df = sorted(held, key=lambda word: (-held[word][1], -held[word][0], word.encode()))
+    assert [row["word"] for row in made.live.top(10, view, by="df")["words"]] == by_df
     snapshot = made.live.snapshot()
-    assert [row["word"] for row in snapshot.page("tf", 10, 0, view)["words"]] == ordered
+    assert [row["word"] for row in snapshot.search("tf", 10, 0, view)["words"]] == ordered
     rarest = sorted(held, key=lambda word: (held[word], word.encode()))
     assert [row["word"] for row in snapshot.bottom(2, view)["words"]] == rarest[:2]
     assert [row["word"] for row in snapshot.bottom(2, view, 1)["words"]] == rarest[1:3]
@@ -62,15 +81,13 @@ def test_words_have_frequencies_idf_and_rank(made: Made) -> None:
 def test_a_snapshot_orders_and_ranks_words_that_are_alike(held: dict[str, tuple[int, int]]) -> None:
     words = sorted(held, key=str.encode)
     columns = (np.array([held[word][column] for word in words], np.int64) for column in (0, 1))
-    copied = VocabularySnapshot(
-        pa.array([w.encode() for w in words], pa.binary()), *columns, 9, AsOf({}, ""), True, 0, 0
-    )
+    copied = VocabularySnapshot(pa.array([w.encode() for w in words], pa.binary()), *columns, 9, NOW, True, 0, 0)
     by_tf = sorted(words, key=lambda word: -held[word][0])
     by_df = sorted(by_tf, key=lambda word: -held[word][1])
     assert [copied.rank(word) for word in by_tf] == list(range(1, len(words) + 1))
     assert copied.rank("d") is copied.rank("") is copied.rank("aaaa") is None
     for by, ordered in (("tf", by_tf), ("df", by_df), ("word", words)):
-        assert [row["word"] for row in copied.page(by, 9, 1)["words"]] == ordered[1:10]
+        assert [row["word"] for row in copied.search(by, 9, 1)["words"]] == ordered[1:10]
 
 
 def test_top_by_df_refuses_what_it_cannot_know(made: Made) -> None:
@@ -84,14 +101,37 @@ def test_top_by_df_refuses_what_it_cannot_know(made: Made) -> None:
         made.live.top(1, by="df")
 
 
+def test_the_order_by_df_is_not_that_by_tf(made: Made, serve: Callable[..., Running], command: Command) -> None:
+    """tf and df order these words in opposite ways; equal df is decided by tf, then by word."""
+    many = {"loud": 50}
+    made.add(
+        many | {"wide": 1, "tie": 2, "even": 2}, {"wide": 1, "tie": 1, "even": 1}, {"wide": 1}, {"wide": 1, "a": 1}
+    )
+    by_df = [("wide", 4, 4), ("even", 3, 2), ("tie", 3, 2), ("loud", 50, 1), ("a", 1, 1)]
+    by_tf = [("loud", 50, 1), ("wide", 4, 4), ("even", 3, 2), ("tie", 3, 2), ("a", 1, 1)]
+    server = serve()
+
+    def rows(words: Any) -> list[tuple[str, int, int]]:
+        return [(row["word"], row["tf"], row["df"]) for row in words]
+
+    assert rows(made.live.top(9, by="df")["words"]) == by_df
+    assert rows(made.live.top(2, by="df", offset=1)["words"]) == by_df[1:3]
+    assert rows(server.get("/api/v1/words/top?by=df")["words"]) == by_df
+    assert rows(server.get("/api/v1/words/top")["words"]) == by_tf
+    found = server.wait_for("/api/v1/words/search?by=df", lambda answer: True)
+    assert rows(found["words"]) == by_df
+    assert rows(command.json("top", "--by", "df", "-n", "3")) == by_df[:3]
+    assert rows(command.json("top", "--max-df", "0.5", "--min-df", "1")) == [by_tf[0], by_tf[-1]]
+
+
 def test_prefix_search_and_its_borders(made: Made) -> None:
     made.add({"car": 3, "cart": 1, "cast": 5, "ca": 2, "caé": 1, "d": 1, "日本": 2, "日": 1})
     snapshot = made.live.snapshot()
     assert [row["word"] for row in snapshot.prefix("CA")["words"]] == ["cast", "car", "ca", "cart", "caé"]
     assert [row["word"] for row in snapshot.prefix("日")["words"]] == ["日本", "日"]
     assert snapshot.prefix("x")["words"] == [] and snapshot.prefix("ca", 2)["total"] == 5
-    assert [row["word"] for row in snapshot.page("word", 2, 1)["words"]] == ["car", "cart"]
-    assert snapshot.page("tf", 9, 0, contains="art")["total"] == 1
+    assert [row["word"] for row in snapshot.search("word", 2, 1)["words"]] == ["car", "cart"]
+    assert snapshot.search("tf", 9, 0, contains="art")["total"] == 1
     zipf = snapshot.zipf()["points"]
     assert (zipf[0], zipf[-1]["rank"]) == ({"rank": 1, "tf": 5, "word": "cast"}, 8)
 
@@ -111,10 +151,10 @@ def test_lengths_are_exact_and_the_histogram_loses_none(lengths: dict[int, int])
 @given(st.lists(st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 4), min_size=1), min_size=1, max_size=6))
 def test_frequencies_add_up_to_every_view(made: Made, bags: list[dict[str, int]]) -> None:
     made.add(*bags)
-    answer = made.live.reading().frequencies()
+    answer = made.live.aggregates().frequencies()
     for low in (1, 2, 3):
         rows = [(w, t) for df, w, t in zip(answer["df"], answer["words"], answer["tokens"], strict=True) if df >= low]
-        counted = made.live.vocabulary(View(low))
+        counted = made.live.vocabulary_size(View(low))
         assert (sum(w for w, _ in rows), sum(t for _, t in rows)) == (counted["words"], counted["tokens"])
 
 
@@ -165,8 +205,15 @@ def test_every_answer_says_as_of_when(made: Made) -> None:
         made.live.stats()
     made.add(*BAGS)
     live = made.live
-    answers = [live.stats(), live.vocabulary(), live.lengths(), live.rejected(), live.sources(), live.seen("languages")]
-    answers += [live.top(1), live.words(["a"]), live.word("a"), live.batches(), live.growth()]
+    answers: list[Any] = [live.stats(), live.vocabulary_size(), live.lengths(), live.rejected(), live.sources()]
+    answers += [
+        live.pages_by("languages"),
+        live.top(1),
+        live.words(["a"]),
+        live.word("a"),
+        live.batches(),
+        live.growth(),
+    ]
     for answer in answers:
         assert answer["as_of"]["positions"] == {"t/0": 4} and answer["as_of"]["lag"] is None
     made.client.hset(made.keys.commit, mapping={"finish": '{"t/0":9}', "last": "beta"})

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import click
 
 from wetstream.commands.options import NAME, command, json_option, limit_option, max_df_option, min_df_option
-from wetstream.commands.terminal.failures import CommandError
 from wetstream.commands.terminal.output import out
 from wetstream.pipeline.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from serving.aggregates import Dimension
 
 commands = click.Group()
 
@@ -46,10 +48,7 @@ def top_command(
     from serving.view import View
     from wetstream.commands.terminal.statistics import show_words
 
-    try:
-        answer = pipeline.statistics.top(limit, View(min_df, max_df), by=by)
-    except ValueError as error:
-        raise CommandError(str(error)) from None
+    answer = pipeline.statistics.top(limit, View(min_df, max_df), by=by)
     if as_json:
         out.json(answer["words"])
     else:
@@ -83,18 +82,18 @@ def segments_command(pipeline: Pipeline, as_json: bool) -> None:
         show_segments(out, rows)
 
 
-def _pages_command(name: str, help_text: str) -> None:
+def _pages_command(name: Dimension, help_text: str) -> None:
     @command(commands, name=name, help=help_text)
     @limit_option("lines")
     @json_option
     def pages(pipeline: Pipeline, limit: int, as_json: bool) -> None:
         from wetstream.commands.terminal.statistics import show_pages
 
-        answer = pipeline.statistics.seen(name)
+        rows = cast("dict[str, Any]", pipeline.statistics.pages_by(name))[name]
         if as_json:
-            out.json(answer[name])
+            out.json(rows)
         else:
-            show_pages(out, answer[name], limit)
+            show_pages(out, rows, limit)
 
 
 _pages_command("languages", "Show pages and kept documents by language.")

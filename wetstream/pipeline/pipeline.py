@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from producers.estimate import Estimate, PlannedSource
     from producers.report import Outcome
+    from serving.answers.sources import Source
     from serving.queries import LiveStatistics
     from serving.verify.verify import Verification
     from serving.view import View
@@ -286,7 +287,7 @@ class Pipeline:
 
         return export_live(self.settings, form, folder, EVERYTHING if view is None else view, **choice)
 
-    def sources(self) -> list[dict[str, Any]]:
+    def sources(self) -> list[Source]:
         """Return the ledger: what was produced, processed, kept and rejected of each source."""
         from wetstream.pipeline.ledger import ledger
         from wetstream.pipeline.markers import read_markers

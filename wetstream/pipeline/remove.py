@@ -13,8 +13,7 @@ from producers.removal import NOT_IN_TOPIC, mark_removed, mark_removing
 from producers.sources.identity import crawl_and_segment, source_id
 from producers.topic.markers import SourceState
 from producers.topic.topics import Topics, describe_topics
-from serving.aggregates import NoStatisticsError
-from serving.queries import LiveStatistics
+from serving.queries import LiveStatistics, NoStatisticsError
 from sinks import removal
 from sinks.keys import changes_key, lease_key
 from sinks.lease import Lease, LeaseError

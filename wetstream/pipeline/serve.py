@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from kafka.errors import KafkaError
 
@@ -13,9 +11,11 @@ from conf.errors import ExplainedError
 from conf.settings import Settings
 from producers.topic.markers import Marker, MarkerReader
 from producers.topic.topics import describe_topic
+from serving.answers.sources import Source, SourceCounts
 from serving.api.app import make_app
 from serving.api.poller import StatisticsPoller
 from serving.api.server import Server, check_access
+from serving.background import BackgroundThread
 from serving.document_queries import DocumentQueries
 from wetstream.pipeline.connections import find_kafka, find_redis
 from wetstream.pipeline.ledger import ledger
@@ -23,57 +23,63 @@ from wetstream.pipeline.writer_lease import live_documents
 
 log = logging.getLogger("wetstream")
 
-GLANCE_EVERY_S = 2.0
+READ_EVERY_S = 2.0
 TRY_AGAIN_S = 10.0
 
 
 class WatchedSources:
-    """The producers' markers, looked at every GLANCE_EVERY_S in a thread of its own; without a broker, none."""
+    """The producers' markers, read every READ_EVERY_S in a background thread; without a broker there are none."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._markers: dict[str, Marker] | None = None
-        self._stop = threading.Event()
         self.version = 0
-        self._thread = threading.Thread(target=self._watch, name="wetstream-markers", daemon=True)
+        self._reader: MarkerReader | None = None
+        self._thread = BackgroundThread("reading the producers' markers from Kafka", self._step)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start reading."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End."""
-        self._stop.set()
+        """Stop reading, without waiting for a broker that does not answer."""
+        self._thread.stop(timeout_s=0)
 
-    def ledger(self, counted: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """The sources as counted, with what was produced of each."""
+    def ledger(self, counted: Sequence[SourceCounts]) -> list[Source]:
+        """Return the counted sources with what was produced of each."""
         return ledger(counted, self._markers)
 
-    def _watch(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self._read()
-            except (ExplainedError, KafkaError, OSError) as error:
-                log.debug("the producers' markers cannot be read: %s", error)
-                self._stop.wait(TRY_AGAIN_S)
+    def _step(self) -> float:
+        try:
+            if self._reader is None:
+                self._reader = self._connect()
+                if self._reader is None:
+                    return TRY_AGAIN_S
+            found = dict(self._reader.read_to_last_stable_offset())
+        except (ExplainedError, KafkaError, OSError) as error:
+            log.debug("the producers' markers cannot be read: %s", error)
+            self._close()
+            return TRY_AGAIN_S
+        except Exception:
+            self._close()
+            raise
+        if found != self._markers:
+            self._markers = found
+            self.version += 1
+        return READ_EVERY_S
 
-    def _read(self) -> None:
+    def _connect(self) -> MarkerReader | None:
         settings = self._settings
         bootstrap_servers = find_kafka(settings)
         topic = describe_topic(settings, bootstrap_servers, settings.progress_topic) if bootstrap_servers else None
         if topic is None or bootstrap_servers is None:
-            self._stop.wait(TRY_AGAIN_S)
-            return
+            return None
         timeout_ms = settings.kafka.request_timeout_ms
-        reader = MarkerReader(topic, bootstrap_servers, request_timeout_ms=timeout_ms, wait_s=30.0)
-        try:
-            while not self._stop.is_set():
-                found = dict(reader.read_to_last_stable_offset())
-                if found != self._markers:
-                    self._markers = found
-                    self.version += 1
-                self._stop.wait(GLANCE_EVERY_S)
-        finally:
+        return MarkerReader(topic, bootstrap_servers, request_timeout_ms=timeout_ms, wait_s=30.0)
+
+    def _close(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
             reader.close()
 
 
@@ -81,11 +87,11 @@ def make_server(settings: Settings) -> tuple[Server, WatchedSources]:
     """The server, not yet started. Raises ServeError when it would be open to others without a token."""
     check_access(settings.serve)
     sources = WatchedSources(settings)
-    live = StatisticsPoller(
+    poller = StatisticsPoller(
         lambda: find_redis(settings), settings.pipeline, sources, refresh_s=settings.serve.refresh_ms / 1000
     )
     app = make_app(
-        live,
+        poller,
         DocumentQueries(lambda: live_documents(settings)),
         token=settings.serve.token.get_secret_value(),
         hosts=(settings.serve.host,),

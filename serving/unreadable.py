@@ -1,0 +1,31 @@
+"""One error for files of the documents table that cannot be read, whoever reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+
+from conf.errors import ExplainedError
+
+REMEDY = (
+    "if the table was vacuumed meanwhile, run the command again; otherwise restore the file from a backup, or process "
+    "the sources again with `wetstream replay`"
+)
+
+
+class DocumentsUnreadableError(ExplainedError):
+    """A file of the documents table is missing or damaged; the message names it and the remedy."""
+
+
+@contextmanager
+def unreadable_explained(path: str = "the documents table") -> Iterator[None]:
+    """Turn errors of DuckDB and Arrow while reading `path` into DocumentsUnreadableError."""
+    import duckdb  # late: it takes a while to load, and most commands do not read the table
+
+    try:
+        yield
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DocumentsUnreadableError(f"{path} cannot be read ({reason}): {REMEDY}") from error
