@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,11 @@ def test_an_end_of_transaction_that_arrives_late_commits_nothing(
 ) -> None:
     path = write_sample(tmp_path / "long.warc.wet.gz", raw_bytes=12_000_000, seed=3).path
     settings = make_settings(**LONG)
-    topics = ensure_topics(settings, settings.kafka.bootstrap_servers)
-    with closing(Proxy(settings.kafka.bootstrap_servers, hold)) as proxy:
-        ingester = Ingester(settings, proxy.address, topics)
+    servers = settings.bootstrap_servers
+    assert servers is not None
+    topics = ensure_topics(settings, servers)
+    with closing(Proxy(servers.addresses, hold)) as proxy:
+        ingester = Ingester(settings, replace(servers, addresses=proxy.address), topics)
         outcome = ingester.ingest(here(path))
         ingester.close()
     assert outcome.state == "done", outcome
