@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import tomllib
 import unicodedata
 import zlib
 from collections.abc import Mapping
@@ -20,6 +19,8 @@ from typing import Any, Final, Literal
 
 from conf.errors import ExplainedError
 from conf.languages import three_letters
+from conf.redaction import redact
+from conf.toml_files import read_toml
 from conf.word_lists import pack, parse_words, unpack
 
 RULES_VERSION: Final = 1
@@ -126,11 +127,11 @@ def load_profile(name_or_path: str) -> Profile:
             raise ProfileError(f"there is no profile {name_or_path!r}: use one of {known}, or the path of a .toml file")
         file = resources.files("conf") / "profiles" / f"{name_or_path}.toml"
     try:
-        settings = tomllib.loads(file.read_text("utf-8-sig"))
+        settings, _ = read_toml(file, name_or_path)
     except OSError as error:
         raise ProfileError(f"cannot read {name_or_path} ({error.strerror}): give the path of a profile") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ProfileError(f"{name_or_path} is not valid TOML: {error}") from error
+    except ValueError as error:  # among them a path that no file can have
+        raise ProfileError(str(error)) from error
     for key, value in settings.items():
         if problem := _problem(key, value, settings):
             raise ProfileError(f"{name_or_path}: {problem}")
@@ -152,14 +153,16 @@ def load_profile(name_or_path: str) -> Profile:
 
 def parse_list(profile: str, key: str, where: str, apostrophes: str) -> list[bytes]:
     """Load a word list that a profile names: a path relative to it, or `builtin:` and a file in conf/words."""
-    file: Traversable = Path(profile).parent / where
+    if "://" in where or where.startswith("$"):
+        raise ProfileError(f"{profile}: {key} = {redact(where)!r} is no path of a file: write the path itself.")
+    file: Traversable = Path(profile).parent / (Path.home() / where[2:] if where.startswith("~/") else where)
     if where.startswith("builtin:"):
         file = resources.files("conf") / "words" / where.removeprefix("builtin:")
     try:
         words = parse_words(file.read_bytes(), apostrophes)
     except OSError as error:
         raise ProfileError(f"{profile}: {key} = {where!r} cannot be read ({error}); correct the path.") from error
-    except (EOFError, UnicodeDecodeError, zlib.error) as error:
+    except (EOFError, ValueError, zlib.error) as error:
         raise ProfileError(
             f"{profile}: {key} = {where!r} is no word list ({error}); it needs one word a line in UTF-8, plain or .gz."
         ) from error

@@ -6,40 +6,44 @@ default.toml, the file given with `--config`, `WETSTREAM_…` environment variab
 
 from __future__ import annotations
 
-import difflib
 import os
-import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from conf.addresses import BootstrapServers, RedisUrl
-from conf.errors import ExplainedError
+from conf.addresses import BootstrapServers
+from conf.redaction import register_secret
+from conf.setting_errors import explain
+from conf.setting_sources import EnvironmentSource, FileSource, FlagSource, SettingsError, Source
+from conf.setting_sources import setting_names as _names
+from conf.setting_types import (
+    DriverMemory,
+    HomeFolder,
+    KafkaAddresses,
+    OptionalPath,
+    Origins,
+    Password,
+    PipelineName,
+    ProfileName,
+    RedisAddress,
+    S3Endpoint,
+    ServeHost,
+    SparkMaster,
+    Text,
+    Token,
+    TopicName,
+)
 
-ENV_PREFIX = "WETSTREAM_"
-# Variables with the prefix that are not settings: where the jars are kept, and the tests' own.
-NOT_SETTINGS = {
-    "WETSTREAM_DEBUG",
-    "WETSTREAM_JARS",
-    "WETSTREAM_NUMBA_CACHE",
-    "WETSTREAM_SHARED_DATA",
-    "WETSTREAM_CRASH_AT",
-    "WETSTREAM_CRASH_ONCE",
-    "WETSTREAM_CRASH_SIGNAL",
-}
-NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
-TOPIC = r"^[A-Za-z0-9._{}-]{1,200}$"
-
-
-class SettingsError(ExplainedError):
-    """A setting is unknown or has a value that it cannot have; the message names it and the remedy."""
+__all__ = ["Settings", "SettingsError", "load_settings", "setting_names"]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class KafkaClientSettings(_Section):
@@ -47,17 +51,17 @@ class KafkaClientSettings(_Section):
 
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
-    username: str
-    password: SecretStr
-    ca_file: str
+    username: Text
+    password: Password
+    ca_file: OptionalPath
 
 
 class KafkaSettings(_Section):
     """The broker and its two topics."""
 
-    bootstrap_servers: str
-    records_topic: str = Field(pattern=TOPIC)
-    progress_topic: str = Field(pattern=TOPIC)
+    bootstrap_servers: KafkaAddresses
+    records_topic: TopicName
+    progress_topic: TopicName
     partitions: int = Field(ge=1, le=10_000)
     replication_factor: int = Field(ge=1, le=9)
     request_timeout_ms: int = Field(ge=1_000, le=600_000)
@@ -67,14 +71,7 @@ class KafkaSettings(_Section):
 class RedisSettings(_Section):
     """Where the statistics live and how they are written."""
 
-    url: RedisUrl
-
-    @field_validator("url")
-    @classmethod
-    def _has_a_scheme(cls, url: RedisUrl) -> RedisUrl:
-        if url and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("must begin with redis://, rediss:// or unix://")
-        return url
+    url: RedisAddress
 
     chunk_words: int = Field(ge=100, le=200_000)
     top_words: int = Field(ge=10, le=1_000_000)
@@ -84,7 +81,7 @@ class RedisSettings(_Section):
 class DocumentsSettings(_Section):
     """The documents tables."""
 
-    path: str
+    path: OptionalPath
     compression_level: int = Field(ge=1, le=19)
     compact_every: int = Field(ge=2, le=1_000_000)
     target_file_mb: int = Field(ge=1, le=4_096)
@@ -99,13 +96,13 @@ class ProducerSettings(_Section):
     transaction_ms: int = Field(ge=50, le=10_000)
     transaction_bytes: int = Field(ge=1_048_576, le=1_073_741_824)
     transaction_timeout_ms: int = Field(ge=10_000, le=900_000)
-    retry_s: float = Field(ge=1)
+    retry_s: float = Field(ge=1, le=604_800)
     verify_digests: bool
     source_timeout_s: float = Field(ge=1, le=600)
     source_retry_s: float = Field(ge=1, le=86_400)
     allow_foreign_sources: bool
     s3_anonymous: bool
-    s3_endpoint: str = Field(pattern=r"^(https?://.+)?$")
+    s3_endpoint: S3Endpoint
     follow_poll_s: float = Field(ge=0.2, le=86_400)
     follow_rest_s: float = Field(ge=0, le=86_400)
 
@@ -113,8 +110,8 @@ class ProducerSettings(_Section):
 class StreamSettings(_Section):
     """The Structured Streaming query."""
 
-    master: str
-    driver_memory: str = Field(pattern=r"^\d+[mgMG]$")
+    master: SparkMaster
+    driver_memory: DriverMemory
     niceness: int = Field(ge=0, le=19)
     trigger_ms: int = Field(ge=0, le=3_600_000)
     max_records: int = Field(ge=1, le=100_000_000)
@@ -122,7 +119,7 @@ class StreamSettings(_Section):
     arrow_batch_records: int = Field(ge=1, le=1_000_000)
     arrow_batch_bytes: int = Field(ge=1_048_576, le=1_073_741_824)
     lease_s: float = Field(ge=2, le=3_600)
-    retry_s: float = Field(ge=1)
+    retry_s: float = Field(ge=1, le=604_800)
     lost_records: Literal["refuse", "accept"]
 
 
@@ -135,21 +132,44 @@ class EmbeddedSettings(_Section):
 class ServeSettings(_Section):
     """The HTTP server of live statistics."""
 
-    host: str = Field(pattern=r"^[A-Za-z0-9.:_-]{1,253}$")
+    host: ServeHost
     port: int = Field(ge=0, le=65_535)
-    token: SecretStr
-    allow_origins: str
+    token: Token
+    allow_origins: Origins
     refresh_ms: int = Field(ge=50, le=60_000)
     max_connections: int = Field(ge=8, le=100_000)
     request_timeout_s: float = Field(ge=0.5, le=600)
 
 
-class Settings(_Section):
+@dataclass(frozen=True)
+class _Places:
+    """Where one run takes its settings from."""
+
+    flags: Mapping[str, Any] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict)
+    config: Path | None = None
+
+    def sources(self, model: type[BaseSettings]) -> tuple[Source, ...]:
+        """Return the sources, those that win first."""
+        default = resources.files("conf") / "default.toml"
+        with resources.as_file(default) as file:
+            sources = [
+                FlagSource(model, self.flags),
+                EnvironmentSource(model, self.environ),
+                *([FileSource(model, self.config, str(self.config))] if self.config is not None else []),
+                FileSource(model, file, "conf/default.toml"),
+            ]
+        return tuple(sources)
+
+
+class Settings(BaseSettings):
     """All settings of a run. Made by `load_settings`, never changed afterwards."""
 
-    home: Path
-    pipeline: str = Field(pattern=NAME)
-    profile: str
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    home: HomeFolder
+    pipeline: PipelineName
+    profile: ProfileName
     kafka: KafkaSettings
     redis: RedisSettings
     documents: DocumentsSettings
@@ -157,6 +177,13 @@ class Settings(_Section):
     stream: StreamSettings
     serve: ServeSettings
     embedded: EmbeddedSettings
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_others: Any, **_named: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take exactly the sources that `load_settings` gives, not pydantic-settings' own."""
+        return tuple(init_settings()["sources"])
 
     @property
     def records_topic(self) -> str:
@@ -188,127 +215,51 @@ def load_settings(
 ) -> Settings:
     """Read the settings from all their places.
 
-    `flags` maps dotted keys (`"kafka.partitions"`) to values; None values are left out. Raises SettingsError.
+    Args:
+        config: TOML file over the defaults.
+        flags: Values by dotted names (`"kafka.partitions"`), over everything else. Text is read as the setting's
+            type; None values are left out.
+        environ: Environment variables; None: this process's own.
+
+    Raises:
+        SettingsError: A setting is unknown or has a value that it cannot have, or a file cannot be read.
     """
-    environ = os.environ if environ is None else environ
-    layers: list[tuple[str, dict[str, Any]]] = [("the flags", _nest(flags or {}))]
-    layers.append(("the environment", _from_environment(environ)))
-    if config is not None:
-        layers.append((str(config), _read_toml(config)))
-    default = resources.files("conf").joinpath("default.toml").read_text(encoding="utf-8")
-    layers.append(("conf/default.toml", tomllib.loads(default)))
-    merged: dict[str, Any] = {}
-    for _, layer in reversed(layers):
-        _merge(merged, layer)
+    places = _Places(flags or {}, os.environ if environ is None else environ, config)
+    sources = places.sources(Settings)
     try:
-        settings = Settings(**merged)
+        settings = Settings.model_validate({"sources": sources})
     except ValidationError as error:
-        raise SettingsError(_explain(error, layers)) from None
-    return settings.model_copy(update={"home": settings.home.expanduser().resolve()})
+        raise SettingsError(explain(error, Settings, sources)) from None
+    _check_together(settings)
+    for secret in (settings.serve.token, settings.kafka.client.password):
+        register_secret(secret.get_secret_value())
+    return settings
 
 
 def setting_names() -> list[str]:
-    """All dotted keys, in the order of default.toml."""
+    """Return all dotted names, in the order of default.toml."""
     return _names(Settings)
 
 
-def _names(model: type[_Section]) -> list[str]:
-    names = []
-    for key, field in model.model_fields.items():
-        section = field.annotation
-        if isinstance(section, type) and issubclass(section, _Section):
-            names += [f"{key}.{name}" for name in _names(section)]
-        else:
-            names.append(key)
-    return names
-
-
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    allowed = {ENV_PREFIX + name.upper().replace(".", "_"): name for name in setting_names()}
-    for variable in environ:
-        if variable.startswith(ENV_PREFIX) and variable not in allowed and variable not in NOT_SETTINGS:
-            raise SettingsError(f"environment variable {variable} is not a setting{_hint(variable, allowed)}")
-    return _nest({allowed[variable]: environ[variable] for variable in allowed if variable in environ})
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"cannot read the settings file {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is not valid TOML: {error}") from None
-
-
-def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
-    nested: dict[str, Any] = {}
-    for key, value in flat.items():
-        if value is None:
-            continue
-        *sections, name = key.split(".")
-        into = nested
-        for section in sections:
-            into = into.setdefault(section, {})
-        into[name] = value
-    return nested
-
-
-def _merge(into: dict[str, Any], layer: Mapping[str, Any]) -> None:
-    for key, value in layer.items():
-        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
-            _merge(into[key], value)
-        else:
-            into[key] = dict(value) if isinstance(value, Mapping) else value
-
-
-def _explain(error: ValidationError, layers: list[tuple[str, dict[str, Any]]]) -> str:
-    lines = []
-    for problem in error.errors():
-        path = [str(part) for part in problem["loc"]]
-        name = ".".join(path)
-        where = next((label for label, layer in layers if _holds(layer, path)), "the settings")
-        if problem["type"] == "extra_forbidden":
-            lines.append(f"{name} (in {where}) is not a setting{_hint(name, setting_names())}")
-        else:
-            lines.append(f"{name} = {problem['input']!r} (in {where}): {_demand(path, problem['msg'])}")
-    return "; ".join(lines)
-
-
-def _demand(path: list[str], message: str) -> str:
-    """What the setting allows, in one phrase."""
-    model: Any = Settings
-    for part in path[:-1]:
-        model = model.model_fields[part].annotation
-    field = model.model_fields.get(path[-1]) if hasattr(model, "model_fields") else None
-    if field is None:
-        return message
-    if isinstance(field.annotation, type) and issubclass(field.annotation, _Section):
-        return "is a section; its settings are " + ", ".join(field.annotation.model_fields)
-    choices = get_args(field.annotation)
-    if choices:
-        return "allowed are " + ", ".join(repr(choice) for choice in choices)
-    limits = {"ge": "at least {}", "le": "at most {}", "pattern": "must match {}"}
-    parts = [
-        text.format(getattr(rule, attribute))
-        for rule in field.metadata
-        for attribute, text in limits.items()
-        if getattr(rule, attribute, None) is not None
-    ]
-    kind = getattr(field.annotation, "__name__", "")
-    return f"allowed: {kind} {' and '.join(parts)}".rstrip()
-
-
-def _holds(layer: Mapping[str, Any], path: list[str]) -> bool:
-    here: Any = layer
-    for part in path:
-        if not isinstance(here, Mapping) or part not in here:
-            return False
-        here = here[part]
-    return True
-
-
-def _hint(name: str, allowed: Any) -> str:
-    close = difflib.get_close_matches(name, list(allowed), n=1)
-    if close:
-        return f"; did you mean {close[0]}?"
-    return "; allowed are: " + ", ".join(allowed)
+def _check_together(settings: Settings) -> None:
+    """Refuse values that are possible alone but not with each other."""
+    topics = {"kafka.records_topic": settings.records_topic, "kafka.progress_topic": settings.progress_topic}
+    for name, topic in topics.items():
+        if len(topic) > 249:
+            raise SettingsError(f"{name} {topic!r} is longer than Kafka's 249 characters: choose another name")
+    if settings.records_topic.replace(".", "_") == settings.progress_topic.replace(".", "_"):
+        raise SettingsError(
+            f"kafka.records_topic and kafka.progress_topic are the same topic ({settings.records_topic}; "
+            "Kafka does not tell a dot from an underscore): give each a name of its own"
+        )
+    client = settings.kafka.client
+    if client.security_protocol.startswith("SASL") and not (client.username and client.password.get_secret_value()):
+        raise SettingsError(
+            f"kafka.client.security_protocol is {client.security_protocol}, which needs kafka.client.username and "
+            "kafka.client.password (WETSTREAM_KAFKA_CLIENT_PASSWORD)"
+        )
+    if client.username and not client.security_protocol.startswith("SASL"):
+        raise SettingsError(
+            f"kafka.client.username is set, but kafka.client.security_protocol {client.security_protocol} sends no "
+            'user: set it to "SASL_SSL" (or "SASL_PLAINTEXT"), or remove the user'
+        )

@@ -1,17 +1,24 @@
-"""Settings: one place for defaults, a fixed order of what overrides what, and refusals by name."""
+"""Settings: one place for defaults, a fixed order of what overrides what, and refusals by name with the remedy."""
 
 from __future__ import annotations
 
+import pickle
+import re
+import string
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from conf.addresses import RedisUrl
 from conf.settings import SettingsError, load_settings, setting_names
 
 ROOT = Path(__file__).resolve().parents[2]
+SECRET = "hunter2-canary"
 
 
 def dotted_names(section: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -22,6 +29,12 @@ def dotted_names(section: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield prefix + key
 
 
+def refusal(**given: Any) -> str:
+    with pytest.raises(SettingsError) as refused:
+        load_settings(environ={}, **given)
+    return str(refused.value)
+
+
 def test_default_toml_holds_every_setting_each_with_a_comment() -> None:
     text = (ROOT / "conf" / "default.toml").read_text()
     parsed = tomllib.loads(text)
@@ -29,6 +42,10 @@ def test_default_toml_holds_every_setting_each_with_a_comment() -> None:
     for line in text.splitlines():
         if "=" in line and not line.startswith("#"):
             assert "#" in line, f"no comment: {line}"
+
+
+def test_each_setting_has_a_variable_of_its_own() -> None:
+    assert len({name.replace(".", "_") for name in setting_names()}) == len(setting_names())
 
 
 def test_flags_over_environment_over_file_over_defaults(tmp_path: Path) -> None:
@@ -42,46 +59,354 @@ def test_flags_over_environment_over_file_over_defaults(tmp_path: Path) -> None:
     assert settings.pipeline == "main"
 
 
+def test_settings_can_be_sent_to_another_process() -> None:
+    settings = load_settings(flags={"redis.url": f"redis://:{SECRET}@h/1"}, environ={})
+    assert pickle.loads(pickle.dumps(settings)) == settings
+
+
 @pytest.mark.parametrize(
-    ("flags", "message"),
+    ("name", "value", "told"),
     [
-        (
-            {"kafka.partitons": 1},
-            r"kafka\.partitons \(in the flags\) is not a setting; did you mean kafka\.partitions\?",
-        ),
-        ({"kafka.partitions": "many"}, r"kafka\.partitions = 'many' \(in the flags\): allowed: int at least 1"),
-        ({"producer.compression": "snappy"}, r"allowed are 'lz4', 'zstd', 'gzip', 'none'"),
-        ({"stream.driver_memory": "lots"}, r"stream\.driver_memory = 'lots'"),
-        ({"pipeline": "../x"}, r"pipeline = '\.\./x'"),
-        ({"kafka": 3}, r"kafka = 3 .*is a section; its settings are bootstrap_servers"),
-        ({"redis.url": "localhost"}, r"redis\.url = 'localhost'"),
+        ("kafka.partitons", 1, "is not a setting; did you mean kafka.partitions?"),
+        ("partitions", 1, "is not a setting; did you mean kafka.partitions?"),
+        ("kafka", 3, "is a section; its settings are bootstrap_servers"),
+        ("kafka.partitions.x", 3, "kafka.partitions"),
+        ("kafka.partitions", "many", "must be a whole number from 1 to 10,000"),
+        ("kafka.partitions", True, "must be a whole number"),
+        ("kafka.partitions", 2.0, "must be a whole number"),
+        ("kafka.partitions", "-1", "from 1 to 10,000"),
+        ("kafka.partitions", "9" * 5000, "from 1 to 10,000"),
+        ("kafka.partitions", "", "must be a whole number"),
+        ("stream.retry_s", "nan", "must be a number from 1"),
+        ("stream.retry_s", "inf", "must be a number from 1"),
+        ("stream.retry_s", "1e999", "must be a number from 1"),
+        ("producer.retry_s", float("inf"), "must be a number from 1"),
+        ("stream.lease_s", 0, "must be a number from 2"),
+        ("producer.verify_digests", "perhaps", "must be true or false"),
+        ("producer.verify_digests", 1, "must be true or false"),
+        ("producer.compression", "snappy", "allowed are 'lz4', 'zstd', 'gzip', 'none'"),
+        ("pipeline", "../x", "must match"),
+        ("pipeline", 5, "must match"),
+        ("serve.port", 70_000, "from 0 to 65,535"),
+        ("serve.host", "a b", "not the name or address of a host"),
+        ("serve.allow_origins", "https://a.example/path", "must end behind host and port"),
+        ("serve.allow_origins", "a.example", "must be the URL of a server"),
+        ("producer.s3_endpoint", "h:9000x", "must be the URL of a server"),
     ],
 )
-def test_a_wrong_flag_is_refused_by_name(flags: dict[str, object], message: str) -> None:
-    with pytest.raises(SettingsError, match=message):
-        load_settings(flags=flags, environ={})
+def test_a_wrong_value_is_refused_by_name_with_the_remedy(name: str, value: object, told: str) -> None:
+    said = refusal(flags={name: value})
+    assert name.split(".")[0] in said and told in said and "(in the flags)" in said
+    assert len(said) < 1_500
 
 
-def test_a_wrong_variable_is_refused_by_name() -> None:
-    with pytest.raises(SettingsError, match="WETSTREAM_KAFKA_PARTITION is not a setting; did you mean"):
-        load_settings(environ={"WETSTREAM_KAFKA_PARTITION": "1"})
-    with pytest.raises(SettingsError, match=r"kafka\.partitions = '0' \(in the environment\)"):
-        load_settings(environ={"WETSTREAM_KAFKA_PARTITIONS": "0"})
+@pytest.mark.parametrize("name", ["home", "documents.path", "profile", "kafka.client.ca_file"])
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("s3://bucket/documents", "is a URL"),
+        ("hdfs://host/documents", "is a URL"),
+        ("simplecache::s3://bucket/x", "is a URL"),
+        ("file:///data/x", "write the path alone"),
+        ("$HOME/x", "names a variable"),
+        ("/data/${USER}/x", "names a variable"),
+        ("~nobody-of-this-name/x", "there is no such user"),
+        ("a/\0b", "control character"),
+        ("a/\nb", "control character"),
+    ],
+)
+def test_a_path_that_is_none_is_refused(name: str, value: str, told: str) -> None:
+    said = refusal(flags={name: value})
+    assert name in said and told in said
 
 
-def test_a_wrong_file_is_refused_by_name(tmp_path: Path) -> None:
-    broken = tmp_path / "broken.toml"
-    broken.write_text("kafka = [")
-    with pytest.raises(SettingsError, match=r"broken\.toml is not valid TOML"):
-        load_settings(broken, environ={})
-    with pytest.raises(SettingsError, match="cannot read the settings file"):
-        load_settings(tmp_path / "missing.toml", environ={})
-    unknown = tmp_path / "unknown.toml"
-    unknown.write_text("[redis]\nport = 1\n")
-    with pytest.raises(SettingsError, match=rf"redis\.port \(in {unknown}\) is not a setting"):
-        load_settings(unknown, environ={})
+def test_a_home_that_is_empty_is_refused() -> None:
+    assert "must not be empty" in refusal(flags={"home": ""})
+    with pytest.raises(SettingsError, match="must not be empty"):
+        load_settings(environ={"WETSTREAM_HOME": ""})
+
+
+def test_a_tilde_is_the_home_of_the_user() -> None:
+    settings = load_settings(flags={"home": "~/ws", "documents.path": "~/documents"}, environ={})
+    assert settings.home == Path.home() / "ws"
+    assert settings.documents_path == (Path.home() / "documents").resolve()
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("broker", "has no port: write broker:9092"),
+        ("a:1,b", "b has no port"),
+        ("a:1,,", "has an empty entry"),
+        (",", "has an empty entry"),
+        ("SASL_SSL://a:1", "without a scheme"),
+        ("a:0", "no port from 1 to 65535"),
+        ("a:65536", "no port from 1 to 65535"),
+        ("a:nine", "no port from 1 to 65535"),
+        ("::1:9092", "in brackets"),
+        ("a b:1", "not the name or address of a host"),
+        ("a..b:1", "not the name or address of a host"),
+        ("300.1.1.1:1", "not an IP address"),
+    ],
+)
+def test_addresses_of_kafka_that_are_none_are_refused(value: str, told: str) -> None:
+    said = refusal(flags={"kafka.bootstrap_servers": value})
+    assert "kafka.bootstrap_servers" in said and told in said
+
+
+def test_addresses_of_kafka() -> None:
+    settings = load_settings(
+        flags={"kafka.bootstrap_servers": "a:1, b-c.example.:65535,[::1]:9092,10.0.0.1:9"}, environ={}
+    )
+    assert str(settings.bootstrap_servers) == "a:1,b-c.example.:65535,[::1]:9092,10.0.0.1:9"
+    assert load_settings(environ={}).bootstrap_servers is None
+
+
+def test_how_clients_of_kafka_are_let_in() -> None:
+    flags = {"kafka.bootstrap_servers": "a:1", "kafka.client.security_protocol": "SASL_SSL"}
+    assert "kafka.client.username" in refusal(flags=flags)
+    flags |= {"kafka.client.username": "me", "kafka.client.password": SECRET, "kafka.client.ca_file": "/ca.pem"}
+    servers = load_settings(flags=flags, environ={}).bootstrap_servers
+    assert servers
+    assert SECRET not in repr(servers) + str(servers)
+    assert servers.client_options()["sasl_plain_password"] == SECRET
+    options = servers.spark_options()
+    assert options["kafka.security.protocol"] == "SASL_SSL"
+    assert f'password="{SECRET}";' in options["kafka.sasl.jaas.config"]
+    assert "sends no user" in refusal(flags={"kafka.client.username": "me"})
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("redis://h/stats", "database is no number"),
+        ("redis://h/0/1", "database is no number"),
+        ("redis://h/-1", "database is no number"),
+        ("redis://h/1?db=2", "names a database twice"),
+        ("redis://h:99999/0", "port is no number from 1"),
+        ("redis://h:0/0", "port is no number from 1"),
+        ("redis://h:x/0", "port is no number from 1"),
+        ("redis:///0", "names no host"),
+        ("localhost:6379", "does not begin with redis://"),
+        ("http://h", "does not begin with redis://"),
+        ("unix://run/redis.sock", "whole path"),
+        ("redis://h/0?colour=red", "option colour is not known"),
+        (f"redis://:{SECRET}/x@h:6379", "percent-encoded"),
+        (f"redis://:{SECRET}@x@h:6379", "percent-encoded"),
+        (f"redis://:{SECRET}#x@h:6379", "percent-encoded"),
+        (f"redis://:{SECRET} @h:6379", "holds a space"),
+        (f"redis://:{SECRET}@h:port/0", "port is no number"),
+        (f"redis:/:{SECRET}@h", "does not begin with redis://"),
+    ],
+)
+def test_a_redis_url_that_is_none_is_refused_and_not_shown(url: str, told: str) -> None:
+    said = refusal(flags={"redis.url": url})
+    assert "redis.url" in said and told in said and SECRET not in said
+    with pytest.raises(SettingsError) as refused:
+        load_settings(environ={"WETSTREAM_REDIS_URL": url})
+    assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["", "redis://h", "redis://h:1/0", "rediss://u:p%40@h/3", "unix:///r.sock?db=2"])
+def test_redis_urls(url: str) -> None:
+    assert load_settings(flags={"redis.url": url}, environ={}).redis.url.get_secret_value() == url
+
+
+def test_secrets_are_not_in_the_text_of_settings() -> None:
+    flags = {
+        "redis.url": f"redis://me:{SECRET}@h:1/0",
+        "serve.token": SECRET + SECRET,
+        "kafka.client.security_protocol": "SASL_SSL",
+        "kafka.client.username": "me",
+        "kafka.client.password": SECRET,
+    }
+    settings = load_settings(flags=flags, environ={})
+    assert SECRET not in repr(settings) + str(settings) + str(settings.model_dump()) + settings.model_dump_json()
+    assert str(settings.redis.url) == "redis://***@h:1/0"
+    assert str(RedisUrl("unix:///r.sock")) == "unix:///r.sock"
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"serve.token": SECRET},
+        {"serve.token": 12345},
+        {"kafka.bootstrap_servers": f"me:{SECRET}@h:1"},
+        {"kafka.bootstrap_servers": f"SASL_SSL://me:{SECRET}@h:1"},
+        {"producer.s3_endpoint": f"https://me:{SECRET}@h"},
+        {"documents.path": f"s3://me:{SECRET}@bucket/x"},
+        {"documents.path": f"https://h/x?X-Amz-Signature={SECRET}"},
+        {"kafka.client.password": f"{SECRET}\n"},
+        {"redis": f"redis://:{SECRET}@h"},
+        {"redis.password": SECRET},
+        {f"redis://:{SECRET}@h": "x"},
+    ],
+)
+def test_a_refused_value_shows_no_secret(flags: dict[str, object]) -> None:
+    said = refusal(flags=flags)
+    assert SECRET not in said and "12345" not in said
+
+
+@pytest.mark.parametrize("master", ["local", "local[*]", "local[4]", "local[2,3]", "spark://h:7077,h2:7077", "yarn"])
+def test_spark_masters(master: str) -> None:
+    assert load_settings(flags={"stream.master": master}, environ={}).stream.master == master
+
+
+@pytest.mark.parametrize(
+    "master", ["", "local[0]", "local[", "local[x]", "spark://h", "spark://h:0", "mesos://h:1", "h:1"]
+)
+def test_a_spark_master_that_is_none_is_refused(master: str) -> None:
+    assert "stream.master" in refusal(flags={"stream.master": master})
+
+
+@pytest.mark.parametrize("memory", ["lots", "0g", "511m", "2", "2t", "99999999g", "-2g"])
+def test_a_memory_that_is_none_is_refused(memory: str) -> None:
+    assert "as in 2g or 1500m" in refusal(flags={"stream.driver_memory": memory})
+
+
+def test_one_topic_for_both_is_refused() -> None:
+    for records, progress in (("wet", "wet"), ("wet.a", "wet_a"), ("{pipeline}", "main")):
+        said = refusal(flags={"kafka.records_topic": records, "kafka.progress_topic": progress})
+        assert "kafka.records_topic and kafka.progress_topic are the same topic" in said
+    for topic in ("", ".", "..", "a b", "{x}", "__consumer_offsets", "a" * 250):
+        assert "kafka.records_topic" in refusal(flags={"kafka.records_topic": topic})
 
 
 def test_topics_carry_the_pipeline_and_can_be_named() -> None:
     settings = load_settings(flags={"pipeline": "p", "kafka.records_topic": "wet-{pipeline}"}, environ={})
     assert (settings.records_topic, settings.progress_topic) == ("wet-p", "p.wet-progress")
+
+
+def test_a_section_and_its_setting_at_once_are_refused() -> None:
+    assert "remove one" in refusal(flags={"kafka": 1, "kafka.partitions": 2})
+    assert "remove one" in refusal(flags={"kafka.partitions": 2, "kafka": 1})
+
+
+@pytest.mark.parametrize(
+    "variable", ["WETSTREAM_KAFKA_PARTITION", "WETSTREAM_KAFKA", "wetstream_kafka_partitions", "WETSTREAM_"]
+)
+def test_a_variable_that_names_no_setting_is_said(variable: str) -> None:
+    with pytest.raises(SettingsError, match=f"environment variable {variable} is not a setting"):
+        load_settings(environ={variable: "1"})
+
+
+def test_a_wrong_variable_is_refused_by_name() -> None:
+    with pytest.raises(SettingsError, match=r"kafka\.partitions = 0 \(in the environment\)"):
+        load_settings(environ={"WETSTREAM_KAFKA_PARTITIONS": "0"})
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"kafka = [", r"line 1"),
+        (b"[kafka]\npartitions = = 3\n", r"line 2, column 14: is not valid TOML"),
+        (b"[kafka]\n\xff\xfe = 3\n", r"line 2: is not UTF-8"),
+        ("pipeline = 3".encode("utf-16"), r"line 1: is not UTF-8"),
+        (b"a = " + b"[" * 5_000, r"is not valid TOML"),
+        (b"a = " + b"9" * 5_000, r"is not valid TOML"),
+        (b'[kafka]\n\npartitions = "8"\n', r"line 3\): must be a whole number without quotes"),
+        (b"[kafka]\npartitions = 8.0\n", r"line 2\): must be a whole number"),
+        (b"[kafka]\npartitions = true\n", r"line 2\): must be a whole number"),
+        (b"[stream]\nretry_s = nan\n", r"line 2\): must be a number"),
+        (b"[stream]\nretry_s = 1979-05-27\n", r"line 2\): must be a number"),
+        (b'[kafka.client]\nsecurity_protocol = "TLS"\n', r"line 2\): allowed are"),
+        (b"[redis]\n\nport = 1\n", r"redis.port \(in .*line 3\) is not a setting"),
+        (b"[[kafka]]\npartitions = 3\n", r"kafka \(in .*line 1\) is a section"),
+        (b'"kafka.partitions" = 3\n', r"is not a setting"),
+        (b"pipeline = 2016-01-01\n", r"pipeline"),
+    ],
+)
+def test_a_mistake_in_a_file_is_told_with_file_and_line(tmp_path: Path, content: bytes, told: str) -> None:
+    file = tmp_path / "wrong.toml"
+    file.write_bytes(content)
+    said = refusal(config=file)
+    assert str(file) in said and re.search(told, said), said
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    assert "cannot read the settings file" in refusal(config=tmp_path / "missing.toml")
+    assert "cannot read the settings file" in refusal(config=tmp_path)
+    assert "larger than 4 MB" in refusal(config=Path("/dev/zero"))
+
+
+def test_byte_order_mark_and_line_ends_of_windows_do_no_harm(tmp_path: Path) -> None:
+    file = tmp_path / "bom.toml"
+    file.write_bytes(b'\xef\xbb\xbfpipeline = "here"\r\n[kafka]\r\npartitions = 3\r\n')
+    settings = load_settings(file, environ={})
+    assert (settings.pipeline, settings.kafka.partitions) == ("here", 3)
+
+
+# Whatever people write: either settings or one explained refusal, and a value that is taken means what was written.
+WRITTEN = """0 1 8 -1 1e9 nan inf true a:1 a:1,b:2 , h :// redis:// redis://h/0 s3://b ~ $HOME file: @ : / [::1]
+local[ 2g {pipeline} . \0"""
+SCRAPS = st.sampled_from([*WRITTEN.split(), "\n", " "])
+VALUES = (
+    st.lists(SCRAPS | st.text(string.printable, max_size=3), max_size=4).map("".join)
+    | st.text(max_size=12)
+    | st.integers()
+    | st.floats()
+    | st.booleans()
+    | st.lists(st.integers(), max_size=2)
+    | st.dictionaries(st.text(max_size=3), st.integers(), max_size=2)
+    | st.binary(max_size=4)
+)
+
+
+@given(flags=st.dictionaries(st.sampled_from(setting_names()) | st.text("abk.", max_size=6), VALUES, max_size=3))
+def test_any_flags_give_settings_or_a_refusal(flags: dict[str, Any]) -> None:
+    try:
+        settings = load_settings(flags=flags, environ={})
+    except SettingsError as refused:
+        assert any(name.partition(".")[0][:20] in str(refused) for name in flags)
+        return
+    for name, value in flags.items():
+        taken: Any = settings
+        for part in name.split("."):
+            taken = getattr(taken, part)
+        if isinstance(value, bool | int) and isinstance(taken, bool | int | float):
+            assert taken == value and isinstance(taken, bool) == isinstance(value, bool)
+    assert settings.records_topic != settings.progress_topic
+    assert "://" not in str(settings.home) and settings.home.is_absolute()
+
+
+@given(environ=st.dictionaries(st.sampled_from(setting_names()), VALUES.filter(lambda value: isinstance(value, str))))
+def test_any_environment_gives_settings_or_a_refusal(environ: dict[str, str]) -> None:
+    variables = {f"WETSTREAM_{name.upper().replace('.', '_')}": value for name, value in environ.items()}
+    try:
+        load_settings(environ=variables)
+    except SettingsError as refused:
+        assert any(name in str(refused) for name in environ)
+
+
+@given(
+    content=st.binary(max_size=40)
+    | st.lists(
+        st.sampled_from(
+            [
+                "[kafka]",
+                "[",
+                "]",
+                "=",
+                "\n",
+                "partitions",
+                "1",
+                '"',
+                "'''",
+                "nan",
+                "{",
+                "}",
+                ".",
+                "#",
+                "[[redis]]",
+                "\ufeff",
+            ]
+        )
+    ).map(lambda parts: "".join(parts).encode())
+)
+def test_any_file_gives_settings_or_a_refusal(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+    file = tmp_path_factory.getbasetemp() / "any.toml"
+    file.write_bytes(content)
+    try:
+        load_settings(file, environ={})
+    except SettingsError as refused:
+        assert str(file) in str(refused)
