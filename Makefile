@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 	"$$p" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
 	&& { echo "$$p"; break; }; done)
 
-.PHONY: help demo test test-all soak check format lock setup clean
+.PHONY: help demo test test-all fuzz mutants soak check format lock setup clean
 .PHONY: bench bench-kernel bench-stream bench-segments bench-redis bench-producer bench-serving
 
 help:               ## this list
@@ -22,6 +22,13 @@ test: setup         ## the tests: real broker, real Redis, real Spark; under 10 
 
 test-all: setup     ## every test there is; needs Debian's chromium for the dashboard (apt install chromium)
 	$(BIN)/python -m pytest -q --hypothesis-profile=default
+
+fuzz: setup         ## damaged and hostile files and every property over hostile input, for 30 minutes (FUZZ="--minutes 5")
+	$(BIN)/python -m tests.fuzz $(FUZZ)
+
+mutants: setup      ## change the protocol's modules a little at a time, and see that a test notices (hours)
+	$(BIN)/python -m pip install -q --require-hashes -r requirements-bench.lock
+	$(BIN)/python -m tests.mutants
 
 soak: setup         ## the long kills
 	$(BIN)/python -m pytest -q -m slow tests/reliability
@@ -47,10 +54,12 @@ bench-kernel: setup ## speed of the text kernel beside other ways to count words
 	$(BIN)/python -m pip install -q --require-hashes -r requirements-bench.lock
 	$(BIN)/python -m bench.kernel
 
-check: setup        ## lint, format and types, as CI does
+check: setup        ## lint, format, types and structure, as CI does
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy conf producers serving sinks streaming wetstream
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/test_structure.py
 
 format: setup       ## put the code into form
 	$(BIN)/ruff check --fix .
@@ -60,7 +69,7 @@ lock:               ## renew the lock files from pyproject.toml (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		--extra redis --extra java --extra s3 --extra test --extra dev pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		--constraint requirements.lock --extra bench pyproject.toml -o requirements-bench.lock
+		--constraint requirements.lock --extra bench --extra mutants pyproject.toml -o requirements-bench.lock
 
 setup: $(VENV)/ready
 

@@ -49,7 +49,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
-    """An embedded broker and Redis; ended also when tests fail."""
+    """An embedded broker and Redis; ended also when tests fail.
+
+    `WETSTREAM_TEST_HOME` names the state directory of servers that run already (`make mutants`: a few thousand short runs).
+    """
+    if running := os.environ.get("WETSTREAM_TEST_HOME"):
+        yield embedded.endpoints(Path(running))
+        return
     home = tmp_path_factory.mktemp("servers")
     endpoints = embedded.up(home, log=lambda line: None, heap_mb=256)
     try:
