@@ -37,13 +37,13 @@ from sinks.statistics.resp import packed_column, packed_rows
 from sinks.statistics.sums import Sums
 from sinks.statistics.transactions import transaction_pipeline
 from streaming.connections import Connections
-from streaming.fused import TaskConfig
-from streaming.partials import read_partials
 from streaming.query import Query, read_topic
 from streaming.replay import Replay
 from streaming.session import start_session
 from streaming.statistics_committer import StatisticsCommitter
 from streaming.stream import Stream
+from streaming.tasks.fused import TaskConfig
+from streaming.tasks.partials import read_partials
 from wetstream.pipeline.connections import open_redis
 from wetstream.servers import embedded
 from wetstream.servers.java.jars import default_cache, obtain_jars

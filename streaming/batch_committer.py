@@ -15,8 +15,8 @@ from sinks.documents.compaction import compact
 from sinks.documents.log import partition_key
 from sinks.documents.table import Documents
 from sinks.observations import BatchMetrics, Observer
-from streaming.partials import InconsistentPartialsError, MicroBatch, read_partials
 from streaming.statistics_committer import CommitMetrics, StatisticsCommitter
+from streaming.tasks.partials import InconsistentPartialsError, MicroBatch, read_partials
 
 log = logging.getLogger("wetstream")
 

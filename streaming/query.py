@@ -23,9 +23,9 @@ from pyspark.sql.streaming.query import StreamingQuery
 from conf.addresses import BootstrapServers
 from conf.settings import Settings
 from producers.topic.topics import Topic
-from streaming.fused import TaskConfig, fused_pass
-from streaming.partials import SPARK_SCHEMA
 from streaming.session import task_slots
+from streaming.tasks.fused import TaskConfig, fused_pass
+from streaming.tasks.partials import SPARK_SCHEMA
 
 log = logging.getLogger("wetstream")
 

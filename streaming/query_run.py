@@ -25,10 +25,10 @@ from sinks.statistics.sums import Sums
 from streaming.batch_committer import BatchCommitter
 from streaming.connections import Connections
 from streaming.failures import Outage, describe
-from streaming.fused import TaskConfig
 from streaming.query import BatchProgress, Query, collects_directly, read_progress, read_topic
 from streaming.session import IDLE_REPORT_MS, spread_shuffles, task_slots
 from streaming.statistics_committer import StatisticsCommitter
+from streaming.tasks.fused import TaskConfig
 
 log = logging.getLogger("wetstream")
 

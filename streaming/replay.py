@@ -36,13 +36,13 @@ from sinks.statistics.builds import open_builds
 from streaming.connections import Connections
 from streaming.errors import StreamError
 from streaming.failures import describe, is_permanent
-from streaming.files import plan_parts, sum_files
-from streaming.fused import TaskConfig
-from streaming.partials import InconsistentPartialsError, MicroBatch, read_partials
 from streaming.query import BatchProgress, collects_directly
 from streaming.session import spread_shuffles, task_slots
 from streaming.statistics_committer import StatisticsCommitter
 from streaming.stream import Stream
+from streaming.tasks.files import plan_parts, sum_files
+from streaming.tasks.fused import TaskConfig
+from streaming.tasks.partials import InconsistentPartialsError, MicroBatch, read_partials
 
 log = logging.getLogger("wetstream")
 

@@ -16,7 +16,7 @@ from typing import Self
 
 from sinks.position import Position
 from sinks.statistics.sums import Sums
-from streaming.partials import MicroBatch, merge_batches
+from streaming.tasks.partials import MicroBatch, merge_batches
 
 # Of about 40 bytes each, in the driver; a micro-batch of 100 MB text has about 300,000.
 MAX_ROWS = 4_000_000

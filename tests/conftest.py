@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
     """An embedded broker and Redis; ended also when tests fail.
 
-    `WETSTREAM_TEST_HOME` names the state directory of servers that run already (`make mutants`: a few thousand short runs).
+    `WETSTREAM_TEST_HOME` names the state directory of servers that run already (`make mutants` has thousands of runs).
     """
     if running := os.environ.get("WETSTREAM_TEST_HOME"):
         yield embedded.endpoints(Path(running))

@@ -1,7 +1,7 @@
 """The topic contract: keys and values of the messages that records and stubs become.
 
 key    `<kind> <source>@<place>-<next>`: what the message is, the place of the record in its source, and the place of
-       the record after it. A place is `<member>` or `<member>+<inner>`. Parsed from the end (`streaming.keys`).
+       the record after it. A place is `<member>` or `<member>+<inner>`. Parsed from the end (`streaming.tasks.keys`).
 value  the unchanged record (WARC header block and payload), so any WARC tool can read it; for a stub, a WARC record of
        a private type whose payload is the header block of what could not be sent
 

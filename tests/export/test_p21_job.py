@@ -19,9 +19,9 @@ from producers.sources.source import Source
 from serving.export.files import OUTPUT_FILES
 from serving.export.folder import FolderError, new_folder
 from serving.export.statistics import statistics_lines
-from streaming.files import process_in_parts
-from streaming.fused import FlushLimits, TaskConfig
-from streaming.partials import UNREADABLE
+from streaming.tasks.files import process_in_parts
+from streaming.tasks.fused import FlushLimits, TaskConfig
+from streaming.tasks.partials import UNREADABLE
 from tests.export import p21_specification as spec
 from tests.harness import Command
 from wetstream.p21.job import JobRequest, JobResult, P21Error, find_sources, p21_profile, run_on_spark

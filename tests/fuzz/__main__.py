@@ -1,7 +1,7 @@
 """Fuzz the reader and every property over hostile input, with new seeds each time: `make fuzz`.
 
-First the files that once failed (corpus.txt), then new ones: damaged, hostile or both. A file that fails is named by its
-seed; add the seed to corpus.txt with the fix. Then the properties that are marked `fuzz`, with many examples each.
+First the files that once failed (corpus.txt), then new ones: damaged, hostile or both. A file that fails is named by
+its seed; add the seed to corpus.txt with the fix. Then the properties that are marked `fuzz`, with many examples each.
 """
 
 from __future__ import annotations
@@ -95,7 +95,9 @@ def main() -> None:
     done, more = fuzz_files(given.files, begun + given.minutes * 60 * SHARE_OF_FILES, given.workers)
     failed += more
     took = time.monotonic() - begun
-    print(f"{known:,} files of the corpus and {done:,} new ones read in {took:,.0f} s, {len(failed)} failed", flush=True)
+    print(
+        f"{known:,} files of the corpus and {done:,} new ones read in {took:,.0f} s, {len(failed)} failed", flush=True
+    )
     if failed:
         sys.exit("\n".join(failed[:20]))
     rounds = fuzz_properties(begun + given.minutes * 60)

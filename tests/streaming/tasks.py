@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from producers.topic.message import message_key, message_value
 from producers.wet.records import read_records
-from streaming.fused import TaskConfig, run_task
-from streaming.partials import SCHEMA, MicroBatch, read_partials
+from streaming.tasks.fused import TaskConfig, run_task
+from streaming.tasks.partials import SCHEMA, MicroBatch, read_partials
 
 
 def messages(path: Path, partition: int = 0, size: int = 50) -> list[pa.RecordBatch]:

@@ -17,8 +17,8 @@ from sinks.position import Position
 from sinks.statistics.derive import derive
 from sinks.statistics.sums import Sums
 from streaming.batch_committer import BatchCommitter
-from streaming.partials import SCHEMA, InconsistentPartialsError, OffsetRange, partial_rows
 from streaming.statistics_committer import StatisticsCommitter
+from streaming.tasks.partials import SCHEMA, InconsistentPartialsError, OffsetRange, partial_rows
 from tests.sinks.batches import row
 
 TOPIC = Topic("records", "id", 2)

@@ -21,7 +21,7 @@ from redis.exceptions import (
 from producers.topic.topics import TopicError
 from streaming.errors import StreamError
 from streaming.failures import Outage, describe, is_permanent
-from streaming.partials import InconsistentPartialsError
+from streaming.tasks.partials import InconsistentPartialsError
 
 WORKER = """An error occurred while calling o101.toArrow.
 : org.apache.spark.SparkException: Job aborted due to stage failure: Task 1 in stage 3.0 failed 1 times, most recent \

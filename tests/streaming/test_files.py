@@ -10,22 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import streaming.files
+import streaming.tasks.files
 from conf.profiles import load_profile
 from conf.settings import load_settings
 from producers.sample.writer import write_sample
 from producers.sources.discover import discover
 from producers.sources.source import Source
-from streaming.files import TASK_BYTES, plan_parts, process_files
-from streaming.fused import TaskConfig
-from streaming.partials import SCHEMA, MicroBatch, read_partials
+from streaming.tasks.files import TASK_BYTES, plan_parts, process_files
+from streaming.tasks.fused import TaskConfig
+from streaming.tasks.partials import SCHEMA, MicroBatch, read_partials
 
 
 @given(st.lists(st.integers(0, 3 * TASK_BYTES), max_size=20), st.integers(1, 5))
 def test_every_file_is_in_one_task_and_no_part_is_too_large(sizes: list[int], tasks: int) -> None:
     sources = [Source(str(number), str(number)) for number in range(len(sizes))]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(streaming.files, "stored_bytes", lambda source: sizes[int(source.id)])
+        patch.setattr(streaming.tasks.files, "stored_bytes", lambda source: sizes[int(source.id)])
         parts = list(plan_parts(sources, tasks))
     flat = [source for part in parts for group in part for source in group]
     assert sorted(int(source.id) for source in flat) == list(range(len(sizes)))
@@ -51,7 +51,7 @@ def test_a_file_that_breaks_off_is_named_and_the_others_are_counted(
     paths = [write_sample(tmp_path / f"{n}.warc.wet.gz", records=2500, seed=n).path for n in range(3)]
     sources = discover([str(path) for path in paths])
     right = counted([source for number, source in enumerate(sources) if number != broken], tmp_path)
-    real, reads = streaming.files.open_location, []
+    real, reads = streaming.tasks.files.open_location, []
 
     class Breaking(io.BufferedReader):
         def read(self, size: int | None = -1, /) -> bytes:
@@ -65,7 +65,7 @@ def test_a_file_that_breaks_off_is_named_and_the_others_are_counted(
             return real(location, settings)
         return Breaking(io.FileIO(location))
 
-    monkeypatch.setattr(streaming.files, "open_location", open_location)
+    monkeypatch.setattr(streaming.tasks.files, "open_location", open_location)
     found = counted(sources, tmp_path)
     assert reads, "the file did not break off in the middle"
     assert list(found.unreadable) == [sources[broken].id]

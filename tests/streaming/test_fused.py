@@ -11,8 +11,8 @@ import pytest
 
 from conf.profiles import load_profile
 from sinks.statistics.derive import derive
-from streaming.fused import TaskConfig, run_task
-from streaming.partials import InconsistentPartialsError
+from streaming.tasks.fused import TaskConfig, run_task
+from streaming.tasks.partials import InconsistentPartialsError
 from streaming.text.language import language_of
 from streaming.text.specification import bag
 from tests.streaming.tasks import messages, result, run

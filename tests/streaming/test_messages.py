@@ -20,8 +20,8 @@ from producers.topic.message import (
 )
 from producers.wet.items import Record, Stub
 from producers.wet.members import Place
-from streaming.keys import UNKNOWN_SOURCE
-from streaming.messages import Messages, read_messages
+from streaming.tasks.keys import UNKNOWN_SOURCE
+from streaming.tasks.messages import Messages, read_messages
 
 PAGE = (
     b"WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: http://example.org/\r\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from conf.profiles import load_profile
-from streaming.fused import TaskConfig
+from streaming.tasks.fused import TaskConfig
 from tests.streaming.tasks import messages, result, run
 
 TEXTS = {

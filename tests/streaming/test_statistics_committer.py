@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import streaming.statistics_committer
 from sinks.position import Position
 from sinks.statistics.sums import Sums
-from streaming.partials import MicroBatch
 from streaming.statistics_committer import CommitMetrics, StatisticsCommitter
+from streaming.tasks.partials import MicroBatch
 
 Committed = list[tuple[dict[str, int], dict[str, int], dict[bytes, int]]]
 WAIT_S = 20

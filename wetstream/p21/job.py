@@ -38,10 +38,10 @@ from serving.export.vocabulary import Vocabulary
 from serving.view import View
 from sinks.documents.files import DocumentFile
 from sinks.statistics.sums import Sums
-from streaming.files import process_in_parts
-from streaming.fused import FlushLimits, TaskConfig
-from streaming.partials import FILE, SPARK_SCHEMA, UNREADABLE, WORD, read_partials
 from streaming.session import start_session
+from streaming.tasks.files import process_in_parts
+from streaming.tasks.fused import FlushLimits, TaskConfig
+from streaming.tasks.partials import FILE, SPARK_SCHEMA, UNREADABLE, WORD, read_partials
 from wetstream.p21.progress import report_progress
 from wetstream.servers.java.runtime import find_java
 from wetstream.servers.java.spark_runtime import quiet_java

@@ -20,7 +20,7 @@ from producers.sources.identity import source_id
 from producers.topic.message import message_key, message_value
 from producers.wet.records import read_records
 from sinks.documents.table import Documents, Range
-from streaming.messages import read_messages
+from streaming.tasks.messages import read_messages
 from wetstream.pipeline.connections import find_servers
 from wetstream.pipeline.writer_lease import live_documents
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from conf.profiles import Profile
 from conf.settings import Settings
 from streaming.connections import Connections
-from streaming.fused import warm_up
 from streaming.query import BatchProgress
 from streaming.session import start_session
 from streaming.stream import Stream
+from streaming.tasks.fused import warm_up
 from wetstream.pipeline.connections import Servers, open_redis
 from wetstream.servers.java.jars import default_cache, obtain_jars
 from wetstream.servers.java.runtime import find_java

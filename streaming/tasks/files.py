@@ -19,9 +19,9 @@ from producers.sources.source import Source
 from producers.sources.urls import is_url
 from producers.topic.message import clip_header, message_key, message_value
 from producers.wet.records import NotWetError, WetReader
-from streaming.fused import ArrowFunction, FlushLimits, TaskConfig, TaskWork
-from streaming.partials import SPARK_SCHEMA, OffsetRange, unreadable_row
 from streaming.query import combine_partials
+from streaming.tasks.fused import ArrowFunction, FlushLimits, TaskConfig, TaskWork
+from streaming.tasks.partials import SPARK_SCHEMA, OffsetRange, unreadable_row
 
 BATCH_BYTES = 32 << 20
 BATCH_RECORDS = 2000

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sinks.documents.hosts import hosts_of
 from sinks.documents.schema import DOCUMENTS
-from streaming.messages import Messages
+from streaming.tasks.messages import Messages
 from streaming.text.judge import Judgement
 from streaming.text.kernel import Bagger
 

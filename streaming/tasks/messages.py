@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from conf import reasons
 from producers.topic.message import STUB_FIELDS_BYTES, read_stub
-from streaming.keys import RECORD_KIND, RETRACTION_KIND, STUB_KIND, binary_buffers, read_keys
+from streaming.tasks.keys import RECORD_KIND, RETRACTION_KIND, STUB_KIND, binary_buffers, read_keys
 from streaming.text.headers import DATE, LANGUAGE, RECORD_ID, TYPE, URI, Headers
 
 

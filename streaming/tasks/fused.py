@@ -22,10 +22,10 @@ from sinks.documents.exclusions import Exclusion
 from sinks.documents.files import write_document_file
 from sinks.statistics.derive import derive_counts
 from sinks.statistics.sums import Sums
-from streaming.keys import read_keys
-from streaming.messages import read_messages
-from streaming.partials import OffsetRange, partial_rows
-from streaming.rows import RowBuffer
+from streaming.tasks.keys import read_keys
+from streaming.tasks.messages import read_messages
+from streaming.tasks.partials import OffsetRange, partial_rows
+from streaming.tasks.rows import RowBuffer
 from streaming.text.judge import judge
 from streaming.text.kernel import Bagger
 
