@@ -17,7 +17,7 @@ from wetstream.commands.terminal.output import Terminal
 from wetstream.commands.terminal.progress import ProgressDisplay
 from wetstream.commands.terminal.records import row_line, show_record
 from wetstream.commands.terminal.sources import show_outcomes, show_segments
-from wetstream.commands.terminal.statistics import show_pages, show_words
+from wetstream.commands.terminal.statistics import show_batches, show_pages, show_words
 from wetstream.commands.terminal.text import end_of, json_safe, printable
 from wetstream.pipeline.events import MicroBatch, SourcesFound, Status
 
@@ -166,6 +166,17 @@ def test_tables_fit_into_80_columns_with_their_figures_whole() -> None:
     header, line = (each.rstrip() for each in shown(file).splitlines())
     assert cell_len(header) <= 80 and cell_len(line) <= 80
     assert line.startswith("…") and "01.warc.wet.gz" in line and "1,234,567,890" in line
+
+
+@pytest.mark.parametrize(("width", "missing"), [(80, "compact"), (120, None)])
+def test_a_narrow_terminal_shows_fewer_columns_of_batches_and_says_so(width: int, missing: str | None) -> None:
+    seconds = {"addBatch": 25.55, "table": 0.02, "redis": 0.38, "latestOffset": 1.53, "triggerExecution": 28.34}
+    batch = {"at": 0.0, "rows": 803, "rows_per_s": 28.0, "payload_bytes": 4_600_000, "words": 7681, "files": 2}
+    console, file = terminal(width)
+    show_batches(console, [{**batch, "seconds": seconds, "lag": 0}])
+    header, line, *rest = shown(file).splitlines()
+    assert "…" not in header + line and "28.34" in line and max(cell_len(header), cell_len(line)) <= width
+    assert (missing is None and not rest) or (missing in rest[0] and missing not in header)
 
 
 def test_into_a_pipe_names_stay_whole() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from conf.redaction import redact, redact_values
 from wetstream.commands.options import command, json_option, profile_option
 from wetstream.commands.source_options import source_options
 from wetstream.commands.terminal.output import err, out
@@ -34,7 +35,7 @@ def run_command(pipeline: Pipeline, sources: tuple[str, ...], options: IngestOpt
     outcomes, code = ingest_and_stream(pipeline, sources, options)
     stats = None if code and not _counted(pipeline) else pipeline.statistics.stats()
     if as_json:
-        out.json({"sources": [dataclasses.asdict(outcome) for outcome in outcomes], "stats": stats})
+        out.json({"sources": outcome_rows(outcomes), "stats": stats})
     else:
         show_run(pipeline, outcomes, code)
     if pipeline.servers_started:
@@ -99,7 +100,7 @@ def ingest_command(
         pipeline.on_event = display.show
         outcomes = pipeline.ingest(*sources, options=options)
     if as_json:
-        out.json([dataclasses.asdict(outcome) for outcome in outcomes])
+        out.json(outcome_rows(outcomes))
     else:
         show_outcomes(out, outcomes)
     sys.exit(exit_code(outcomes, options, interruption.exit_code))
@@ -122,6 +123,12 @@ def stream_command(pipeline: Pipeline, once: bool) -> None:
         pipeline.stream(once=once)
     if once:
         sys.exit(interruption.exit_code)
+
+
+def outcome_rows(outcomes: list[Outcome]) -> list[dict[str, Any]]:
+    """Return outcomes for JSON: identities as they are, secrets in messages masked."""
+    rows = [dataclasses.asdict(outcome) for outcome in outcomes]
+    return [row | {"message": redact(row["message"]), "damage": redact_values(row["damage"])} for row in rows]
 
 
 def exit_code(outcomes: list[Outcome], options: IngestOptions | None, interrupted: int) -> int:

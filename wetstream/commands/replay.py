@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from conf.redaction import redact_values
 from wetstream.commands.options import NAME, PATH_OR_URL, base_option, command, json_option, profile_option
 from wetstream.commands.terminal.output import err, out
 from wetstream.pipeline.pipeline import Pipeline
@@ -55,7 +56,7 @@ def replay_command(
         err.line(why, "red")
     if as_json:
         fields = {"generation": result.generation, "records": result.records, "live": live, "resumed": result.resumed}
-        out.json({**fields, "unreadable": result.unreadable})
+        out.json({**fields, "unreadable": redact_values(result.unreadable)})
     else:
         out.line(f"generation {result.generation}: {result.records:,} records, {'now live' if live else 'not live'}")
     if result.unreadable:

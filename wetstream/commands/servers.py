@@ -40,7 +40,7 @@ def status_command(pipeline: Pipeline, as_json: bool) -> None:
 
     rows = embedded.status(pipeline.settings.home)
     if as_json:
-        out.json([dataclasses.asdict(row) for row in rows])
+        out.json([dataclasses.asdict(row) for row in rows], mask=True)
     else:
         show_servers(out, rows, pipeline.settings)
 
@@ -59,7 +59,7 @@ def doctor_command(pipeline: Pipeline, as_json: bool) -> None:
         redis_url=settings.redis.url or None,
     )
     if as_json:
-        out.json([dataclasses.asdict(check) for check in checks])
+        out.json([dataclasses.asdict(check) for check in checks], mask=True)
     else:
         show_checks(out, checks)
     sys.exit(int(any(check.level == "fail" for check in checks)))

@@ -161,7 +161,7 @@ def _answering_redis(url: RedisUrl, *, outside: bool) -> Check:
         ) as client:
             info = client.info("all")
     except (redis.RedisError, OSError, ValueError) as error:
-        remedy = "Start that Redis, correct redis.url (redis://[USER:PASSWORD@]HOST:PORT/DB), or unset it."
+        remedy = "Start that Redis, correct redis.url (redis://HOST:PORT/DB), or unset it."
         return Check("Redis", "fail", f"the server of redis.url does not answer: {redact(str(error))}", remedy)
     name = f"Valkey {info['valkey_version']}" if "valkey_version" in info else f"Redis {info.get('redis_version', '?')}"
     policy, append_only = info.get("maxmemory_policy", "?"), bool(info.get("aof_enabled"))

@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import shell_complete
 
 from conf.errors import ExplainedError
 from conf.redaction import redact
 from wetstream.commands.terminal.output import OutputClosedError, err, out, silence
 
 FAILED, USAGE, UNEXPECTED, INTERRUPTED, PIPE_CLOSED, TERMINATED = 1, 2, 70, 130, 141, 143
+PROGRAM = "wetstream"
+COMPLETE_VARIABLE = "_WETSTREAM_COMPLETE"
 DEBUG_VARIABLE = "WETSTREAM_DEBUG"
 
 _REDIS_REMEDY = "see that Redis runs (`wetstream status`, `wetstream up`) and that redis.url is right"
@@ -79,8 +82,7 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     threading.excepthook = _thread_failed
     try:
         try:
-            result = command.main(arguments, prog_name="wetstream", standalone_mode=False)
-            code = result if isinstance(result, int) else 0
+            code = _invoke(command, sys.argv[1:] if arguments is None else list(arguments))
         finally:
             for stream in (sys.stdout, sys.stderr):
                 if stream is not None:
@@ -91,6 +93,16 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
         code = _report(error)
     _flush_last()
     return code
+
+
+def _invoke(command: click.Command, arguments: list[str]) -> int:
+    # Not by click's `main`: it takes every broken pipe, that of a server too, for a reader that has gone.
+    instruction = os.environ.get(COMPLETE_VARIABLE)
+    if instruction:
+        return shell_complete(command, {}, PROGRAM, COMPLETE_VARIABLE, instruction)
+    with command.make_context(PROGRAM, arguments) as context:
+        command.invoke(context)
+    return 0
 
 
 def debugging() -> bool:

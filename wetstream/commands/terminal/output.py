@@ -14,12 +14,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
+from rich.measure import Measurement
 from rich.segment import Segment
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from conf.redaction import redact
+from conf.redaction import redact, redact_values
 from wetstream.commands.terminal.text import json_safe, plain, printable
 
 # Rows of a table that goes into a file or a pipe stay whole.
@@ -72,8 +73,8 @@ class Terminal(Console):
                 yield segment
 
     def line(self, text: object = "", style: str = "") -> None:
-        """Print one line, never wrapped or cut."""
-        self.print(str(text), style=style, soft_wrap=True)
+        """Print one line: in a terminal broken between words where it has to be, never cut."""
+        self.print(str(text), style=style, soft_wrap=not self._is_tty)
 
     def lines(self, text: str, style: str = "") -> None:
         """Print text that has lines of its own."""
@@ -88,10 +89,21 @@ class Terminal(Console):
     def parts(self, *parts: tuple[str, str]) -> None:
         """Print one line of differently styled parts, each a text and a style."""
         text = Text.assemble(*((printable(redact(part), self.encoding), style) for part, style in parts))
-        self.print(text, soft_wrap=True)
+        self.print(text, soft_wrap=not self._is_tty)
 
-    def json(self, value: Any) -> None:
-        """Print an answer for programs: exactly the data, unsafe characters as JSON's escapes."""
+    def fits(self, renderable: RenderableType) -> bool:
+        """Whether something can be shown in the width of the terminal without anything cut."""
+        return Measurement.get(self, self.options.update(max_width=PIPE_WIDTH), renderable).maximum <= self.width
+
+    def json(self, value: Any, *, mask: bool = False) -> None:
+        """Print an answer for programs: exactly the data, unsafe characters as JSON's escapes.
+
+        Args:
+            value: Mappings, sequences and plain values.
+            mask: Mask secrets; for answers about servers and errors, which are no data.
+        """
+        if mask:
+            value = redact_values(value)
         encoded = json.dumps(value, indent=2, ensure_ascii=False, default=plain)
         try:
             self.file.write(json_safe(encoded, self.encoding) + "\n")

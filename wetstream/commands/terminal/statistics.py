@@ -87,7 +87,7 @@ def show_batches(console: Terminal, batches: Sequence[Mapping[str, Any]]) -> Non
         shown = table(right=columns)
         for row in rows:
             shown.add_row(*(row[name] for name in columns))
-        if len(hidden) == len(DISPENSABLE) or console.measure(shown).maximum <= console.width:
+        if len(hidden) == len(DISPENSABLE) or console.fits(shown):
             break
         hidden.append(DISPENSABLE[len(hidden)])
     console.print(shown)
