@@ -10,6 +10,7 @@ several times, and its best time counts: other work on the machine only ever add
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import json
 import subprocess
@@ -99,9 +100,9 @@ class Bench:
         print({phase: round(seconds, 1) for phase, seconds in phases.items()}, flush=True)
 
     def bare(self, settings: Settings, *, words: bool) -> None:
-        """The same pass and the same files, but nothing is committed, checked, or known by source, reason or position.
+        """Run the same pass and write the same files, without commits, checks, sources, reasons and positions.
 
-        `words`: tf and df go to Redis all the same, as they do else, in no transaction.
+        `words`: add tf and df to Redis all the same, in no transaction.
         """
         topic = describe_topic(settings, self.connections.bootstrap_servers, settings.records_topic)
         assert topic is not None
@@ -164,13 +165,13 @@ def timed(action: Callable[[], None]) -> float:
 
 
 def own_seconds(job: list[str], paths: list[Path]) -> float:
-    """What a batch job says that it took, without Spark's start."""
+    """What a batch job reports for itself, without Spark's start."""
     run = [sys.executable, "-m", *job, *map(str, paths)]
     return float(json.loads(output(run).splitlines()[-1])["seconds"])
 
 
 def fresh(bench: Bench, settings: Settings) -> None:
-    """Forget what was streamed, so that the same topic is streamed again."""
+    """Start a new generation, so that the same topic is streamed again."""
     generations = Generations(settings.documents_path, settings.pipeline)
     generations.point_to(generations.create_next(PROFILE.rules).name)
 
@@ -180,6 +181,52 @@ def corpora(mb: int, copies: int) -> Iterator[tuple[str, list[Path]]]:
     pages = page_copies(copies) if copies else None
     if pages is not None:
         yield f"web-pages-1519, {copies} times", pages
+
+
+def corpus_actions(bench: Bench, number: int, paths: list[Path], part: list[Path]) -> dict[str, Callable[[], float]]:
+    """What is timed over one corpus, which is in the topic afterwards; the batch jobs only read a `part` of it."""
+    settings, loaded = bench.settings(f"corpus{number}"), bench.settings(f"files{number}")
+    bench.fill(settings, paths)
+    actions: dict[str, Callable[[], float]] = {
+        "stream": lambda: timed(lambda: bench.stream(settings)),
+        "without protocol": lambda: timed(lambda: bench.bare(settings, words=True)),
+        "fused pass alone": lambda: timed(lambda: bench.bare(settings, words=False)),
+        "rebuild Redis from the documents": lambda: timed(lambda: bench.rebuild(settings)),
+        "replay --from files": lambda: timed(lambda: bench.replay(loaded, paths)),
+    }
+    for what, job in BATCH_JOBS.items():
+        actions[what] = functools.partial(own_seconds, job, part)
+    return actions
+
+
+def best_seconds(
+    bench: Bench, warm: Settings, number: int, actions: dict[str, Callable[[], float]], repeat: int
+) -> dict[str, float]:
+    """The best time of each action, of `repeat` rounds over all of them."""
+    taken: dict[str, list[float]] = {}
+    order = list(actions)
+    for _ in range(repeat):
+        # Spark ends Python workers that nobody needs for a minute, and the batch jobs take longer than that.
+        fresh(bench, warm)
+        bench.stream(warm)
+        fresh(bench, bench.settings(f"corpus{number}"))
+        for what in order:
+            bench.connections.redis.flushdb()
+            taken.setdefault(what, []).append(actions[what]())
+            print(what, round(taken[what][-1], 1), flush=True)
+        # The first one finds a colder machine: the stream and what it is compared with take turns.
+        order[:3] = reversed(order[:3])
+    return {what: min(times) for what, times in taken.items()}
+
+
+def ratios_of(name: str, seconds: dict[str, float], speed: dict[str, float]) -> dict[str, float]:
+    """What the README states of one corpus."""
+    ratios = {f"rebuild / stream ({name})": seconds["stream"] / seconds["rebuild Redis from the documents"]}
+    for what, against in (("protocol", "without protocol"), ("statistics and protocol", "fused pass alone")):
+        ratios[f"{what}, part of the time ({name})"] = 1 - seconds[against] / seconds["stream"]
+    for what, ours in itertools.product(BATCH_JOBS, ("stream", "replay --from files")):
+        ratios[f"{ours} / {what} ({name})"] = speed[ours] / speed[what]
+    return ratios
 
 
 def main() -> None:
@@ -195,46 +242,17 @@ def main() -> None:
     try:
         bench = Bench(endpoints)
         warm = bench.settings("warm")
-        small = sample_files(20, 2)
-        bench.fill(warm, small)
+        bench.fill(warm, sample_files(20, 2))
         bench.stream(warm)
         for number, (name, paths) in enumerate(corpora(arguments.mb, arguments.copies)):
-            settings = bench.settings(f"corpus{number}")
-            bench.fill(settings, paths)
-            loaded = bench.settings(f"files{number}")
-            actions: dict[str, Callable[[], float]] = {
-                "stream": lambda s=settings: timed(lambda: bench.stream(s)),  # type: ignore[misc]
-                "without protocol": lambda s=settings: timed(lambda: bench.bare(s, words=True)),  # type: ignore[misc]
-                "fused pass alone": lambda s=settings: timed(lambda: bench.bare(s, words=False)),  # type: ignore[misc]
-                "rebuild Redis from the documents": lambda s=settings: timed(lambda: bench.rebuild(s)),  # type: ignore[misc]
-                "replay --from files": lambda s=loaded, p=paths: timed(lambda: bench.replay(s, p)),  # type: ignore[misc]
-            }
             part = sample_files(arguments.baseline_mb, CORES) if not number else paths[: max(2, len(paths) // 5)]
-            size = dict.fromkeys(actions, raw_bytes(paths) / 1e6) | dict.fromkeys(BATCH_JOBS, raw_bytes(part) / 1e6)
-            for what, job in BATCH_JOBS.items():
-                actions[what] = lambda j=job, p=part: own_seconds(j, p)  # type: ignore[misc]
-            taken: dict[str, list[float]] = {}
-            order = list(actions)
-            for _ in range(arguments.repeat):
-                # Spark ends Python workers that nobody needs for a minute, and the batch jobs take longer than that.
-                fresh(bench, warm)
-                bench.stream(warm)
-                fresh(bench, settings)
-                for what in order:
-                    bench.connections.redis.flushdb()
-                    taken.setdefault(what, []).append(actions[what]())
-                    print(what, round(taken[what][-1], 1), flush=True)
-                # Whoever comes first finds a colder machine: the stream and what it is compared with take turns.
-                order[:3] = reversed(order[:3])
-            seconds = {what: min(times) for what, times in taken.items()}
-            speed = {what: size[what] / s for what, s in seconds.items()}
+            actions = corpus_actions(bench, number, paths, part)
+            seconds = best_seconds(bench, warm, number, actions, arguments.repeat)
+            mb = {what: raw_bytes(part if what in BATCH_JOBS else paths) / 1e6 for what in seconds}
+            speed = {what: mb[what] / s for what, s in seconds.items()}
             for what, s in seconds.items():
-                rows.append({"what": what, "corpus": name, "MB": size[what], "seconds": s, "MB/s": speed[what]})
-            ratios[f"rebuild / stream ({name})"] = seconds["stream"] / seconds["rebuild Redis from the documents"]
-            for what, against in (("protocol", "without protocol"), ("statistics and protocol", "fused pass alone")):
-                ratios[f"{what}, part of the time ({name})"] = 1 - seconds[against] / seconds["stream"]
-            for what, ours in itertools.product(BATCH_JOBS, ("stream", "replay --from files")):
-                ratios[f"{ours} / {what} ({name})"] = speed[ours] / speed[what]
+                rows.append({"what": what, "corpus": name, "MB": mb[what], "seconds": s, "MB/s": speed[what]})
+            ratios |= ratios_of(name, seconds, speed)
         bench.close()
     finally:
         embedded.down(HOME / "servers")

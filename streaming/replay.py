@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
+import pyarrow as pa
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 
@@ -31,11 +32,13 @@ from sinks.documents.log import partition_key
 from sinks.documents.table import Documents
 from sinks.keys import replay_lease_key
 from sinks.lease import Lease
+from sinks.position import Position
 from sinks.removal import finish_removal
 from sinks.statistics.builds import open_builds
+from sinks.statistics.sums import Sums
 from streaming.connections import Connections
 from streaming.errors import StreamError
-from streaming.failures import describe, is_permanent
+from streaming.failures import Outage, describe, is_permanent, permanent_failure
 from streaming.query import BatchProgress, collects_directly
 from streaming.session import spread_shuffles, task_slots
 from streaming.statistics_committer import StatisticsCommitter
@@ -101,6 +104,7 @@ class Replay:
         self._generations = Generations(settings.documents_path, settings.pipeline)
         self._builds = open_builds(settings, connections.redis)
         self._stop = threading.Event()
+        self._outage = Outage(settings.stream.retry_s, self._stop)
         self._stream: Stream | None = None
 
     def stop(self) -> None:
@@ -123,7 +127,13 @@ class Replay:
             DocumentsError: The documents table is not what it has to be.
             StatisticsError: The statistics are not what they have to be.
         """
-        self._builds.check_owner(self._generations)
+        try:
+            return self._run()
+        except (OSError, pa.ArrowException) as error:
+            raise permanent_failure(error) from error
+
+    def _run(self) -> ReplayResult:
+        self._outage.retry(lambda: self._builds.check_owner(self._generations))
         generation, resumed = self._generation()
         name, documents = generation.name, generation.documents
         result = ReplayResult(name, resumed=resumed)
@@ -171,14 +181,20 @@ class Replay:
     def _read_files(self, generation: Generation, result: ReplayResult) -> None:
         documents = generation.documents
         lease = Lease(self._connections.redis, replay_lease_key(self._settings.pipeline), lease_s=self._lease_s)
-        lease.acquire()
+        self._outage.retry(lease.acquire)
         try:
             finish_removal(documents, compression_level=self._settings.documents.compression_level)
-            statistics = self._builds.catch_up(generation, documents.position(), live=False)
+            position = documents.position()
+            statistics = self._outage.retry(lambda: self._builds.catch_up(generation, position, live=False))
+
+            def commit(sums: Sums, start: Position, finish: Position) -> None:
+                self._outage.retry(lambda: statistics.commit(sums, start, finish))
+                self._outage.ended()
+
             documents.expect_files([source.id for source in self._files])
             left = [source for source in self._files if not documents.is_from_file(source.id)]
             done, records = len(self._files) - len(left), 0
-            with StatisticsCommitter(statistics.commit, documents.position(), deferred=True) as committer:
+            with StatisticsCommitter(commit, position, deferred=True) as committer:
                 for sources, part in self._parts(left, documents):
                     result.unreadable |= part.unreadable
                     read = [source.id for source in sources if source.id not in part.unreadable]

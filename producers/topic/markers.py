@@ -23,7 +23,7 @@ from conf.addresses import BootstrapServers
 from conf.errors import ExplainedError
 from conf.settings import Settings
 from producers.sources.fingerprint import Fingerprint
-from producers.topic.message import CONTRACT
+from producers.topic.message import CONTRACT, partition_of
 from producers.topic.topics import Topic, describe_topic
 from producers.wet.items import Stub
 from producers.wet.members import BEGINNING, Place
@@ -200,6 +200,7 @@ class MarkerReader:
         self._committed.assign(self._partitions)
         self._committed.seek_to_beginning(*self._partitions)
         self._markers: dict[str, Marker] = {}
+        self._found_in: dict[str, int] = {}  # by source: the partition of its marker
         self._other_contract: int | None = None
 
     def read_to_high_watermark(self, partition: int | None = None) -> dict[str, Marker]:
@@ -223,7 +224,7 @@ class MarkerReader:
         while any(self._committed.position(partition) < end for partition, end in ends.items()):
             for messages in self._committed.poll(timeout_ms=100, max_records=10_000).values():
                 for message in messages:
-                    self._apply(message.key, message.value)
+                    self._apply(message.key, message.value, message.partition)
             if time.monotonic() > deadline:
                 raise ProgressError(
                     f"topic {self._topic.name} cannot be read to its end within {self._wait_s:.0f} s: a transaction "
@@ -232,10 +233,11 @@ class MarkerReader:
         self._check_contract()
         return self._markers
 
-    def _apply(self, key: bytes | None, value: bytes | None) -> None:
+    def _apply(self, key: bytes | None, value: bytes | None, partition: int) -> None:
         source = (key or b"").decode("utf-8", "replace")
         if value is None:
-            self._markers.pop(source, None)
+            if self._found_in.get(source) == partition:
+                del self._markers[source], self._found_in[source]
             return
         try:
             marker = Marker.from_json(value)
@@ -248,7 +250,24 @@ class MarkerReader:
             else:
                 log.warning("topic %s: ignored a message that is no marker (%s)", self._topic.name, error)
             return
-        self._markers[source] = marker
+        if self._is_last(marker, partition):
+            self._markers[source] = marker
+            self._found_in[source] = partition
+
+    def _is_last(self, marker: Marker, partition: int) -> bool:
+        """Whether a marker replaces the one that was found before.
+
+        Since partitions were added to the topic, a source may have a marker in two of them: the one in its present
+        partition is the last one, because producers write nowhere else any more.
+        """
+        source = marker.source
+        before = self._found_in.get(source, partition)
+        if before == partition:
+            return True
+        present = partition_of(source, self._topic.partitions)
+        if present in (before, partition):
+            return present == partition
+        return marker.updated > self._markers[source].updated
 
     def _check_contract(self) -> None:
         if self._other_contract is None:

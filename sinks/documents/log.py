@@ -27,7 +27,8 @@ from sinks.documents.schema import DOCUMENTS, SCHEMA_VERSION
 COMMITS = "wetstream/commits"  # commits by writers; any two concurrent ones conflict on it
 TOPIC_COMMITS = "wetstream/topic-commits"  # commits of micro-batches from the topic
 TOPIC_PARTITIONS = "wetstream/topic-partitions"  # partitions that have a position; grows with the topic
-LOST = "wetstream/lost/"  # + partition key: offsets that the topic lost to retention before they were processed
+LOST = "lost"  # offsets that the topic lost to retention before they were processed
+LOST_OF = "wetstream/lost/"  # + partition key: those of one partition
 REMOVALS = "removals"  # removals of sources
 FILE_COMMITS = "files"  # commits of sources that were read from their files, without the topic
 FROM_FILE = "wetstream/source/"  # + source: odd while the table holds it from its file, even after its removal
@@ -151,14 +152,14 @@ class DocumentsLog:
 
         Returns:
             The next offset of each partition, by `<topic id>/<partition>`, the number of removals (REMOVALS) and of
-            commits from files (FILE_COMMITS).
+            commits from files (FILE_COMMITS), and of offsets that were lost (LOST).
         """
-        names = [*self._partition_keys(), REMOVALS, FILE_COMMITS]
+        names = [*self._partition_keys(), REMOVALS, FILE_COMMITS, LOST]
         return {name: version for name in names if (version := self._transaction(name))}
 
     def lost_offsets(self) -> dict[str, int]:
         """Number of offsets that were lost to retention and skipped, by partition key; zeros are left out."""
-        return {name: lost for name in self._partition_keys() if (lost := self._transaction(LOST + name))}
+        return {name: lost for name in self._partition_keys() if (lost := self._transaction(LOST_OF + name))}
 
     def commit(self, files: Sequence[DocumentFile], finish: Mapping[str, int]) -> None:
         """Add the files of a micro-batch.
@@ -184,9 +185,10 @@ class DocumentsLog:
         """
         transactions = self._advanced({name: end for name, (_, end) in lost.items()})
         transactions += [
-            Transaction(LOST + name, self._transaction(LOST + name) + end - first)
+            Transaction(LOST_OF + name, self._transaction(LOST_OF + name) + end - first)
             for name, (first, end) in sorted(lost.items())
         ]
+        transactions.append(Transaction(LOST, self._transaction(LOST) + sum(end - at for at, end in lost.values())))
         self._write([], transactions)
 
     def commit_files(self, files: Sequence[DocumentFile], sources: Sequence[str]) -> None:

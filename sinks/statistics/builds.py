@@ -18,7 +18,7 @@ from redis.exceptions import ResponseError
 from conf.crash_points import crash_point
 from conf.settings import Settings
 from sinks.documents.generations import Generation, Generations
-from sinks.documents.log import FILE_COMMITS, REMOVALS
+from sinks.documents.log import FILE_COMMITS, LOST, REMOVALS
 from sinks.documents.table import Documents, Range
 from sinks.keys import Keys, build_number_key, build_prefix, builds_key, generations_key, live_key
 from sinks.position import EMPTY_POSITION, Position
@@ -267,7 +267,7 @@ def _add(statistics: Statistics, documents: Documents, start: Position, finish: 
     ranges = [
         Range(int(name.rpartition("/")[2]), start.get(name, 0), end)
         for name, end in finish.items()
-        if name not in NOT_OFFSETS and end > start.get(name, 0)
+        if name not in (*NOT_OFFSETS, LOST) and end > start.get(name, 0)
     ]
     crash_point("during-heal")
     statistics.commit(derive(documents.scan(ranges)), start, finish)

@@ -125,6 +125,7 @@ def test_records_lost_to_retention_are_refused_or_accepted_and_counted(
     assert accepting.verified().records == 301 + 51
     offsets = accepting.documents.lost_offsets()
     assert set(offsets) == {partition_key(topic.id, partition_of(source_id(lost), topic.partitions))}
+    assert accepting.live.as_of()["positions"]["lost"] == sum(offsets.values())
     # 61 records, and a marker for each transaction.
     first = processed + sum(offsets.values())
     assert 61 < sum(offsets.values()) < 80 and first < sum(end_offsets(pipeline.bootstrap_servers, topic).values())
@@ -154,3 +155,31 @@ def test_records_of_an_open_transaction_are_read_once_it_is_committed(
         producer.close()
     pipeline.stream()
     assert pipeline.verified().records == 301 + 5
+
+
+def test_partitions_added_to_the_progress_topic_leave_one_last_marker_of_each_source(
+    make_pipeline: Make, tmp_path: Path
+) -> None:
+    pipeline = make_pipeline()
+    pipeline.ingest(write_sample(tmp_path / "first.warc.wet.gz", records=20).path)
+    # Sources whose marker moves to a partition that is read before, or after, the one it was in.
+    moved = [
+        path
+        for path in (tmp_path / f"moved-{number}.warc.wet.gz" for number in range(60))
+        if partition_of(source_id(path), 6) != partition_of(source_id(path), 4)
+    ][:12]
+    contents = {}
+    for number, path in enumerate(moved):
+        contents[path] = write_sample(path, records=30, seed=number + 5).path.read_bytes()
+        path.write_bytes(contents[path][: len(contents[path]) * 2 // 3])
+    assert {outcome.state for outcome in pipeline.ingest(*moved)} == {"truncated"}
+    with admin_of(pipeline) as admin:
+        admin.create_partitions({pipeline.settings.progress_topic: 6})
+    for path, content in contents.items():
+        path.write_bytes(content)
+    assert {outcome.state for outcome in pipeline.ingest(*moved)} == {"done"}
+    before = end_offsets(pipeline.bootstrap_servers, records_topic(pipeline))
+    pipeline.ingest(*moved)
+    assert end_offsets(pipeline.bootstrap_servers, records_topic(pipeline)) == before, "ingested a second time"
+    pipeline.stream()
+    assert pipeline.verified().records == 21 + 31 * len(moved)

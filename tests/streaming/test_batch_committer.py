@@ -117,5 +117,5 @@ def test_lost_offsets_are_skipped_and_counted(documents: Documents) -> None:
     documents.skip_lost({"id/0": (0, 7), "id/1": (0, 2)})
     documents.skip_lost({"id/0": (7, 10)})
     again = Documents.open(documents.path)
-    assert again.position() == {"id/0": 10, "id/1": 2}
+    assert again.position() == {"id/0": 10, "id/1": 2, "lost": 12}
     assert again.lost_offsets() == {"id/0": 10, "id/1": 2}
