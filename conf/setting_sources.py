@@ -153,7 +153,8 @@ def _nest(model: type[BaseModel], flat: Mapping[str, Any], place: Callable[[], s
     for name, value in flat.items():
         if value is None:
             continue
-        *sections, key = name.split(".")
+        # Spark has properties whose names begin like others' (spark.speculation, spark.speculation.quantile).
+        *sections, key = name.split(".", 1 if name.startswith("spark.") else -1)
         into = nested
         for section in sections:
             into = into.setdefault(section, {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -240,6 +241,29 @@ OptionalPath = Annotated[str, BeforeValidator(_path)]
 ProfileName = Annotated[str, BeforeValidator(_profile)]
 TopicName = Annotated[str, AfterValidator(_topic)]
 KafkaAddresses = Annotated[str, AfterValidator(_kafka_addresses)]
+
+
+def _spark_properties(value: Any) -> Any:
+    """Flatten tables to Spark's dotted names, with or without the prefix `spark.`, and values to text."""
+    if not isinstance(value, Mapping):
+        raise ValueError('must be a table of Spark\'s properties, such as "spark.executor.memory" = "4g"')
+    properties: dict[str, str] = {}
+    pending = [(str(name), item) for name, item in value.items()]
+    while pending:
+        name, item = pending.pop()
+        if isinstance(item, Mapping):
+            pending += [(f"{name}.{key}", inner) for key, inner in item.items()]
+        elif isinstance(item, bool | int | float | str):
+            text = str(item).lower() if isinstance(item, bool) else str(item)
+            properties["spark." + name.removeprefix("spark.")] = text
+        else:
+            raise ValueError(f"{name} must be text, a number or a truth value")
+    if "spark.master" in properties:
+        raise ValueError("the master is set by stream.master")
+    return dict(sorted(properties.items()))
+
+
+SparkProperties = Annotated[dict[str, str], BeforeValidator(_spark_properties)]
 RedisAddress = Annotated[RedisUrl, BeforeValidator(_redis_url)]
 Token = Annotated[SecretStr, AfterValidator(_token)]
 Password = Annotated[SecretStr, AfterValidator(_password)]

@@ -34,6 +34,7 @@ from conf.setting_types import (
     S3Endpoint,
     ServeHost,
     SparkMaster,
+    SparkProperties,
     Text,
     Token,
     TopicName,
@@ -175,6 +176,7 @@ class Settings(BaseSettings):
     documents: DocumentsSettings
     producer: ProducerSettings
     stream: StreamSettings
+    spark: SparkProperties
     serve: ServeSettings
     embedded: EmbeddedSettings
 

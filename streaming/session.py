@@ -23,7 +23,7 @@ def start_session(settings: Settings, *, java_home: Path | None, jars: list[Path
     Sets the environment variables that PySpark reads, because they can be given in no other way.
 
     Args:
-        settings: `stream.master` and memory; logs go below `home`/spark.
+        settings: `stream.master`, memory, and properties of Spark; logs go below `home`/spark.
         java_home: The Java to use; None for that of the environment.
         jars: The Kafka connector.
 
@@ -35,11 +35,11 @@ def start_session(settings: Settings, *, java_home: Path | None, jars: list[Path
     local = is_local(settings)
     if local:
         # Else the workers would be whatever `python3` is on PATH. (Executors of a cluster have their own Python.)
-        os.environ["PYSPARK_PYTHON"] = sys.executable
+        os.environ["PYSPARK_PYTHON"] = settings.spark.get("spark.pyspark.python", sys.executable)
         os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
         _lower_priority(settings.stream.niceness)
     builder = SparkSession.builder.appName(f"wetstream-{settings.pipeline}").master(settings.stream.master)
-    for name, value in _configuration(settings, jars).items():
+    for name, value in configuration(settings, jars).items():
         builder = builder.config(name, value)
     try:
         spark = builder.getOrCreate()
@@ -67,11 +67,13 @@ def spread_shuffles(spark: SparkSession, settings: Settings) -> None:
     spark.conf.set("spark.sql.shuffle.partitions", str(task_slots(spark, settings)))
 
 
-def _configuration(settings: Settings, jars: list[Path]) -> dict[str, str]:
+def configuration(settings: Settings, jars: list[Path]) -> dict[str, str]:
+    """Return the properties of the session: ours, and over them those of the settings."""
     java_options = [f"-Dlog4j2.configurationFile={_write_log_configuration(settings.home / 'spark')}"]
     configuration = {
         "spark.jars": ",".join(str(jar) for jar in jars),
         "spark.driver.memory": settings.stream.driver_memory,
+        # The UI shows everything and asks nobody: whoever sets it up in [spark] decides who may see it.
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         # The sums are small, and their number of partitions is known: adapting would cost a job a micro-batch.
@@ -93,7 +95,12 @@ def _configuration(settings: Settings, jars: list[Path]) -> dict[str, str]:
             "spark.authenticate": "true",
         }
     configuration["spark.driver.extraJavaOptions"] = " ".join(java_options)
-    return configuration
+    given = dict(settings.spark)
+    # Lists are added to ours: there would be no connector without these, and Spark would log to the terminal.
+    for name, separator in (("spark.jars", ","), ("spark.driver.extraJavaOptions", " ")):
+        if more := given.pop(name, ""):
+            configuration[name] = separator.join(filter(None, (configuration[name], more)))
+    return configuration | given
 
 
 def _lower_priority(niceness: int) -> None:

@@ -23,7 +23,7 @@ SECRET = "hunter2-canary"
 
 def dotted_names(section: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     for key, value in section.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             yield from dotted_names(value, f"{prefix}{key}.")
         else:
             yield prefix + key
