@@ -1,4 +1,4 @@
-"""Replay: from the topic, from the files or rebuilt from the documents, the same as streamed; live work goes on."""
+"""A replay from the topic, from files or from the documents equals the stream, which runs on meanwhile."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def second(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cut(tmp_path: Path, sample: Path) -> Path:
-    """A file that ends in the middle of a record: its stub has to be the same on every way."""
+    """A file that ends in the middle of a record, whose stub must be the same on every way."""
     path = tmp_path / "cut.warc.wet.gz"
     path.write_bytes(sample.read_bytes()[:-2000])
     return path

@@ -1,4 +1,4 @@
-"""The stream against real servers: however cut, whatever was lost beside the table, the same numbers."""
+"""The stream against real servers: the same numbers however it is cut, whatever is lost besides the table."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_stop_ends_after_the_current_micro_batch(make_pipeline: Make, sample: Pa
     assert pipeline.live.stats()["records"] == 301
 
 
-def test_a_second_writer_is_told_who_the_first_is(make_pipeline: Make, sample: Path) -> None:
+def test_the_error_of_a_second_writer_names_the_first(make_pipeline: Make, sample: Path) -> None:
     pipeline = make_pipeline()
     pipeline.ingest(sample)
     stream = pipeline.make_stream()

@@ -1,4 +1,4 @@
-"""Servers that go away, stall or refuse: the stream waits, says so and goes on, or ends after the set time."""
+"""Servers that die, hang or refuse: the stream waits, says so and resumes, or ends after the set time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""WET files as tasks of a batch: each file in exactly one task, and one that breaks off leaves nothing behind."""
+"""WET files as tasks of a batch: each file is in one task, and nothing is counted of one that cannot be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is committed behind is committed in order, once, and its errors reach whoever puts the next or joins."""
+"""Micro-batches are committed in order, once each; errors are raised by the next submit or flush."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ WAIT_S = 20
 
 
 def batch(*words: bytes) -> MicroBatch:
-    """A micro-batch in which these words are, once each."""
+    """A micro-batch with each of these words once."""
     ones = pa.array([1] * len(words), pa.int64())
     return MicroBatch(word_tables=[pa.table({"word": pa.array(words, pa.binary()), "tf": ones, "df": ones})])
 
 
 class Sink:
-    """Notes what is committed; `held` keeps it from going on."""
+    """Records what is committed; `held` blocks it."""
 
     def __init__(self) -> None:
         self.committed: Committed = []
@@ -50,7 +50,7 @@ class Sink:
 
 
 @given(words=st.lists(st.lists(st.sampled_from([b"a", b"b", b"c"]), unique=True), max_size=6), deferred=st.booleans())
-def test_whatever_is_joined_each_micro_batch_is_counted_once_and_in_order(
+def test_however_they_are_merged_micro_batches_are_committed_once_and_in_order(
     words: list[list[bytes]], deferred: bool
 ) -> None:
     sink = Sink()
@@ -67,7 +67,7 @@ def test_whatever_is_joined_each_micro_batch_is_counted_once_and_in_order(
     assert total == {word: sum(word in some for some in words) for some in words for word in some}
 
 
-def test_what_comes_in_meanwhile_is_one_commit() -> None:
+def test_micro_batches_that_arrive_during_a_commit_are_merged_into_one() -> None:
     sink, told = Sink(), []
     with StatisticsCommitter(sink.commit, {}) as committer:
         with sink.held():
@@ -80,7 +80,7 @@ def test_what_comes_in_meanwhile_is_one_commit() -> None:
     assert [(counted.words, counted.batches) for counted in told] == [(1, 1), (2, 2), (2, 2)]
 
 
-def test_what_nobody_reads_yet_waits_for_the_end() -> None:
+def test_deferred_statistics_are_committed_on_flush() -> None:
     sink = Sink()
     with StatisticsCommitter(sink.commit, {}, deferred=True) as committer:
         committer.submit(batch(b"a"), {"t": 1})
@@ -90,7 +90,7 @@ def test_what_nobody_reads_yet_waits_for_the_end() -> None:
     assert sink.committed == [({}, {"t": 2}, {b"a": 2})]
 
 
-def test_whoever_puts_waits_while_too_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_submit_waits_while_the_queue_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming.statistics_committer, "MAX_ROWS", 2)
     sink, passed = Sink(), threading.Event()
     with StatisticsCommitter(sink.commit, {}) as committer:
@@ -113,7 +113,7 @@ def test_whoever_puts_waits_while_too_much_waits(monkeypatch: pytest.MonkeyPatch
     assert [finish["t"] for _, finish, _ in sink.committed][-1] == 4
 
 
-def test_after_an_error_nothing_is_counted_and_everyone_is_told() -> None:
+def test_after_an_error_nothing_is_committed_and_every_call_raises_it() -> None:
     tried = threading.Semaphore(0)
     done: list[CommitMetrics] = []
 
