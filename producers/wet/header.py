@@ -29,7 +29,6 @@ CONTENT_LENGTH: Final = re.compile(
     rb"\ncontent-length[ \t]*:(?:[ \t]*([0-9]{1,18})[ \t]*\r?\n(?![ \t]))?", re.IGNORECASE
 )
 _VALUE = re.compile(rb"(?:[^\n]|\n(?=[ \t]))*")
-_FOLD = re.compile(rb"\r?\n[ \t]+")
 _NUMBER = re.compile(rb"0*([0-9]{1,18})")
 
 
@@ -48,4 +47,5 @@ def field_value(header: bytes, begin: int) -> bytes:
     """Return the field value that begins at `begin`, behind the colon: unfolded, without the blanks around it."""
     match = _VALUE.match(header, begin)
     assert match is not None
-    return _FOLD.sub(b" ", match[0].removesuffix(b"\r")).strip(b" \t")
+    lines = (line.removesuffix(b"\r").strip(b" \t") for line in match[0].split(b"\n"))
+    return b" ".join(line for line in lines if line)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from conf import reasons
 from producers.topic.message import STUB_FIELDS_BYTES, read_stub
+from streaming.tasks.dates import read_dates
 from streaming.tasks.keys import RECORD_KIND, RETRACTION_KIND, STUB_KIND, binary_buffers, read_keys
 from streaming.text.headers import DATE, LANGUAGE, RECORD_ID, TYPE, URI, Headers
 
@@ -83,7 +84,7 @@ def read_messages(keys: pa.Array, values: pa.Array) -> Messages:
         records=records,
         record_id=headers.field(RECORD_ID),
         url=headers.field(URI),
-        date=_dates(headers.field(DATE)),
+        date=read_dates(data, headers.spans[:, DATE, 0], headers.spans[:, DATE, 1]),
         language_header=headers.field(LANGUAGE).to_pylist(),
         reason=reason.tolist(),
         payload_bytes=payload_bytes,
@@ -95,10 +96,3 @@ def read_messages(keys: pa.Array, values: pa.Array) -> Messages:
 
 def _mask(condition: pa.Array) -> NDArray[np.bool_]:
     return pc.fill_null(condition, False).to_numpy(zero_copy_only=False)
-
-
-def _dates(text: pa.Array) -> pa.Array:
-    """WARC-Date (W3C profile of ISO 8601, UTC) in microseconds; fractions are cut off, other text is null."""
-    seconds = pc.utf8_slice_codeunits(text, 0, 19)
-    parsed = pc.strptime(seconds, format="%Y-%m-%dT%H:%M:%S", unit="us", error_is_null=True)
-    return pc.assume_timezone(parsed, "UTC")

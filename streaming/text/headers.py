@@ -1,7 +1,9 @@
-"""WARC header blocks of a whole Arrow batch: where each wanted field stands, without a Python object a line.
+"""WARC header blocks of a whole Arrow batch: the span of each wanted field, without a Python object per line.
 
-Rules: WARC/1.1, ISO 28500:2017, section 4: lines `name: value` up to an empty line; names in any case. As real files
-need it, bare LF counts as a line end too. The first of several fields of the same name is taken.
+The grammar is that of ISO 28500:2017, section 4: lines `name: value` up to an empty line, names in any case, and a line
+that begins with a blank continues the value before it. As real files need it, a bare LF is a line end too. The first of
+several fields of the same name is taken. Lines without a colon are ignored. WARC/1.0 writes URIs in angle brackets;
+they are no part of the URI.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from streaming.text.jit import compiled, one_compiler
+from streaming.text.jit import compiled, inlined, one_compiler
 
 FIELDS: Final = (
     "warc-type",
@@ -33,8 +35,10 @@ _NAME_LENGTHS = np.array([len(name) for name in FIELDS], np.int64)
 class Headers:
     """Header fields of n messages, as spans into their data buffer.
 
-    `payloads` int64 [n]: where the payload begins; -1: the message is no WARC record. `spans` int64 [n, fields, 2]:
-    begin and end of the value without surrounding blanks; (-1, -1): the field is missing.
+    Attributes:
+        payloads: int64 [n], where the payload begins; -1 if the message is not a WARC record.
+        spans: int64 [n, fields, 2], begin and end of each value without the blanks around it; (-1, -1) if the field is
+            missing. A value that is folded over several lines still has the line ends in it.
     """
 
     def __init__(self, data: NDArray[np.uint8], offsets: NDArray[np.int32]) -> None:
@@ -43,17 +47,30 @@ class Headers:
         self._data = data
         self.payloads = np.full(n, -1, np.int64)
         self.spans = np.full((n, len(FIELDS), 2), -1, np.int64)
+        self._folded = np.zeros((n, len(FIELDS)), np.bool_)
         with one_compiler():
-            _scan(data, offsets.astype(np.int64), _NAMES, _NAME_LENGTHS, self.payloads, self.spans)
+            _scan(data, offsets.astype(np.int64), _NAMES, _NAME_LENGTHS, self.payloads, self.spans, self._folded)
 
     def field(self, number: int) -> pa.Array:
-        """Values of one field as a string array, null where missing; bytes that are not UTF-8 become U+FFFD."""
+        """Return the values of one field as strings, null where missing; bytes that are not UTF-8 become U+FFFD."""
         values = gather_spans(self._data, self.spans[:, number, 0], self.spans[:, number, 1])
+        if self._folded[:, number].any():
+            unfolded = values.to_pylist()
+            for i in np.flatnonzero(self._folded[:, number]).tolist():
+                unfolded[i] = _unfold(unfolded[i])
+            values = pa.array(unfolded, pa.binary())
         try:
             return values.cast(pa.string())
         except pa.ArrowInvalid:
             decoded = [None if value is None else value.decode("utf-8", "replace") for value in values.to_pylist()]
             return pa.array(decoded, pa.string())
+
+
+def _unfold(value: bytes) -> bytes:
+    """Join the lines of a value, with one space for the line end and the blanks around it."""
+    *lines, last = value.split(b"\n")
+    parts = [*(line.removesuffix(b"\r").strip(b" \t") for line in lines), last.strip(b" \t")]
+    return b" ".join(part for part in parts if part)
 
 
 def gather_spans(data: NDArray[np.uint8], begins: NDArray[np.int64], ends: NDArray[np.int64]) -> pa.BinaryArray:
@@ -81,6 +98,7 @@ def _scan(
     name_lengths: NDArray[np.int64],
     payloads: NDArray[np.int64],
     spans: NDArray[np.int64],
+    folded: NDArray[np.bool_],
 ) -> None:
     for i in range(offsets.size - 1):
         at, end = offsets[i], offsets[i + 1]
@@ -97,6 +115,7 @@ def _scan(
         while at < end and data[at] != 10:
             at += 1
         at += 1
+        last = -1  # the field that the next line may continue
         while at < end:
             line = at
             colon = -1
@@ -113,6 +132,18 @@ def _scan(
             if stop == line:
                 payloads[i] = at
                 break
+            if data[line] == 32 or data[line] == 9:
+                if last >= 0:
+                    begin, stop = _trim(data, line, stop)
+                    if begin < stop:
+                        # The blanks before a value may be folded as well: then this is its beginning.
+                        if spans[i, last, 0] == spans[i, last, 1]:
+                            spans[i, last, 0] = begin
+                        else:
+                            folded[i, last] = True
+                        spans[i, last, 1] = stop
+                continue
+            last = -1
             if colon < 0:
                 continue
             name_end = colon
@@ -131,14 +162,22 @@ def _scan(
                         same = False
                         break
                 if same:
-                    begin = colon + 1
-                    while begin < stop and (data[begin] == 32 or data[begin] == 9):
-                        begin += 1
-                    while stop > begin and (data[stop - 1] == 32 or data[stop - 1] == 9):
-                        stop -= 1
-                    spans[i, f, 0] = begin
-                    spans[i, f, 1] = stop
+                    spans[i, f, 0], spans[i, f, 1] = _trim(data, colon + 1, stop)
+                    last = f
                     break
+        begin, stop = spans[i, URI, 0], spans[i, URI, 1]
+        if stop - begin >= 2 and data[begin] == 60 and data[stop - 1] == 62:  # <uri>
+            spans[i, URI, 0], spans[i, URI, 1] = begin + 1, stop - 1
+
+
+@inlined
+def _trim(data: NDArray[np.uint8], begin: int, end: int) -> tuple[int, int]:
+    """Leave out blanks at both ends of [begin, end)."""
+    while begin < end and (data[begin] == 32 or data[begin] == 9):
+        begin += 1
+    while end > begin and (data[end - 1] == 32 or data[end - 1] == 9):
+        end -= 1
+    return begin, end
 
 
 @compiled

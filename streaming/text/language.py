@@ -18,6 +18,8 @@ DETECT: Final[Method] = "detect"
 MOST_BYTES: Final = 1 << 20
 """The detector reads at most this much of a page."""
 
+UNDETERMINED: Final = "und"
+
 _CONTROLS: Final = bytes(byte for byte in range(32) if byte not in b"\t\n\r") + b"\x7f"
 
 
@@ -36,8 +38,10 @@ def language_of(header: str | None, payload: bytes, profile: Profile) -> tuple[s
 
 @functools.lru_cache(1 << 12)  # a crawl has some hundred different ones
 def from_header(header: str | None) -> str | None:
-    """The first code in a language header; None if it names none."""
+    """Return the first code in a language header; None if it names no language (ISO 639-3 `und` is undetermined)."""
     first = (header or "").partition(",")[0].strip().lower()
+    if first == UNDETERMINED:
+        return None
     return three_letters(first) if first.isascii() and first.isalpha() and 2 <= len(first) <= 8 else None
 
 
