@@ -172,6 +172,7 @@ class Ingester:
             start=marker.place,
             max_record_bytes=limit.max_record_bytes,
             verify_digests=limit.verify_digests,
+            check=self._check_stop,
         )
 
     def _send(
@@ -187,7 +188,8 @@ class Ingester:
                 self._check_stop()
 
         # A source that keeps us waiting must not keep a transaction open: the broker would abort it.
-        file.on_wait = commit_if_due
+        # The same holds for one that is hard to read.
+        file.on_wait = reader.check = commit_if_due
         cut: Stub | None = None
         for item in reader:
             item = clip_header(item)
