@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import grp
 import os
+import pwd
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,6 @@ from pathlib import Path
 from conf.errors import ExplainedError
 
 _ROOT_UID = 0
-_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 class UnsafeFolderError(ExplainedError):
@@ -58,6 +59,13 @@ def is_trusted(folder: Path) -> bool:
         return False
 
 
+def is_writable_by_others(found: os.stat_result) -> bool:
+    """Whether another user may write to a file or folder. A group that only its namesake is in counts as that user."""
+    if found.st_mode & stat.S_IWOTH:
+        return True
+    return bool(found.st_mode & stat.S_IWGRP) and found.st_gid != _ROOT_UID and not _is_own_group(found.st_gid)
+
+
 def write_private(path: Path, text: str) -> None:
     """Write a file that only this user can read (mode 0600), atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +84,15 @@ def _is_trusted(path: Path, *, last: bool) -> bool:
     if stat.S_ISLNK(found.st_mode):
         return is_trusted(path.resolve())
     # In a folder like /tmp (sticky), others can neither rename nor remove what is not theirs.
-    return not found.st_mode & _OTHERS_WRITE or (not last and bool(found.st_mode & stat.S_ISVTX))
+    return not is_writable_by_others(found) or (not last and bool(found.st_mode & stat.S_ISVTX))
+
+
+def _is_own_group(gid: int) -> bool:
+    try:
+        user, group = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(gid)
+    except KeyError:
+        return False
+    return group.gr_name == user and set(group.gr_mem) <= {user}
 
 
 def _links(folder: Path) -> Iterator[tuple[os.stat_result, Path]]:

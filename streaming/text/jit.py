@@ -15,7 +15,6 @@ import contextlib
 import functools
 import hashlib
 import os
-import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,6 +23,9 @@ from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 import numba
+from filelock import FileLock
+
+from conf.private_folders import is_trusted
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -62,12 +64,13 @@ def one_compiler() -> Iterator[None]:
     if home is None or sys.platform == "win32":
         yield
         return
-    import fcntl
-
-    with (home / "lock").open("w") as lock:
-        with contextlib.suppress(OSError):  # no locks on this file system: each compiles, with equal results
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    lock = FileLock(home / "lock", mode=0o600)
+    with contextlib.suppress(OSError, NotImplementedError):  # no locks here: each compiles, with equal results
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 @functools.cache
@@ -85,8 +88,10 @@ def cache_home() -> Path | None:
     for root in _roots():
         home = root / f"kernel-{digest.hexdigest()[:16]}"
         try:
-            home.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if not _ours(home):
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            home.mkdir(mode=0o700, exist_ok=True)
+            # Machine code is loaded from there: nobody else may put any there, or another folder in its place.
+            if not is_trusted(home):
                 continue
             for name, content in sources.items():
                 _write_once(home / name, content)
@@ -104,14 +109,6 @@ def _roots() -> Iterator[Path]:
         yield Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wetstream"
     user = os.getuid() if hasattr(os, "getuid") else "user"
     yield Path(tempfile.gettempdir()) / f"wetstream-{user}"
-
-
-def _ours(folder: Path) -> bool:
-    """Whether only this user can write to a folder: machine code is loaded from it."""
-    if not hasattr(os, "getuid"):
-        return True
-    found = folder.stat()
-    return found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _write_once(path: Path, content: bytes) -> None:

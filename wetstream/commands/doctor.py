@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from conf.addresses import BootstrapServers, RedisUrl
+from conf.private_folders import UnsafeFolderError, check_owner
 from wetstream.servers.checks import Check, check_jars, check_java, check_kafka, check_ports, check_redis
 from wetstream.servers.java.jars import default_cache
 
@@ -77,8 +78,12 @@ def check_home(home: Path) -> Check:
     existing = _existing(home)
     remedy = f"Make {existing} writable, or name another state directory with WETSTREAM_HOME."
     try:
+        if existing == home:
+            check_owner(home)
         with tempfile.TemporaryFile(dir=existing):
             pass
+    except UnsafeFolderError as error:
+        return Check("State", "fail", str(error), "Name another state directory with WETSTREAM_HOME.")
     except OSError as error:
         return Check("State", "fail", f"{home} cannot be written: {error.strerror}", remedy)
     return Check("State", "ok", str(home) if existing == home else f"{home} (made at the first start)")

@@ -16,6 +16,7 @@ from wetstream.pipeline.connections import Servers, open_redis
 from wetstream.servers.java.jars import default_cache, obtain_jars
 from wetstream.servers.java.runtime import find_java
 from wetstream.servers.java.spark_runtime import quiet_java
+from wetstream.servers.state import prepare_home
 
 
 def start_stream(
@@ -37,6 +38,7 @@ def connect(settings: Settings, profile: Profile, servers: Servers, log: Callabl
     """
     # While Java starts: on a machine that is new to it, the kernel has to be compiled (once, for all workers).
     threading.Thread(target=warm_up, args=(profile,), name="wetstream-warm-up", daemon=True).start()
+    prepare_home(settings.home)
     java = find_java(settings.home)
     jars = obtain_jars(default_cache(), java, log)
     # A command that waits for longer would outlast the limit of the stream, which repeats it itself.

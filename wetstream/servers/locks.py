@@ -1,6 +1,7 @@
 """Locks between processes. The operating system releases them when their holder ends, however it ends."""
 
 import fcntl
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,7 +37,7 @@ def inheritable_lock(path: Path, timeout_s: float) -> IO[str] | None:
         The locked file, or None if another process holds the lock for longer than `timeout_s`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a")
+    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "a")
     deadline = time.monotonic() + timeout_s
     while True:
         try:

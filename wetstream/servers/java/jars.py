@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from conf.private_folders import is_trusted, is_writable_by_others
 from wetstream.servers.errors import ServerError
 from wetstream.servers.java.ivy import retrieve
 from wetstream.servers.java.pyspark_jars import bundled_jar
@@ -55,10 +56,17 @@ def present_jars(cache: Path) -> Jars | None:
     folder = jar_folder(cache)
     try:
         sizes: dict[str, int] = json.loads((folder / _MANIFEST).read_text())
-        if not sizes or any((folder / name).stat().st_size != size for name, size in sizes.items()):
-            return None
-    except (OSError, ValueError):
+        files = {name: (folder / name).stat() for name in sizes}
+    except (OSError, ValueError, TypeError):
         return None
+    if not sizes or any(files[name].st_size != size for name, size in sizes.items()):
+        return None
+    if not is_trusted(folder) or any(is_writable_by_others(found) for found in files.values()):
+        raise ServerError(
+            f"the jars in {folder} could have been changed by other users of this machine, and Java would run them",
+            f"Remove {folder} and see that you own the folders above it and nobody else can write there, or name "
+            "another folder with WETSTREAM_JARS.",
+        )
     return Jars(
         broker=[
             *(bundled_jar(pattern) for pattern in _LOGGING),
@@ -80,6 +88,7 @@ def obtain_jars(cache: Path, java: Java, log: Callable[[str], None] = print) -> 
         return present
     folder = jar_folder(cache)
     try:
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with exclusive(folder.with_suffix(".lock"), lambda: log("jars: waiting for another process that obtains them")):
             return present_jars(cache) or _obtain(folder, java, log)
     except OSError as error:

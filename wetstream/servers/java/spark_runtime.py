@@ -16,6 +16,8 @@ from pathlib import Path
 import psutil
 import pyspark
 
+from conf.private_folders import is_trusted
+
 # Spark asks for an incubating module that only speeds up linear algebra, and Java then warns on every start; a
 # runtime without the module does not start at all. What JVM and Python workers print goes to a file.
 WRAPPER = """#!/bin/bash
@@ -64,7 +66,8 @@ def _archive(java: Path) -> Path | None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         return None
-    if not os.access(folder, os.W_OK):
+    # Java loads code from it.
+    if not os.access(folder, os.W_OK) or not is_trusted(folder):
         return None
     fits = hashlib.sha256(f"{java.resolve()}\n{pyspark.__version__}".encode()).hexdigest()[:12]
     archive = folder / f"spark-{fits}.jsa"
