@@ -37,13 +37,13 @@ def check_retention(
         if settings.stream.lost_records == "refuse":
             raise StreamError(
                 f"topic {topic.name}, partition {partition}: the offsets from {start:,} to {end:,} are not in the "
-                "topic any more (retention) and were never processed. Ingest their sources into a new --pipeline, or "
-                "go on without them: stream.lost_records=accept. Set the topic's retention.ms and retention.bytes to "
-                "-1 to keep what comes"
+                f"topic any more (retention), and generation {documents.path.name} does not have them. Ingest their "
+                "sources into a new --pipeline, or continue without them: stream.lost_records=accept. Set the topic's "
+                "retention.ms and retention.bytes to -1 to keep what comes"
             )
         lost[partition_key(topic.id, partition)] = (start, end)
         log.warning(
-            "topic %s, partition %d: the offsets from %d to %d are lost (retention); going on without them",
+            "topic %s, partition %d: the offsets from %d to %d are lost (retention); continuing without them",
             topic.name,
             partition,
             start,

@@ -160,18 +160,22 @@ def test_a_documents_folder_that_cannot_be_written_ends_the_stream_at_once(
         pipeline.stream()
 
 
-def test_a_parquet_file_that_is_cut_is_named(make_pipeline: Make, sample: Path) -> None:
+@pytest.mark.parametrize("damage", ["cut", "missing"])
+def test_a_parquet_file_that_cannot_be_read_is_named(damage: str, make_pipeline: Make, sample: Path) -> None:
     """Found when the statistics have to be counted from it."""
     pipeline = make_pipeline()
     pipeline.ingest(sample)
     pipeline.stream()
-    (path, *_) = pipeline.documents.file_paths()
-    content = Path(path).read_bytes()
-    Path(path).write_bytes(content[: len(content) // 2])
+    (path, *_) = map(Path, pipeline.documents.file_paths())
+    content = path.read_bytes()
+    if damage == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    else:
+        path.unlink()
     pipeline.forget_redis()
     with pytest.raises((StreamError, DocumentsError)) as raised:
         pipeline.stream()
-    assert "parquet" in str(raised.value).lower() and "\n" not in str(raised.value)
-    Path(path).write_bytes(content)
+    assert path.name in str(raised.value) and "\n" not in str(raised.value)
+    path.write_bytes(content)
     pipeline.stream()
     assert pipeline.verified().records == 301

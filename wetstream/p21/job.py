@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
@@ -38,6 +40,7 @@ from serving.export.vocabulary import Vocabulary
 from serving.view import View
 from sinks.documents.files import DocumentFile
 from sinks.statistics.sums import Sums
+from streaming.failures import describe
 from streaming.session import start_session
 from streaming.tasks.files import process_in_parts
 from streaming.tasks.fused import FlushLimits, TaskConfig
@@ -210,15 +213,17 @@ def _read(
             for number in batch.column("id").to_pylist():
                 yield from process_in_parts(number, sources[number], config, settings, limits)
 
-    added = (
-        spark.range(0, len(sources), 1, len(sources))
-        .mapInArrow(read, SPARK_SCHEMA)
-        .groupBy("kind", "key")
+    partials = spark.range(0, len(sources), 1, len(sources)).mapInArrow(read, SPARK_SCHEMA)
+    counted = (
+        partials.groupBy("kind", "key")
         .agg(F.sum("a").alias("a"), F.sum("b").alias("b"), F.sum("c").alias("c"), F.max("text").alias("text"))
         # Most words of a large corpus are in one document only: the driver does not need them.
         .filter((F.col("kind") != WORD) | (F.col("b") >= threshold))
-        .toArrow()
     )
+    try:
+        added = counted.toArrow()
+    except (PySparkException, Py4JError) as error:
+        raise P21Error(f"Spark failed: {describe(error)}. Nothing was written; run the same command again") from error
     failures = _of_kind(added, UNREADABLE)
     if failures:
         raise P21Error("; ".join(text for _, text in failures[:NAMED]))
