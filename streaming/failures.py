@@ -17,6 +17,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from tenacity import RetryCallState, Retrying, retry_if_exception
 from tenacity.wait import wait_exponential
 
+from conf.errors import ExplainedError
 from producers.topic.topics import TopicError
 from streaming.errors import StreamError
 
@@ -100,6 +101,8 @@ def is_permanent(error: BaseException) -> bool:
         return any(reply in str(error) for reply in PERMANENT_REPLIES)
     if isinstance(error, TopicError):
         return any(_is_permanent_in_kafka(cause) for cause in _causes(error))
+    if isinstance(error, ExplainedError):
+        return False  # whoever raised it has judged it
     if isinstance(error, pa.ArrowInvalid):
         return True  # a Parquet file of the table is cut or overwritten
     if isinstance(error, OSError) and error.errno is not None:

@@ -23,6 +23,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from conf.addresses import BootstrapServers
 from conf.settings import Settings
 from producers.topic.topics import Topic
+from streaming.failures import describe
 from streaming.session import task_slots
 from streaming.tasks.fused import TaskConfig, fused_pass
 from streaming.tasks.partials import SPARK_SCHEMA
@@ -30,6 +31,8 @@ from streaming.tasks.partials import SPARK_SCHEMA
 log = logging.getLogger("wetstream")
 
 DIRECT_TASKS = 16
+# What a call into Spark raises, also when its Java process has ended.
+SPARK_ERRORS = (PySparkException, Py4JError, OSError)
 OnBatch = Callable[[pa.Table, int, Mapping[int, int]], None]
 
 
@@ -176,7 +179,10 @@ class Query:
 
     def failure(self) -> Exception | None:
         """The error that ended the query: that of `on_batch`, else Spark's own; None if there was none."""
-        return self._error or self._query.exception()
+        try:
+            return self._error or self._query.exception()
+        except SPARK_ERRORS as error:
+            return error
 
     def stop(self) -> None:
         """End the query after the current micro-batch, and delete its checkpoint."""
@@ -188,7 +194,10 @@ class Query:
     def abort(self) -> None:
         """End the query now; the current micro-batch fails unless it is being committed."""
         self._ending = True
-        self._spark.sparkContext.cancelJobGroup(str(self._query.runId))
+        try:
+            self._spark.sparkContext.cancelJobGroup(str(self._query.runId))
+        except SPARK_ERRORS as error:
+            log.warning("Spark did not cancel its jobs: %s", describe(error))
         self._stop_spark()
 
     def _process(self, frame: DataFrame, number: int) -> None:
@@ -211,9 +220,9 @@ class Query:
     def _stop_spark(self) -> None:
         try:
             self._query.stop()
-        except (PySparkException, Py4JError) as error:
-            log.warning("Spark did not end its query in order: %s", str(error).splitlines()[0])
-        self._config.unpersist()
+            self._config.unpersist()
+        except SPARK_ERRORS as error:
+            log.warning("Spark did not end its query in order: %s", describe(error))
         shutil.rmtree(self._checkpoint, ignore_errors=True)
 
 

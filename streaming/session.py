@@ -67,6 +67,17 @@ def spread_shuffles(spark: SparkSession, settings: Settings) -> None:
     spark.conf.set("spark.sql.shuffle.partitions", str(task_slots(spark, settings)))
 
 
+def check_java(spark: SparkSession, settings: Settings) -> None:
+    """Raise StreamError if Spark's Java process has ended: no restart of a query brings it back."""
+    process = getattr(spark.sparkContext._gateway, "proc", None)
+    if process is not None and process.poll() is not None:
+        raise StreamError(
+            f"Spark's Java process has ended (signal or exit code {abs(process.returncode)}); "
+            f"{settings.home / 'spark'} holds its logs. Nothing is lost: start the stream again, with more "
+            "stream.driver_memory if it ran out of memory"
+        )
+
+
 def configuration(settings: Settings, jars: list[Path]) -> dict[str, str]:
     """Return the properties of the session: ours, and over them those of the settings."""
     java_options = [f"-Dlog4j2.configurationFile={_write_log_configuration(settings.home / 'spark')}"]

@@ -14,6 +14,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pyarrow as pa
+from deltalake.exceptions import DeltaError
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
 from redis import RedisError
 
 from conf.profiles import Profile, load_profile
@@ -37,6 +40,7 @@ from streaming.failures import Outage, describe
 from streaming.query import BatchProgress, drop_old_checkpoints
 from streaming.query_run import GenerationSwitchedError, QueryRun, RunEnd
 from streaming.retention import check_retention
+from streaming.session import check_java
 
 log = logging.getLogger("wetstream")
 
@@ -105,7 +109,7 @@ class Stream:
             while not self._stop.is_set():
                 try:
                     end = self._run_query(lease, once=once)
-                except (OSError, pa.ArrowException) as error:
+                except (OSError, pa.ArrowException, DeltaError, PySparkException, Py4JError) as error:
                     self._restart_or_raise(error)
                     continue
                 if end.error is not None:
@@ -123,6 +127,7 @@ class Stream:
             return
         if isinstance(error, FINAL) and not isinstance(error, RESTARTABLE):
             raise error
+        check_java(self._connections.spark, self._settings)
         self._outage.check(error)
         log.warning("micro-batch dropped, restarting from the stored positions: %s", describe(error))
         self._stop.wait(min(RESTART_S, max(self._outage.left_s, 0.0)))

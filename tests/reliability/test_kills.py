@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from producers.sample.writer import write_sample
@@ -106,6 +107,27 @@ def test_a_python_worker_killed(
         WETSTREAM_CRASH_ONCE=str(flag),
     )
     assert flag.exists(), f"{point} was not reached"
+    assert digest(wetstream) == right
+
+
+@slow
+def test_spark_s_java_process_killed_under_a_running_stream(wetstream: Command, sample: Path, right: str) -> None:
+    wetstream("ingest", sample)
+    running = wetstream.start("stream", *P21, *SMALL)
+    try:
+        deadline = time.monotonic() + 120
+        while not wetstream.counted():
+            assert running.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+        (java,) = [child for child in psutil.Process(running.pid).children() if "java" in child.name()]
+        java.kill()
+        output, _ = running.communicate(timeout=60)
+    finally:
+        if running.poll() is None:
+            os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
+    assert running.returncode == 1 and "Spark's Java process has ended" in output.replace("\n", " "), output
+    wetstream("stream", "--once", *P21)
     assert digest(wetstream) == right
 
 
