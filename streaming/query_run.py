@@ -170,7 +170,9 @@ class QueryRun:
                     self._outage.ended()
                     self._report(progress, on_progress)
             wanted = until()
-            if not active or stop.is_set() or self._committer.failed or (wanted and _reached(end, wanted)):
+            if not active or stop.is_set() or self._committer.failed:
+                return RunEnd()
+            if wanted is not None and _reached(end, wanted):
                 return RunEnd()
             now = time.monotonic()
             if now - max(heard_at, probed_at) > SILENT_S:
