@@ -38,6 +38,8 @@ _RULES: Final = (
     (re.compile(r"(?i)\b(password ?= ?)(?:\"[^\"]*\"|'[^']*'|[^\s,;&\"')\]}]+)"), rf"\1{MASK}"),
 )
 
+_SECRET_NAME: Final = re.compile(r"(?i)secret|passw|token|credential|access\.?key|jaas")
+
 _secrets: set[str] = set()
 _known_secrets: re.Pattern[str] | None = None
 
@@ -50,6 +52,11 @@ def register_secret(value: str) -> None:
     _secrets.update({value, quote(value, safe=""), quote(value), quote_plus(value), repr(value)[1:-1]})
     longest_first = sorted(_secrets, key=len, reverse=True)
     _known_secrets = re.compile("|".join(map(re.escape, longest_first)))
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a property of this name, one of Spark's say, holds a secret."""
+    return _SECRET_NAME.search(name) is not None
 
 
 def redact(text: str) -> str:

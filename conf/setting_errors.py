@@ -37,6 +37,8 @@ def explain(error: ValidationError, model: type[BaseModel], sources: Sequence[So
 
 def _shown(field: FieldInfo, value: Any) -> str:
     kind = field.annotation
+    if isinstance(value, dict):
+        return "a table"
     if isinstance(kind, type) and issubclass(kind, (Secret, SecretStr)):
         return MASK
     # Where an address is wanted, people also paste one with a password and without a scheme.

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from conf.addresses import BootstrapServers
-from conf.redaction import register_secret
+from conf.redaction import is_secret_name, register_secret
 from conf.setting_errors import explain
 from conf.setting_sources import EnvironmentSource, FileSource, FlagSource, SettingsError, Source
 from conf.setting_sources import setting_names as _names
@@ -235,6 +235,9 @@ def load_settings(
     _check_together(settings)
     for secret in (settings.serve.token, settings.kafka.client.password):
         register_secret(secret.get_secret_value())
+    for name, value in settings.spark.items():
+        if is_secret_name(name):
+            register_secret(value)
     return settings
 
 

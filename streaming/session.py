@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from conf.private_folders import write_private
+from conf.redaction import is_secret_name
 from conf.settings import Settings
 from streaming.errors import StreamError
 from streaming.failures import describe
@@ -39,8 +43,13 @@ def start_session(settings: Settings, *, java_home: Path | None, jars: list[Path
         os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
         _lower_priority(settings.stream.niceness)
     builder = SparkSession.builder.appName(f"wetstream-{settings.pipeline}").master(settings.stream.master)
-    for name, value in configuration(settings, jars).items():
-        builder = builder.config(name, value)
+    properties = configuration(settings, jars)
+    secrets = {name: value for name, value in properties.items() if is_secret_name(name)}
+    for name, value in properties.items():
+        if name not in secrets:
+            builder = builder.config(name, value)
+    if secrets:
+        _hand_over(secrets, settings.home / "spark")
     try:
         spark = builder.getOrCreate()
         spread_shuffles(spark, settings)
@@ -112,6 +121,16 @@ def configuration(settings: Settings, jars: list[Path]) -> dict[str, str]:
         if more := given.pop(name, ""):
             configuration[name] = separator.join(filter(None, (configuration[name], more)))
     return configuration | given
+
+
+def _hand_over(secrets: Mapping[str, str], folder: Path) -> None:
+    """Give Spark its secrets in a file of mode 0600: what a builder is given becomes an argument of a process."""
+    file = folder / "secrets.properties"
+    escaped = {name: value.replace("\\", "\\\\").replace("\n", "\\n") for name, value in secrets.items()}
+    write_private(file, "".join(f"{name}={value}\n" for name, value in escaped.items()))
+    given = os.environ.get("PYSPARK_SUBMIT_ARGS", "pyspark-shell")
+    if str(file) not in given:
+        os.environ["PYSPARK_SUBMIT_ARGS"] = f"--load-spark-defaults --properties-file {shlex.quote(str(file))} {given}"
 
 
 def _lower_priority(niceness: int) -> None:

@@ -1,0 +1,173 @@
+"""Secrets stay secret: many commands and failures with canaries in their place, then everything is searched."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+from redis import Redis
+
+from producers.sample.writer import write_sample
+from tests.harness import Command
+from tests.producers.http_server import serve
+from tests.servers.processes import outside_redis
+from wetstream.servers import embedded, state
+
+CANARIES = [f"canary-{name}-8c1f" for name in ("redis", "url", "sig", "token", "kafka", "spark")]
+REDIS, URL, SIGNATURE, TOKEN, KAFKA, SPARK = CANARIES
+
+
+@contextmanager
+def watched_processes() -> Iterator[set[str]]:
+    """The command lines of all processes that this one starts, directly or not, while it lasts."""
+    seen: set[str] = set()
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.1):
+            for process in psutil.Process().children(recursive=True):
+                try:
+                    seen.add(" ".join(process.cmdline()))
+                except psutil.Error:
+                    continue
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        thread.join()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "home"
+    embedded.down(tmp_path / "home", log=lambda line: None)
+
+
+@pytest.fixture
+def canary_redis(tmp_path: Path) -> Iterator[str]:
+    with outside_redis(tmp_path / "redis", "--requirepass", REDIS, "--maxmemory-policy", "noeviction") as url:
+        yield url.replace("redis://", f"redis://:{REDIS}@")
+
+
+@pytest.fixture
+def own(wetstream: Command, home: Path, canary_redis: str) -> Command:
+    """The command with an embedded broker, and secrets in its environment."""
+    kept = {name: value for name, value in wetstream.environment.items() if "KAFKA" not in name}
+    return Command(
+        kept
+        | {
+            "WETSTREAM_HOME": str(home),
+            "WETSTREAM_REDIS_URL": canary_redis,
+            "WETSTREAM_SERVE_TOKEN": TOKEN,
+            "WETSTREAM_KAFKA_CLIENT_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+            "WETSTREAM_KAFKA_CLIENT_USERNAME": "me",
+            "WETSTREAM_KAFKA_CLIENT_PASSWORD": KAFKA,
+            "WETSTREAM_PRODUCER_SOURCE_RETRY_S": "1",
+            "WETSTREAM_PRODUCER_RETRY_S": "1",
+        }
+    )
+
+
+def test_nothing_that_is_written_holds_a_secret(own: Command, home: Path, tmp_path: Path, canary_redis: str) -> None:
+    write_sample(tmp_path / "web" / "s.warc.wet.gz", records=30)
+    said: list[str] = []
+
+    def run(*arguments: str | Path, code: int | None = None, **environment: str) -> None:
+        done = own(*arguments, code=code, **environment)
+        said.append(f"$ {arguments}\n{done.stdout}\n{done.stderr}")
+
+    with serve(tmp_path / "web") as server, watched_processes() as command_lines:
+        url = server.url.replace("://", f"://me:{URL}@")
+        signed = f"{url}/s.warc.wet.gz?X-Amz-Signature={SIGNATURE}"
+        config = tmp_path / "spark.toml"
+        config.write_text(f'[spark]\n"spark.hadoop.fs.s3a.secret.key" = "{SPARK}"\n')
+        run("run", signed, "--profile", "p21", "--config", config, code=0)
+        for command in (
+            ("status",),
+            ("doctor",),
+            ("stats", "--json"),
+            ("segments", "--json"),
+            ("batches", "--json"),
+            ("documents", "history", "--json"),
+            ("verify",),
+            ("ingest", "--dry-run", signed),
+        ):
+            run(*command)
+        _fail(run, url)
+        away = canary_redis.rpartition(":")[0] + ":1/0"
+        for command in (("stats",), ("doctor",), ("status", "--json"), ("run", signed), ("stream", "--once")):
+            run(*command, WETSTREAM_REDIS_URL=away, WETSTREAM_DEBUG="1")
+        run("stats", WETSTREAM_REDIS_URL=canary_redis.replace(REDIS, f"{REDIS}-wrong"))
+        for broker in ("127.0.0.1:1", str(embedded.endpoints(home).bootstrap_servers)):
+            run("ingest", signed, WETSTREAM_KAFKA_BOOTSTRAP_SERVERS=broker)
+            run("doctor", WETSTREAM_KAFKA_BOOTSTRAP_SERVERS=broker)
+
+    passwords = [(home / name / "password").read_text() for name in state.NAMES if (home / name / "password").exists()]
+    assert passwords
+    _assert_absent("\n".join(said), "what was printed", passwords)
+    _assert_absent("\n".join(command_lines), "command lines", passwords)
+    assert any("kafka.Kafka" in line for line in command_lines) and any("spark" in line for line in command_lines)
+    for path in home.rglob("*"):
+        if path.is_file() and path.name not in ("password", "server.properties", "secrets.properties"):
+            _assert_absent(path.read_bytes().decode("latin-1"), str(path), passwords)
+    with Redis.from_url(canary_redis) as client:
+        for key in client.scan_iter():
+            _assert_absent(client.dump(key).decode("latin-1") + key.decode(), str(key), passwords)
+    _assert_absent(_topics(home), "topics", passwords)
+
+
+def _fail(run: Callable[..., None], url: str) -> None:
+    """Failures that have shown secrets before, or could."""
+    run("ingest", f"{url}/missing.warc.wet.gz?token={SIGNATURE}")
+    run("ingest", f"simplecache::{url}/missing.warc.wet.gz")
+    run("ingest", f"http://me:{URL}@127.0.0.1:1/s.warc.wet.gz")
+    run("ingest", f"https://me:{URL}/x@host/s.warc.wet.gz")
+    run("remove", f"{url}/s.warc.wet.gz")
+    for name, value in (
+        ("redis.url", f"localhost:{REDIS}"),
+        ("redis.url", f"redis://:{REDIS}@h/stats"),
+        ("redis.url", f"redis://:{REDIS}/x@h"),
+        ("serve.token", f"{TOKEN} x"),
+        ("kafka.bootstrap_servers", f"me:{KAFKA}@h:9092"),
+        ("kafka.bootstrap_servers", f"SASL_SSL://me:{KAFKA}@h:9092"),
+        ("kafka.client.password", f"{KAFKA}\n"),
+        ("redis.password", REDIS),
+        ("documents.path", f"s3://me:{URL}@bucket/x"),
+    ):
+        run("stats", WETSTREAM_DEBUG="1", **{f"WETSTREAM_{name.upper().replace('.', '_')}": value})
+        run("status", "--set", f"{name}={value}")
+
+
+def _assert_absent(text: str, where: str, passwords: list[str]) -> None:
+    for secret in (*CANARIES, *passwords):
+        at = text.find(secret)
+        assert at < 0, f"{where}: …{text[max(0, at - 200) : at + 60]}…"
+
+
+def _topics(home: Path) -> str:
+    """Everything in all topics, as text."""
+    servers = embedded.endpoints(home).bootstrap_servers
+    assert servers
+    text = ""
+    with closing(KafkaConsumer(**servers.client_options())) as consumer:
+        names = [name for name in consumer.topics() if not name.startswith("__")]
+        partitions = [TopicPartition(name, n) for name in names for n in consumer.partitions_for_topic(name) or ()]
+        assert partitions
+        consumer.assign(partitions)
+        consumer.seek_to_beginning(*partitions)
+        ends, deadline = consumer.end_offsets(partitions), time.monotonic() + 60
+        while any(consumer.position(partition) < end for partition, end in ends.items()):
+            assert time.monotonic() < deadline
+            for messages in consumer.poll(timeout_ms=200).values():
+                text += "".join(f"{message.key!r}{message.value!r}{message.headers!r}" for message in messages)
+    assert text
+    return text
