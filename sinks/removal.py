@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from conf.crash_points import crash_point
-from sinks.documents.exclusions import Exclusion
+from sinks.documents.exclusions import Exclusion, SourceRange
 from sinks.documents.files import DocumentFile, write_document_file
 from sinks.documents.schema import DOCUMENTS
 from sinks.documents.table import Documents
@@ -31,15 +31,17 @@ def remove_sources(
     documents: Documents,
     statistics: Statistics,
     ends: Mapping[str, tuple[int, int]],
+    ranges: Sequence[SourceRange] = (),
     *,
     compression_level: int,
 ) -> int:
-    """Remove sources.
+    """Remove sources, or records that are in the topic in excess.
 
     Args:
         documents: The documents table.
         statistics: Its statistics, which must be at its position.
         ends: By source, the topic partition and the offset behind its last record.
+        ranges: Records in excess.
         compression_level: zstd level of the files that are written.
 
     Returns:
@@ -49,7 +51,7 @@ def remove_sources(
         FencedError: Another writer has committed to the table.
         NotInStepError: The statistics are at another position.
     """
-    documents.plan_removal(ends)
+    documents.plan_removal(ends, ranges)
     crash_point("after-removal-plan")
     start = documents.position()
     gone = finish_removal(documents, compression_level=compression_level)
@@ -89,7 +91,8 @@ def _covered(rows: pa.Table, planned: Sequence[Exclusion]) -> pa.ChunkedArray:
     partition, offset = rows["topic_partition"], rows["topic_offset"]
     covered = pc.not_equal(rows["records"], rows["records"])
     for exclusion in planned:
-        early = pc.and_(pc.equal(partition, exclusion.partition), pc.less(offset, exclusion.end))
-        mine = pc.and_(pc.equal(source, exclusion.source), pc.fill_null(early, True))
+        inside = pc.and_(pc.greater_equal(offset, exclusion.begin), pc.less(offset, exclusion.end))
+        inside = pc.and_(pc.equal(partition, exclusion.partition), inside)
+        mine = pc.and_(pc.equal(source, exclusion.source), pc.fill_null(inside, not exclusion.begin))
         covered = pc.or_(covered, mine)
     return covered

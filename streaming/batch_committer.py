@@ -72,6 +72,13 @@ class BatchCommitter:
         table_s = time.monotonic() - began
         self._position = finish
         self.commits += 1
+        for source, n in batch.unjoined.items():
+            log.warning(
+                "%s: %d records do not follow the one before them in the topic. They are doubled, or others before "
+                "them are missing, or a repair has sent them again: `wetstream verify` says which",
+                source,
+                n,
+            )
         self._statistics.submit(batch, finish, lambda metrics: self._observe(number, batch, table_s, metrics))
         if self.commits % self._settings.compact_every == 0:
             self._compact(number)

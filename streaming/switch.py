@@ -6,6 +6,7 @@ from typing import Any
 
 from conf.crash_points import crash_point
 from conf.settings import Settings
+from sinks.documents.exclusions import SourceRange
 from sinks.documents.generations import Generations
 from sinks.documents.table import Documents
 from sinks.keys import changes_key, replay_lease_key
@@ -38,9 +39,10 @@ def switch(settings: Settings, redis: Any, generation: str) -> int:
             documents = found.documents
             finish_removal(documents, compression_level=settings.documents.compression_level)
             statistics = builds.catch_up(found, documents.position(), live=False)
-            ends = _removed_since(generations, documents)
-            if ends:
-                remove_sources(documents, statistics, ends, compression_level=settings.documents.compression_level)
+            ends, ranges = _removed_since(generations, documents)
+            if ends or ranges:
+                level = settings.documents.compression_level
+                remove_sources(documents, statistics, ends, ranges, compression_level=level)
             crash_point("before-switch")
             generations.point_to(generation)
             crash_point("after-switch")
@@ -52,14 +54,21 @@ def switch(settings: Settings, redis: Any, generation: str) -> int:
         lease.release()
 
 
-def _removed_since(generations: Generations, documents: Documents) -> dict[str, tuple[int, int]]:
-    """Removals of the live generation that this one does not have, by source: partition and end offset."""
+def _removed_since(
+    generations: Generations, documents: Documents
+) -> tuple[dict[str, tuple[int, int]], list[SourceRange]]:
+    """Removals of the live generation that this one does not know: ends of sources, and ranges in excess."""
+    ends: dict[str, tuple[int, int]] = {}
+    ranges: list[SourceRange] = []
     live = generations.open_live()
     if live is None or live.documents.path == documents.path:
-        return {}
-    known = {(e.source, e.partition): e.end for e in documents.exclusions() if e.removal}
-    return {
-        e.source: (e.partition, e.end)
-        for e in live.documents.exclusions()
-        if e.removal and known.get((e.source, e.partition), -1) < e.end
-    }
+        return ends, ranges
+    known = {(e.source, e.partition, e.begin): e.end for e in documents.exclusions() if e.removal}
+    for e in live.documents.exclusions():
+        if not e.removal or known.get((e.source, e.partition, e.begin), -1) >= e.end:
+            continue
+        if e.begin:
+            ranges.append(SourceRange(e.source, e.partition, e.begin, e.end))
+        else:
+            ends[e.source] = (e.partition, e.end)
+    return ends, ranges

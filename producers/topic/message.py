@@ -48,18 +48,20 @@ STUB_FIELDS: Final = re.compile(
 
 def message_key(source: str, item: Record | Stub) -> bytes:
     """The key of a record's or a stub's message."""
-    return _key(RECORD if isinstance(item, Record) else STUB, source, item.place, item.next)
+    (member, inner), (next_member, next_inner) = item.place, item.next
+    kind = RECORD if type(item) is Record else STUB
+    if inner or next_inner:
+        return f"{kind} {source}@{_text(item.place)}-{_text(item.next)}".encode()
+    return f"{kind} {source}@{member}-{next_member}".encode()
 
 
 def retraction_key(source: str, stub: Stub) -> bytes:
     """The key of the message that retracts the stub of a cut record. Its value is the stub's."""
-    return _key(RETRACTION, source, stub.place, stub.next)
+    return f"{RETRACTION} {source}@{_text(stub.place)}-{_text(stub.next)}".encode()
 
 
-def _key(kind: str, source: str, place: Place, following: Place) -> bytes:
-    at = f"{place[0]}+{place[1]}" if place[1] else str(place[0])
-    then = f"{following[0]}+{following[1]}" if following[1] else str(following[0])
-    return f"{kind} {source}@{at}-{then}".encode()
+def _text(place: Place) -> str:
+    return f"{place.member}+{place.inner}" if place.inner else str(place.member)
 
 
 def clip_header(item: Record | Stub) -> Record | Stub:

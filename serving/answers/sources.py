@@ -35,7 +35,7 @@ class Source(SourceCounts):
 
     crawl: str
     segment: str
-    state: Annotated[str, Field(description="ingesting, streaming, truncated, damaged or done")]
+    state: Annotated[str, Field(description="ingesting, streaming, truncated, damaged, done or faulty")]
     produced: Annotated[int, Field(description="records in the topic")]
     produced_bytes: int | None
     updated: float | None

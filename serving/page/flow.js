@@ -46,7 +46,8 @@ export function showNow(state) {
   $("flow-now").replaceChildren(...parts);
 }
 
-const STATES = { done: "done", streaming: "streaming", ingesting: "ingesting", truncated: "cut off", damaged: "damaged" };
+const STATES = { done: "done", streaming: "streaming", ingesting: "ingesting", truncated: "cut off", damaged: "damaged",
+  faulty: "faulty" };
 
 export async function refreshSources() {
   const answer = await get(by, { limit });
@@ -72,7 +73,7 @@ function sourceRow(source) {
   const read = source.size_bytes && source.read_bytes ? source.read_bytes / source.size_bytes : 1;
   const whole = Math.max(source.state === "ingesting" && read > 0 ? source.produced / Math.max(read, 0.001) : source.produced, source.records);
   const state = source.state === "streaming" || source.state === "ingesting" ? `${STATES[source.state]} ${whole ? Math.floor((100 * source.records) / whole) : 0} %` : STATES[source.state] || source.state;
-  const kind = source.state === "done" ? "done" : ["truncated", "damaged"].includes(source.state) ? "bad" : "";
+  const kind = source.state === "done" ? "done" : ["truncated", "damaged", "faulty"].includes(source.state) ? "bad" : "";
   return row(source.source.replace(/^file:\/\//, ""), whole, source.produced, source.documents, rejected, `${count(source.documents)} of ${count(source.records)} kept`, state, kind);
 }
 

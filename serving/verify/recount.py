@@ -71,10 +71,6 @@ WORDS_DIGEST = (
 )
 
 DOUBLED = """
-select source || ' at ' || record_offset || '+' || inner_offset || ': counted ' || sum(records) || ' times' as what
-from documents where record_offset >= 0
-group by source, record_offset, inner_offset having sum(records) <> 1
-union all
 select 'topic partition ' || topic_partition || ' offset ' || topic_offset || ': in the table ' || count(*) || ' times'
 from documents where topic_offset is not null group by topic_partition, topic_offset having count(*) <> 1
 limit 20"""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import cast
 
 from redis import Redis
 
+from serving.verify.chain import MAX_FAULTS, SourceEnd, chain_faults
 from serving.verify.compare import differences
 from serving.verify.recount import recount
 from sinks.documents.table import Documents
@@ -17,22 +19,41 @@ from sinks.statistics.owner import Owner
 
 @dataclass(frozen=True)
 class Verification:
-    """`digest` is over everything additive: the same for the same records, however they came in."""
+    """The outcome of `verify`.
+
+    Attributes:
+        digest: Over everything additive: the same for the same records, however they came in.
+        faulty_sources: Sources whose records are not all in the documents table exactly once.
+    """
 
     ok: bool
     digest: str
     differences: list[str]
     records: int
     version: int
+    faulty_sources: list[str] = field(default_factory=list)
 
 
-def verify(client: Redis, pipeline: str, documents: Documents) -> Verification:
-    """Recount the documents table, compare with Redis, look for records that are not there exactly once.
+def verify(
+    client: Redis, pipeline: str, documents: Documents, ends: Mapping[str, SourceEnd | None] | None = None
+) -> Verification:
+    """Recount the documents table, compare with Redis, find records that are not there exactly once.
 
     Run while a stream writes, Redis may be a micro-batch behind the table; the difference then says so.
+
+    Args:
+        client: Redis.
+        pipeline: Name of the pipeline.
+        documents: The documents table.
+        ends: Where the records of each source have to end (see `chain_faults`).
     """
-    counted = recount(documents.file_paths())
+    files = documents.file_paths()
+    counted = recount(files)
     found = [f"documents: {what}" for what in counted.doubled]
+    faults = chain_faults(files, ends)
+    found += [f"source {fault.source}: {fault.what}" for fault in faults[:MAX_FAULTS]]
+    if faults:
+        found.append(f"{len(faults):,} such faults: `wetstream repair` mends them")
     prefix = cast("bytes | None", client.get(live_key(pipeline)))
     if prefix is None:
         found.append(
@@ -50,4 +71,6 @@ def verify(client: Redis, pipeline: str, documents: Documents) -> Verification:
                 f"{canonical(documents.position()) or 'nothing'} (a stream is writing, or Redis waits to be healed)"
             )
         found += differences(client, keys, counted)
-    return Verification(not found, counted.digest, found, counted.counts["totals"].get("records", 0), documents.version)
+    records = counted.counts["totals"].get("records", 0)
+    faulty = sorted({fault.source for fault in faults})
+    return Verification(not found, counted.digest, found, records, documents.version, faulty)

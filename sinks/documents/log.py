@@ -20,7 +20,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from conf.crash_points import crash_point
 from conf.errors import ExplainedError
-from sinks.documents.exclusions import FOREVER, Exclusion, from_json, to_json
+from sinks.documents.exclusions import FOREVER, Exclusion, SourceRange, from_json, to_json
 from sinks.documents.files import DocumentFile
 from sinks.documents.schema import DOCUMENTS, SCHEMA_VERSION
 
@@ -236,12 +236,13 @@ class DocumentsLog:
         if exclusions:
             self._set_exclusions(exclusions)
 
-    def plan_removal(self, ends: Mapping[str, tuple[int, int]]) -> None:
-        """Decide to remove sources; from now on every start of a writer completes the removal.
+    def plan_removal(self, ends: Mapping[str, tuple[int, int]], ranges: Sequence[SourceRange] = ()) -> None:
+        """Decide to remove sources or parts of them; from now on every start of a writer completes the removal.
 
         Args:
             ends: By source, the topic partition and the offset behind its last record. Records before that offset are
                 excluded; later ones are a new ingestion of the source.
+            ranges: Records that are in the topic in excess.
         """
         number = self._transaction(REMOVALS) + 1
         kept = [
@@ -250,6 +251,7 @@ class DocumentsLog:
             if not (e.source in ends and (not e.removal or e.partition == ends[e.source][0]))
         ]
         added = [Exclusion(source, partition, end, number) for source, (partition, end) in ends.items()]
+        added += [Exclusion(r.source, r.partition, r.end, number, r.begin) for r in ranges]
         self._set_exclusions([*kept, *added])
 
     def planned_removal(self) -> list[Exclusion]:
@@ -266,7 +268,9 @@ class DocumentsLog:
         """
         self._require(files)
         transactions = [Transaction(REMOVALS, self._transaction(REMOVALS) + 1)]
-        transactions += [self._toggled(e.source) for e in self.planned_removal() if self.is_from_file(e.source)]
+        transactions += [
+            self._toggled(e.source) for e in self.planned_removal() if not e.begin and self.is_from_file(e.source)
+        ]
         self._write([*_adds(files, data_change=True), *_removes(paths, data_change=True)], transactions)
 
     def history(self, limit: int) -> list[dict[str, Any]]:

@@ -22,9 +22,10 @@ from sinks.documents.exclusions import Exclusion
 from sinks.documents.files import write_document_file
 from sinks.statistics.derive import derive_counts
 from sinks.statistics.sums import Sums
+from streaming.tasks.joins import JoinCheck
 from streaming.tasks.keys import read_keys
 from streaming.tasks.messages import read_messages
-from streaming.tasks.partials import OffsetRange, partial_rows
+from streaming.tasks.partials import OffsetRange, partial_rows, unjoined_rows
 from streaming.tasks.rows import RowBuffer
 from streaming.text.judge import judge
 from streaming.text.kernel import Bagger
@@ -101,6 +102,7 @@ def run_task(config: TaskConfig, batches: Iterator[pa.RecordBatch], task: int) -
             work.add(batch.column("key"), batch.column("value"), batch.column("partition"), batch.column("offset"))
     if ranges:
         yield from work.flush(str(task), list(ranges.values()))
+        yield from unjoined_rows(work.joins.unjoined)
 
 
 class TaskWork:
@@ -114,6 +116,7 @@ class TaskWork:
         self._bagger.reset()
         self._rows = RowBuffer()
         self._entries = 0
+        self.joins = JoinCheck()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -139,6 +142,7 @@ class TaskWork:
         judged = judge(self._bagger, messages.data, messages.starts, messages.ends, messages.language_header)
         self._rows.add(messages, partition, offset, judged)
         self._entries += judged.bags.words.size
+        self.joins.add(messages)
 
     def flush(self, name: str, ranges: list[OffsetRange]) -> Iterator[pa.RecordBatch]:
         """Write what was added since the last flush to a file, and yield its partial rows.
@@ -188,6 +192,8 @@ def _counted(batch: pa.RecordBatch, exclusions: Mapping[str, Sequence[Exclusion]
     for name in source.unique().to_pylist():
         for exclusion in exclusions.get(name, ()):
             out = pc.and_(pc.equal(source, name), pc.less(offset, exclusion.end))
+            if exclusion.begin:
+                out = pc.and_(out, pc.greater_equal(offset, exclusion.begin))
             if exclusion.partition >= 0:
                 out = pc.and_(out, pc.equal(partition, exclusion.partition))
             counted = pc.and_(counted, pc.invert(out))

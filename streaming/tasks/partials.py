@@ -11,7 +11,7 @@ through the JVM instead of one row per word.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -35,7 +35,7 @@ SCHEMA = pa.schema(
 )
 SPARK_SCHEMA = "kind string, key binary, a long, b long, c long, text string"
 
-WORD, WORDS, LENGTH, SOURCE, LANGUAGE, TLD, DAY, FILE, RANGE, UNREADABLE = [
+WORD, WORDS, LENGTH, SOURCE, LANGUAGE, TLD, DAY, FILE, RANGE, UNREADABLE, UNJOINED = [
     "word",
     "words",
     "length",
@@ -46,6 +46,7 @@ WORD, WORDS, LENGTH, SOURCE, LANGUAGE, TLD, DAY, FILE, RANGE, UNREADABLE = [
     "file",
     "range",
     "unreadable",
+    "unjoined",
 ]
 WORDS_PER_BATCH = 1 << 16
 
@@ -76,6 +77,7 @@ class MicroBatch:
     files: list[DocumentFile] = field(default_factory=list)
     ranges: list[OffsetRange] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)  # by source: why its file was not read
+    unjoined: dict[str, int] = field(default_factory=dict)  # by source: records that do not follow the one before
 
     @property
     def word_rows(self) -> int:
@@ -104,6 +106,16 @@ def unreadable_row(source: str, why: str) -> pa.RecordBatch:
     """The partial row that says why a source cannot be read."""
     row = dict(zip(SCHEMA.names, (UNREADABLE, source.encode(), 0, 0, 0, why), strict=True))
     return pa.RecordBatch.from_pylist([row], schema=SCHEMA)
+
+
+def unjoined_rows(unjoined: Mapping[str, int]) -> Iterator[pa.RecordBatch]:
+    """Yield the partial rows that count, by source, records that do not follow the one before them."""
+    rows = [
+        dict(zip(SCHEMA.names, (UNJOINED, source.encode(), n, 0, 0, None), strict=True))
+        for source, n in unjoined.items()
+    ]
+    if rows:
+        yield pa.RecordBatch.from_pylist(rows, schema=SCHEMA)
 
 
 def partial_rows(
@@ -189,6 +201,8 @@ def read_partials(summed: pa.Table) -> MicroBatch:
             result.files.append(DocumentFile.from_json(row["text"]))
         elif kind == UNREADABLE:
             result.unreadable[key] = row["text"]
+        elif kind == UNJOINED:
+            result.unjoined[key] = result.unjoined.get(key, 0) + a
     _check(result)
     return result
 

@@ -12,8 +12,7 @@ from producers.sample.writer import write_sample
 from producers.sources.identity import source_id
 from streaming.switch import switch
 from tests.harness import Pipeline
-from wetstream.pipeline.ledger import ledger
-from wetstream.pipeline.markers import read_markers
+from wetstream.pipeline.ledger import ledger, read_markers
 from wetstream.pipeline.remove import UnknownSourceError, find_sources
 
 Make = Callable[..., Pipeline]

@@ -27,7 +27,6 @@ def test_an_end_of_transaction_that_arrives_late_commits_nothing(
     path = write_sample(tmp_path / "long.warc.wet.gz", raw_bytes=12_000_000, seed=3).path
     settings = make_settings(**LONG)
     servers = settings.bootstrap_servers
-    assert servers is not None
     topics = ensure_topics(settings, servers)
     with closing(Proxy(servers.addresses, hold)) as proxy:
         ingester = Ingester(settings, replace(servers, addresses=proxy.address), topics)

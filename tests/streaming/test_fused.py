@@ -118,3 +118,23 @@ def test_poison_is_a_row_with_a_reason(sample: Path, tmp_path: Path) -> None:
 def test_an_empty_task_writes_nothing(tmp_path: Path) -> None:
     assert run(TaskConfig(load_profile("p21"), tmp_path, 1), []) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_records_that_do_not_follow_the_one_before_are_counted(sample: Path, tmp_path: Path) -> None:
+    job = TaskConfig(load_profile("p21"), tmp_path, 1)
+    rows = pa.Table.from_batches(messages(sample))
+
+    def unjoined(*parts: pa.Table) -> dict[str, int]:
+        table = pa.concat_tables(parts)
+        table = table.set_column(3, "offset", pa.array(range(len(table)), pa.int64()))
+        return result(run(job, table.to_batches(max_chunksize=7))).unjoined
+
+    assert unjoined(rows) == {}
+    assert unjoined(rows, rows) == {}, "removed and ingested again"
+    assert unjoined(rows[100:]) == {}, "its beginning is in another task"
+    assert unjoined(rows[:20], rows[30:]) == {"s": 1}
+    assert unjoined(rows[:20], rows[10:]) == {"s": 1}
+    assert unjoined(rows[:20], rows[19:]) == {"s": 1}
+    other = [key.as_py().replace(b" s@", b" t@") for key in rows["key"]]
+    others = rows.set_column(0, "key", pa.array(other, pa.binary()))
+    assert unjoined(rows[:20], others[:10], rows[20:], others[12:14]) == {"t": 1}

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from wetstream.commands.options import Number, command, json_option, limit_option
+from wetstream.commands.options import NAME, Number, command, json_option, limit_option
 from wetstream.commands.terminal.output import out
 from wetstream.pipeline.pipeline import Pipeline
 
@@ -27,6 +27,30 @@ def verify_command(pipeline: Pipeline, as_json: bool) -> None:
         verdict = ("ok", "bold green") if result.ok else ("not equal", "bold red")
         out.parts(verdict, (f": {result.records:,} records, every statistic recounted; digest {result.digest}", ""))
     sys.exit(int(not result.ok))
+
+
+@command(commands, name="repair")
+@click.argument("files", nargs=-1, type=NAME, metavar="[FILE]...")
+@click.option("--drop", multiple=True, type=NAME, metavar="SOURCE", help="Remove a source that nobody has ingested.")
+@json_option
+def repair_command(pipeline: Pipeline, files: tuple[str, ...], drop: tuple[str, ...], as_json: bool) -> None:
+    """Mend sources whose records are not in the documents exactly once (see `verify`).
+
+    Rows in excess are removed; missing records are ingested again, from where the source was ingested, or from FILE if
+    it was moved. No stream may run. Interrupted, the same command goes on.
+    """
+    result = pipeline.repair(*files, drop=drop)
+    if as_json:
+        out.json(dataclasses.asdict(result))
+    else:
+        for source in sorted({*result.removed, *result.ingested}):
+            removed, ingested = result.removed.get(source, 0), result.ingested.get(source, 0)
+            out.line(f"{source}: {removed:,} rows in excess removed, {ingested:,} missing records ingested")
+        for source, why in result.unrepaired.items():
+            out.line(f"{source}: not repaired: {why}", "red")
+        if not (result.removed or result.ingested or result.unrepaired):
+            out.line("every record of every source is there exactly once: nothing to repair")
+    sys.exit(int(bool(result.unrepaired)))
 
 
 @command(commands, name="rebuild")

@@ -23,7 +23,7 @@ from producers.workers import ingest_all
 from wetstream.pipeline.background import BackgroundJob
 from wetstream.pipeline.connections import Servers
 from wetstream.pipeline.events import MicroBatch, OnEvent, SourcesFound, Status
-from wetstream.pipeline.markers import read_markers
+from wetstream.pipeline.ledger import read_markers
 
 if TYPE_CHECKING:
     from conf.profiles import Profile

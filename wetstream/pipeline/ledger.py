@@ -2,11 +2,41 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 
+from kafka.errors import KafkaError
+
+from conf.settings import Settings
 from producers.sources.identity import crawl_and_segment
-from producers.topic.markers import COMPLETE, Marker
+from producers.topic.markers import COMPLETE, Marker, MarkerReader, SourceState
+from producers.topic.topics import TopicError, describe_topic
 from serving.answers.sources import Source, SourceCounts
+from wetstream.pipeline.connections import find_kafka
+
+log = logging.getLogger("wetstream")
+
+
+def read_markers(settings: Settings) -> dict[str, Marker] | None:
+    """Last committed marker of each source; None, with a line that says so, when no broker answers."""
+    bootstrap_servers = find_kafka(settings)
+    if not bootstrap_servers:
+        log.warning("no broker runs: only what is counted is shown, not what waits in the topic")
+        return None
+    try:
+        topic = describe_topic(settings, bootstrap_servers, settings.progress_topic)
+        if topic is None:
+            return {}
+        reader = MarkerReader(
+            topic, bootstrap_servers, request_timeout_ms=settings.kafka.request_timeout_ms, wait_s=30.0
+        )
+        try:
+            return reader.read_to_last_stable_offset()
+        finally:
+            reader.close()
+    except (TopicError, KafkaError) as error:
+        log.warning("the broker does not answer (%s): only what is counted is shown", error)
+        return None
 
 
 def ledger(counted: Sequence[SourceCounts], markers: Mapping[str, Marker] | None) -> list[Source]:
@@ -18,7 +48,8 @@ def ledger(counted: Sequence[SourceCounts], markers: Mapping[str, Marker] | None
 
     Returns:
         A row for each source that either knows, in order of their names. The state is ingesting, streaming (the topic
-        is ahead of the statistics), truncated, damaged or done.
+        is ahead of the statistics), truncated, damaged, done, or faulty (more records are counted than were produced:
+        `wetstream verify` says where, `wetstream repair` mends it).
     """
     by_source = {row["source"]: row for row in counted}
     markers = markers or {}
@@ -50,6 +81,8 @@ def _uncounted(source: str) -> SourceCounts:
 def _state(marker: Marker | None, processed: int) -> str:
     if marker is None:
         return "done"
+    if marker.state in (*COMPLETE, SourceState.TRUNCATED) and processed > marker.records:
+        return "faulty"
     if marker.state in COMPLETE and processed < marker.records:
         return "streaming"
     return marker.state

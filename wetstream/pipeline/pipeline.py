@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from wetstream.pipeline.background import BackgroundJob
     from wetstream.pipeline.connections import Servers
     from wetstream.pipeline.ingest import IngestOptions
+    from wetstream.pipeline.repair import RepairResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +211,40 @@ class Pipeline:
         found = find_sources(self.settings, [str(source) for source in sources], segments, crawls)
         return Removal(found, remove(self.settings, found, lambda text: self.on_event(Status(text))))
 
+    def repair(
+        self, *files: str | Path, drop: Sequence[str] = (), options: IngestOptions | None = None
+    ) -> RepairResult:
+        """Mend sources whose records are not in the documents table exactly once.
+
+        Args:
+            *files: Where sources are that were moved since they were ingested.
+            drop: Identities of sources that no producer has ingested, and whose rows are to be removed.
+            options: How `files` are found.
+
+        Raises:
+            RepairError: Faults appear anew all the time.
+            LeaseError: A stream, a removal or a replay of this pipeline runs.
+        """
+        from wetstream.pipeline.ingest import find_ingest_sources, stream_job
+        from wetstream.pipeline.profile import pipeline_profile
+        from wetstream.pipeline.repair import repair
+
+        profile = pipeline_profile(self.settings)
+        names = [str(file) for file in files]
+        found = find_ingest_sources(self.settings, names, self._options(options)) if names else []
+        servers = self._servers()
+
+        def stream() -> None:
+            job = stream_job(self.settings, profile, servers, self.on_event, once=True)
+            with self._working(job):
+                job.start()
+                job.join()
+
+        def note(text: str) -> None:
+            self.on_event(Status(text))
+
+        return repair(self.settings, servers.bootstrap_servers, self.redis, stream, sources=found, drop=drop, note=note)
+
     def rebuild(self) -> None:
         """Count the statistics in Redis anew from the documents table. Raises LeaseError while a stream runs."""
         from wetstream.pipeline.writer_lease import rebuild
@@ -267,8 +302,10 @@ class Pipeline:
     def verify(self) -> Verification:
         """Recount every statistic from the documents table with another engine, and compare."""
         from serving.verify.verify import verify
+        from wetstream.pipeline.repair import source_ends
 
-        return verify(self.redis, self.settings.pipeline, self.documents)
+        ends = source_ends(self.settings, lambda: self.documents)
+        return verify(self.redis, self.settings.pipeline, self.documents, ends)
 
     def export(self, form: str, folder: Path, view: View | None = None, **choice: Any) -> dict[str, Any]:
         """Write the documents as a corpus for topic models.
@@ -289,8 +326,7 @@ class Pipeline:
 
     def sources(self) -> list[Source]:
         """Return the ledger: what was produced, processed, kept and rejected of each source."""
-        from wetstream.pipeline.ledger import ledger
-        from wetstream.pipeline.markers import read_markers
+        from wetstream.pipeline.ledger import ledger, read_markers
 
         counted = self.statistics.sources()["sources"]
         return ledger(counted, read_markers(self.settings))

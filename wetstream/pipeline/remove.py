@@ -20,7 +20,7 @@ from sinks.lease import Lease, LeaseError
 from sinks.requests import Request, send_request, wait_for_answer
 from sinks.statistics.builds import open_builds
 from wetstream.pipeline.connections import find_kafka, find_redis, open_redis
-from wetstream.pipeline.markers import read_markers
+from wetstream.pipeline.ledger import read_markers
 from wetstream.pipeline.writer_lease import live_documents, live_generation
 
 ASK_AGAIN_S = 20.0
