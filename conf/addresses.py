@@ -1,4 +1,4 @@
-"""Addresses of Kafka and Redis together with their credentials, which no text made from them shows."""
+"""Addresses of Kafka and Redis with their credentials, which their text form never shows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from conf.redaction import redact, register_secret
 
 
 class RedisUrl(Secret[str]):
-    """A Redis URL; as text it shows no user and no password. Empty: none is configured."""
+    """A Redis URL; its text form hides user and password. Empty: none is configured."""
 
     def __init__(self, secret_value: str) -> None:
         super().__init__(secret_value)
@@ -32,7 +32,7 @@ class RedisUrl(Secret[str]):
 
 @dataclass(frozen=True)
 class BootstrapServers:
-    """Kafka's bootstrap servers and what a client needs to be let in; as text, the addresses only."""
+    """Kafka's bootstrap servers and the credentials of a client; the text form holds the addresses only."""
 
     addresses: str
     """`host:port,host:port`."""

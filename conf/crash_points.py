@@ -1,4 +1,4 @@
-"""Named points at which a test can kill the process, to prove that a crash there loses and doubles nothing.
+"""Named points at which tests kill the process, to prove that a crash there neither loses nor duplicates anything.
 
 `WETSTREAM_CRASH_AT=after-delta-commit:3` ends the process with SIGKILL when that point is passed the third time; with
 `WETSTREAM_CRASH_ONCE=FILE` only if FILE is not there yet, and it is made first (a worker that is started again then
@@ -25,7 +25,7 @@ _POINTS = _armed()
 
 
 def crash_point(name: str) -> None:
-    """Die here if the environment asks for it."""
+    """Kill or stop the process here if the environment says so."""
     if name not in _POINTS:
         return
     _POINTS[name] -= 1

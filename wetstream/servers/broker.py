@@ -1,8 +1,8 @@
 """The embedded Kafka broker: Apache Kafka in KRaft mode, broker and controller in one process.
 
-What it promises: records that were acknowledged survive the end of the process, kill -9 included, and stay until
-they are deleted (no retention by time or size). It keeps one copy and leaves flushing to the operating system, so a
-power failure can take the last seconds: for more, use an outside cluster.
+Acknowledged records survive the death of the process, kill -9 included, and there is no retention by time or size.
+There is one replica and flushing is left to the operating system, so a power failure can lose the last seconds. For
+stronger guarantees use a cluster of your own.
 """
 
 import base64
@@ -32,17 +32,17 @@ HEAP_MB = 512
 MINIMUM_HEAP_MB = 128
 
 MESSAGE_MAX_BYTES = 24 * 1024 * 1024
-"""Largest batch the broker takes: a WET record of 16 MiB, with room for its headers."""
+"""Maximum batch size: a WET record of 16 MiB, with room for its headers."""
 
 LOG = "kafka.log"
 
-# Measured on 2 cores: with the quick compiler alone the broker starts in 2.6 s instead of 3.3, takes 0.55 s of CPU for
-# 122 MB in zstd instead of 0.65, and 40 MB less memory. What is heavy there (checksums, zstd) is not compiled Java.
+# Measured on 2 cores: with C1 alone the broker starts in 2.6 s instead of 3.3, uses 0.55 s of CPU for 122 MB in zstd
+# instead of 0.65, and 40 MB less memory. The heavy work there (checksums, zstd) is native code.
 _JVM_OPTIONS = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")
 
 
 _PROPERTIES = """\
-# Written by wetstream at every start: changes here are lost.
+# Written by wetstream at every start: edits are lost.
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller_port}
@@ -52,7 +52,7 @@ advertised.listeners=CLIENTS://{host}:{port}
 inter.broker.listener.name=CLIENTS
 log.dirs={data}
 
-# Every connection proves that it knows the password. Nobody else can listen in on the loopback interface, so no TLS.
+# Every connection authenticates. No TLS: only root can capture traffic on the loopback interface.
 listener.security.protocol.map=CLIENTS:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT
 sasl.enabled.mechanisms=PLAIN
 sasl.mechanism.inter.broker.protocol=PLAIN
@@ -80,15 +80,15 @@ log.retention.bytes=-1
 message.max.bytes={message_max_bytes}
 replica.fetch.max.bytes={message_max_bytes}
 
-# The two indexes of each partition's last segment are allocated in full: 1 MiB each, not 10. Enough for 256 MiB.
+# Both indexes of each active segment are preallocated: 1 MiB each instead of 10, enough for 256 MiB.
 log.segment.bytes=268435456
 log.index.size.max.bytes=1048576
 
-# By default the cleaner takes 128 MiB of the heap, and the controller writes two empty records a second while idle.
+# By default the cleaner takes 128 MiB of heap, and an idle controller writes two empty records a second.
 log.cleaner.dedupe.buffer.size=8388608
 metadata.max.idle.interval.ms=5000
 
-# After a crash the controller waits until the session of the broker's former life is over: 9 s by default.
+# After a crash the controller waits for the broker's previous session to expire: 9 s by default.
 broker.session.timeout.ms=4000
 broker.heartbeat.interval.ms=500
 
@@ -97,7 +97,7 @@ num.io.threads=4
 """
 
 _LOG4J2 = f"""\
-# Written by wetstream at every start: changes here are lost.
+# Written by wetstream at every start: edits are lost.
 status=error
 appender.file.type=RollingFile
 appender.file.name=file
@@ -125,16 +125,20 @@ logger.config2.level=warn
 
 
 def prepare(home: Path, java: Java, jars: Jars, heap_mb: int = HEAP_MB) -> Launch:
-    """Write the configuration, format the data folder if there is none yet, and tell how to start the broker.
+    """Write the configuration and format the data folder if it is new.
 
-    Raises ServerError if the heap is too small or the data folder cannot be formatted.
+    Returns:
+        How to start the broker.
+
+    Raises:
+        ServerError: The heap is too small, or the data folder cannot be formatted.
     """
     if heap_mb < MINIMUM_HEAP_MB:
         raise ServerError(f"kafka: a heap of {heap_mb} MB is too small", f"Give it at least {MINIMUM_HEAP_MB} MB.")
     folder = server_folder(home, NAME)
     make_private(folder)
     password = make_password(home, NAME)
-    # In the environment, since it is thousands of characters long and would fill every listing of processes.
+    # In the environment: it is thousands of characters long and would fill every process listing.
     environment = {"CLASSPATH": os.pathsep.join(map(str, jars.broker))}
     if not (data_folder(home, NAME) / "meta.properties").exists():
         _format(folder, java, environment, password)
@@ -158,7 +162,7 @@ def prepare(home: Path, java: Java, jars: Jars, heap_mb: int = HEAP_MB) -> Launc
 
 
 def clients(port: int, password: str) -> BootstrapServers:
-    """Return what clients need to reach the embedded broker; an empty password for one that asks for none."""
+    """Return the address and credentials of the embedded broker; empty `password`: it does not authenticate clients."""
     address = f"{LOOPBACK}:{port}"
     if not password:
         return BootstrapServers(address)
@@ -166,7 +170,7 @@ def clients(port: int, password: str) -> BootstrapServers:
 
 
 def answers(port: int, password: str) -> bool:
-    """Whether the embedded broker at this port serves."""
+    """Return whether the embedded broker on this port is serving."""
     try:
         return count_brokers(LOOPBACK, port, USERNAME, password) > 0
     except (OSError, ValueError):
@@ -174,7 +178,7 @@ def answers(port: int, password: str) -> bool:
 
 
 def _choose_ports(home: Path) -> dict[str, int]:
-    """The ports of the last start, else the usual ones, else free ones; recorded for the next start."""
+    """Choose the ports of the last start, else the usual ones, else free ones; recorded for the next start."""
     last = read_ports(home, NAME)
     port = choose_port(last.get("port"), USUAL_PORT)
     controller_port = choose_port(last.get("controller_port"), USUAL_CONTROLLER_PORT, taken=frozenset([port]))
@@ -184,7 +188,7 @@ def _choose_ports(home: Path) -> dict[str, int]:
 
 
 def _properties(data: str, password: str, port: int, controller_port: int) -> str:
-    # Of the alphabet of base64: nothing in it needs escaping.
+    # The password is URL-safe base64: nothing in it needs escaping.
     jaas = clients(port, password).jaas_config().removesuffix(";") + f' user_{USERNAME}="{password}";'
     return _PROPERTIES.format(
         host=LOOPBACK,
@@ -197,7 +201,7 @@ def _properties(data: str, password: str, port: int, controller_port: int) -> st
 
 
 def _format(folder: Path, java: Java, environment: dict[str, str], password: str) -> None:
-    """Format beside and rename: an attempt that was interrupted leaves nothing that looks formatted."""
+    """Format the data folder under another name, then rename it: it is formatted whole or not at all."""
     fresh, data, config = folder / "data.new", folder / "data", folder / "format.properties"
     if data.exists() and any(data.iterdir()):
         raise ServerError(f"kafka: {data} holds files but is no Kafka data folder", "Move it away and try again.")
@@ -226,6 +230,6 @@ def _format(folder: Path, java: Java, environment: dict[str, str], password: str
 def _new_cluster_id() -> str:
     while True:
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        # The formatting tool would take it for an option.
+        # The formatting tool would parse it as an option.
         if not cluster_id.startswith("-"):
             return cluster_id

@@ -1,4 +1,4 @@
-"""The checks of everything that the servers need: Java, jars, Kafka, Redis, ports. None of them starts anything."""
+"""Checks of what the servers need: Java, jars, Kafka, Redis, ports. None of them starts anything."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,7 +38,7 @@ class Check:
 
 
 def check_java(home: Path) -> Check:
-    """A Java for Spark and the broker."""
+    """Check for a Java that runs Spark and the broker."""
     try:
         java = find_java(home)
     except ServerError as error:
@@ -47,7 +47,7 @@ def check_java(home: Path) -> Check:
 
 
 def check_jars(cache: Path) -> Check:
-    """The jars of the broker and of Spark's connector."""
+    """Check for the jars of the broker and of Spark's connector."""
     folder = jar_folder(cache)
     try:
         if present_jars(cache):
@@ -59,7 +59,7 @@ def check_jars(cache: Path) -> Check:
 
 
 def check_kafka(home: Path, bootstrap_servers: BootstrapServers | None) -> Check:
-    """The outside Kafka, if one is configured, else the embedded broker."""
+    """Check the configured Kafka, else the embedded broker."""
     if bootstrap_servers is None:
         return _embedded(home, broker.NAME, "Kafka")
     complaints = []
@@ -83,7 +83,7 @@ def _count_brokers(servers: BootstrapServers, host: str, port: int) -> int:
     protocol, mechanism = servers.security_protocol, servers.sasl_mechanism
     if protocol == "PLAINTEXT" or (protocol, mechanism) == ("SASL_PLAINTEXT", "PLAIN"):
         return count_brokers(host, port, servers.username, servers.password.get_secret_value(), timeout_s=_TIMEOUT_S)
-    # Here, since importing it takes longer than all other checks.
+    # Imported here: it takes longer than all other checks.
     from kafka import KafkaAdminClient
     from kafka.errors import KafkaError
 
@@ -100,7 +100,7 @@ def _count_brokers(servers: BootstrapServers, host: str, port: int) -> int:
 
 
 def check_redis(home: Path, redis_url: RedisUrl | None) -> list[Check]:
-    """The outside Redis, if one is configured, else the program and the embedded server."""
+    """Check the configured Redis, else the embedded server and its program."""
     if redis_url is not None:
         return [_answering_redis(redis_url, outside=True)]
     try:
@@ -117,7 +117,7 @@ def check_redis(home: Path, redis_url: RedisUrl | None) -> list[Check]:
 
 
 def check_ports(home: Path, *, kafka: bool, redis: bool) -> Check:
-    """The usual ports of the embedded servers that are asked for; others are taken where these are not free."""
+    """Check the default ports of the embedded servers that are needed; where they are taken, free ones are used."""
     asked = {broker.NAME: kafka, redis_server.NAME: redis}
     usual = {
         broker.NAME: (broker.USUAL_PORT, broker.USUAL_CONTROLLER_PORT),
@@ -152,7 +152,7 @@ def _status(home: Path, name: str) -> ServerStatus:
 
 
 def _answering_redis(url: RedisUrl, *, outside: bool) -> Check:
-    # Here, since importing it takes longer than all other checks.
+    # Imported here: it takes longer than all other checks.
     import redis
 
     try:

@@ -1,11 +1,11 @@
-"""How much disk a folder takes."""
+"""Disk usage of a folder."""
 
 import os
 from pathlib import Path
 
 
 def stored_bytes(folder: Path) -> int:
-    """What the files below really take, in bytes: Kafka's indexes are allocated larger than they are filled."""
+    """Return the bytes allocated on disk below a folder, which for Kafka's sparse indexes is less than their size."""
     total = 0
     for path, _, names in os.walk(folder):
         for name in names:

@@ -12,7 +12,7 @@ from wetstream.servers.java.jars import default_cache, obtain_jars
 from wetstream.servers.java.runtime import find_java
 from wetstream.servers.locks import exclusive
 from wetstream.servers.ports import LOOPBACK, is_free
-from wetstream.servers.process import END_LIMIT_S, Launch, end, is_alive, last_words, start, wait_until_it_answers
+from wetstream.servers.process import END_LIMIT_S, Launch, is_alive, log_excerpt, start, stop, wait_until_it_answers
 from wetstream.servers.state import (
     NAMES,
     ServerRecord,
@@ -28,19 +28,19 @@ from wetstream.servers.status import ServerStatus, answers, status
 __all__ = ["Endpoints", "ServerStatus", "down", "endpoints", "status", "up"]
 
 START_LIMIT_S = 120.0
-"""How long a server may take until it serves; after a crash Kafka reads the ends of its logs first."""
+"""How long a server may take to start; after a crash Kafka first recovers its logs."""
 
 _ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Where the servers are. A server that was not asked for, or does not run, has None."""
+    """Addresses of the embedded servers; None for one that was not requested or is not running."""
 
     bootstrap_servers: BootstrapServers | None
     redis_url: RedisUrl | None
     started: list[str]
-    """Names of the servers that this call started; the others ran already."""
+    """Names of the servers that this call started; the others were running."""
 
 
 def up(
@@ -54,10 +54,13 @@ def up(
     jar_cache: Path | None = None,
     start_limit_s: float = START_LIMIT_S,
 ) -> Endpoints:
-    """Make the asked-for servers run; one that runs is left alone, one that crashed starts again on the same data.
+    """Start the requested servers that are not running; a crashed one restarts on its data.
 
-    Returns when all serve. Raises ServerError, with the end of the server's log, if one cannot be started; then
-    whatever this call started is ended again.
+    Returns when all are serving. If one cannot start, everything that this call started is stopped again.
+
+    Raises:
+        ServerError: A server cannot start; the message holds the end of its log.
+        UnsafeFolderError: The state directory is not this user's alone.
     """
     home = home.absolute()
 
@@ -70,9 +73,9 @@ def up(
         except OSError as error:
             raise _unwritable(home, error) from error
 
-    # Redis first: it reads its data while the broker, which takes longer, is prepared.
+    # Redis first: it loads its data while the broker, which takes longer, is prepared.
     wanted = [name for name, asked in ((redis_server.NAME, redis), (broker.NAME, kafka)) if asked]
-    with _alone(home, log):
+    with _up_lock(home, log):
         records = {name: _running(home, name, log) for name in wanted}
         missing = [name for name in wanted if records[name] is None]
         try:
@@ -84,29 +87,33 @@ def up(
                     _check_that_it_answers(home, record, log)
         except BaseException:
             for name in missing:
-                _end_recorded(home, name, END_LIMIT_S)
+                _stop_recorded(home, name, END_LIMIT_S)
             raise
     here = endpoints(home)
     return Endpoints(here.bootstrap_servers if kafka else None, here.redis_url if redis else None, missing)
 
 
 def down(home: Path, log: Callable[[str], None] = print, end_limit_s: float = END_LIMIT_S) -> list[str]:
-    """End the servers that `up` started here, and nothing else; their data stay. Tells the names of those it ended."""
+    """Stop the servers that `up` started here and nothing else, keeping their data. Returns their names."""
     home = home.absolute()
     if not home.exists():
         return []
     ended = []
-    with _alone(home, log):
+    with _up_lock(home, log):
         for name in NAMES:
             record = _running(home, name, log)
             if record:
-                log(f"{name}: {_end_recorded(home, name, end_limit_s)} (pid {record.pid})")
+                log(f"{name}: {_stop_recorded(home, name, end_limit_s)} (pid {record.pid})")
                 ended.append(name)
     return ended
 
 
 def endpoints(home: Path) -> Endpoints:
-    """Where the servers that run now are; starts nothing."""
+    """Return the addresses of the servers that are running; starts nothing.
+
+    Raises:
+        ServerError: A server's password cannot be read.
+    """
     home = home.absolute()
     records = {name: read_record(home, name) for name in NAMES}
     running = {name: record for name, record in records.items() if record and is_alive(record)}
@@ -118,7 +125,7 @@ def endpoints(home: Path) -> Endpoints:
     )
 
 
-def _alone(home: Path, log: Callable[[str], None]) -> AbstractContextManager[None]:
+def _up_lock(home: Path, log: Callable[[str], None]) -> AbstractContextManager[None]:
     try:
         prepare_home(home)
         (home / "up.lock").touch(mode=0o600)
@@ -153,7 +160,7 @@ def _launch(home: Path, launch: Launch) -> Launch:
 def _serve(
     home: Path, launch: Launch, prepare: Callable[[str], Launch], limit_s: float, log: Callable[[str], None]
 ) -> None:
-    """Wait for the server; where another program took its port meanwhile, start it again on another one."""
+    """Wait for the server; if another program took its port meanwhile, restart it on another one."""
     for attempt in range(1, _ATTEMPTS + 1):
         record = read_record(home, launch.name)
         if record is None:
@@ -163,7 +170,7 @@ def _serve(
         except ServerError as error:
             taken = [port for port in launch.ports if not is_free(port)]
             if attempt == _ATTEMPTS or is_alive(record) or not taken:
-                raise ServerError(error.problem, "Its log says why:", last_words(launch)) from error
+                raise ServerError(error.problem, "Its log says why:", log_excerpt(launch)) from error
             log(f"{launch.name}: port {taken[0]} was taken meanwhile; starting on another one")
             launch = _launch(home, prepare(launch.name))
         else:
@@ -175,7 +182,7 @@ def _check_that_it_answers(home: Path, record: ServerRecord, log: Callable[[str]
     try:
         wait_until_it_answers(record, lambda: answers(home, record), END_LIMIT_S, log)
     except ServerError as error:
-        raise ServerError(error.problem, "Start it anew: wetstream down, then wetstream up.") from error
+        raise ServerError(error.problem, "Restart it: wetstream down, then wetstream up.") from error
     if not record.asks_password:
         log(
             f"{record.name}: it was started by an older wetstream and lets in every user of this machine; "
@@ -183,8 +190,8 @@ def _check_that_it_answers(home: Path, record: ServerRecord, log: Callable[[str]
         )
 
 
-def _end_recorded(home: Path, name: str, limit_s: float) -> str:
+def _stop_recorded(home: Path, name: str, limit_s: float) -> str:
     record = read_record(home, name)
-    how = end(record, limit_s) if record else "was not started"
+    how = stop(record, limit_s) if record else "was not started"
     remove_record(home, name)
     return how

@@ -1,4 +1,4 @@
-"""The one error of this package."""
+"""The error that this package raises."""
 
 from conf.errors import ExplainedError
 
@@ -6,8 +6,10 @@ from conf.errors import ExplainedError
 class ServerError(ExplainedError):
     """Something that the servers need is missing or wrong.
 
-    `problem` names the thing and its value, `remedy` says what to do, `details` are lines from a log. The whole is
-    meant to be printed as it stands, without a traceback.
+    Attributes:
+        problem: What is wrong, with its value.
+        remedy: What to do about it.
+        details: Lines from a log.
     """
 
     def __init__(self, problem: str, remedy: str, details: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Asking a Kafka broker, with plain requests, whether it serves."""
+"""A probe that asks a Kafka broker whether it is serving, without a client library."""
 
 import socket
 import struct
@@ -13,10 +13,10 @@ _SASL_AUTHENTICATE_VERSION = 0
 
 
 def count_brokers(host: str, port: int, username: str = "", password: str = "", timeout_s: float = 2.0) -> int:
-    """Return how many brokers serve, according to the broker at this address; 0 for one that still starts.
+    """Return how many brokers the broker at this address reports as serving; 0 while it is starting.
 
-    A listening socket alone proves little: some versions listen before they take requests, and a broker that is still
-    fenced cannot hold partitions. With a password the connection authenticates by SASL/PLAIN. TLS is not understood.
+    A listening socket proves little: some versions listen before they accept requests, and a fenced broker cannot lead
+    partitions. With a password the connection authenticates with SASL/PLAIN. TLS is not supported.
 
     Raises:
         OSError: Nobody answers.
@@ -46,7 +46,7 @@ def _check(answer: bytes) -> None:
 
 
 def _ask(connection: socket.socket, api: int, version: int, body: bytes) -> bytes:
-    """Return the answer without its length and its correlation."""
+    """Send a request; return the response body."""
     client = b"wetstream"
     request = struct.pack(">hhih", api, version, 1, len(client)) + client + body
     connection.sendall(struct.pack(">i", len(request)) + request)

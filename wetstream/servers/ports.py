@@ -1,4 +1,4 @@
-"""Choosing ports on the loopback interface."""
+"""Free ports on the loopback interface."""
 
 import random
 import socket
@@ -7,14 +7,14 @@ from wetstream.servers.errors import ServerError
 
 LOOPBACK = "127.0.0.1"
 
-# Below Linux's range for outgoing connections (from 32768), so that no client sits on a server's port at its restart.
+# Below Linux's ephemeral range (from 32768), so that no client holds a server's port when it restarts.
 _OTHERS = range(20_000, 32_000)
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on this loopback port now."""
+    """Return whether a server could listen on this loopback port now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As servers do: connections of an ended server that linger in TIME_WAIT do not count as taken.
+        # As servers do: connections in TIME_WAIT do not count as taken.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
@@ -25,9 +25,9 @@ def is_free(port: int) -> bool:
 
 
 def choose_port(*preferred: int | None, taken: frozenset[int] = frozenset()) -> int:
-    """The first free one of the preferred ports, else a random free one; never one of `taken`.
+    """Return the first free preferred port, else a random free one; never one of `taken`.
 
-    The answer may be out of date a moment later: whoever starts a server must be ready to choose again.
+    Another program may take the port before the server does, so callers must be ready to choose again.
     """
     for port in (*preferred, *random.sample(_OTHERS, 1_000)):
         if port and port not in taken and is_free(port):

@@ -1,4 +1,4 @@
-"""Starting, awaiting and ending one server process."""
+"""Starts, awaits and stops one server process."""
 
 import os
 import re
@@ -15,44 +15,50 @@ from wetstream.servers.locks import inheritable_lock
 from wetstream.servers.state import ServerRecord
 
 END_LIMIT_S = 30.0
-"""How long a server may take to end by itself before it is killed."""
+"""How long a server may take to stop before it is killed."""
 
-# A child of a server that was killed (Redis rewriting its file) keeps the lock on the data a moment longer.
+# A child of a killed server (Redis rewriting its file) holds the lock on the data a moment longer.
 LOCK_TIMEOUT_S = 5.0
 _LOG_KEPT_BYTES = 10_000_000
 _TELLING = re.compile(r"ERROR|FATAL|Exception|[Ee]rror:|Bad file format|# (?!WARNING)")
 
-# Without a reference, Python warns of a child that still runs and can no longer tell when it ended.
+# Without a reference, Python warns of a running child and can no longer reap it.
 _children: dict[int, "subprocess.Popen[bytes]"] = {}
 
 
 @dataclass(frozen=True)
 class Launch:
-    """Everything needed to start one server. It works in `folder`, so its configuration needs no absolute paths."""
+    """How to start one server. Its working directory is `folder`, so its configuration needs no absolute paths."""
 
     name: str
     command: list[str]
     folder: Path
     ports: tuple[int, ...]
-    """All that it listens on; the first one is for clients."""
+    """All ports that it listens on; the first is for clients."""
     answers: Callable[[], bool]
-    """Whether the server serves now; quick, never raises."""
+    """Whether the server is serving; quick, never raises."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Added to this process's own."""
+    """Added to this process's environment."""
     own_log: str = ""
-    """The log file that the server itself writes in `folder`, beside its output in `<name>.out`."""
+    """Log file that the server writes in `folder`, beside its output in `<name>.out`."""
 
     @property
     def output(self) -> Path:
-        """What it prints."""
+        """File that its stdout and stderr go to."""
         return self.folder / f"{self.name}.out"
 
 
 def start(launch: Launch) -> ServerRecord:
-    """Start the process in a session of its own (Ctrl-C in this terminal does not reach it) and tell its record.
+    """Start the process in a session of its own, so that Ctrl-C in this terminal does not reach it.
 
-    It inherits the lock on its data, so a second server can never get at the data of a living one, whatever happened to
-    the records. Raises ServerError if a process has the data already, or if the program does not start.
+    It inherits the lock on its data: a second server can never open the data of a running one, whatever happened to the
+    records.
+
+    Returns:
+        The record of the process.
+
+    Raises:
+        ServerError: Another process has the data, or the program does not start.
     """
     lock = inheritable_lock(launch.folder / "data.lock", LOCK_TIMEOUT_S)
     if lock is None:
@@ -91,7 +97,7 @@ def _open_private(path: Path) -> int:
 def wait_until_it_answers(
     record: ServerRecord, answers: Callable[[], bool], limit_s: float, log: Callable[[str], None]
 ) -> None:
-    """Return once the server serves. Raises ServerError if it ends before, or takes longer than `limit_s`."""
+    """Return once the server is serving. Raises ServerError if it exits first, or takes longer than `limit_s`."""
     started = time.monotonic()
     report_at = started + 10
     while not (answers() and _listens(record)):
@@ -109,15 +115,15 @@ def wait_until_it_answers(
 
 
 def is_alive(record: ServerRecord) -> bool:
-    """Whether the recorded process runs."""
+    """Return whether the recorded process is running."""
     for pid, child in list(_children.items()):
         if child.poll() is not None:
             _children.pop(pid, None)
     return record.process() is not None
 
 
-def end(record: ServerRecord, limit_s: float = END_LIMIT_S) -> str:
-    """End the recorded process, and nothing else: SIGTERM, then SIGKILL after `limit_s`. Tells how it went."""
+def stop(record: ServerRecord, limit_s: float = END_LIMIT_S) -> str:
+    """Stop the recorded process, and nothing else: SIGTERM, then SIGKILL after `limit_s`. Returns how it went."""
     process = record.process()
     if process is None:
         return "had ended already"
@@ -125,10 +131,10 @@ def end(record: ServerRecord, limit_s: float = END_LIMIT_S) -> str:
     how = "ended"
     try:
         process.terminate()
-        if not _gone(record, limit_s):
+        if not _has_exited(record, limit_s):
             how = "killed (it did not end by itself)"
             process.kill()
-            if not _gone(record, END_LIMIT_S):
+            if not _has_exited(record, END_LIMIT_S):
                 raise ServerError(
                     f"{record.name}: process {record.pid} cannot be ended", f"Look at it: ps -l {record.pid}"
                 )
@@ -141,8 +147,8 @@ def end(record: ServerRecord, limit_s: float = END_LIMIT_S) -> str:
     return f"{how} after {time.monotonic() - started:.1f} s"
 
 
-def last_words(launch: Launch) -> str:
-    """The telling lines of the logs, and the last ones, for an error message."""
+def log_excerpt(launch: Launch) -> str:
+    """Return the lines of the logs that look like errors, and the last lines, for an error message."""
     words = ""
     for path in (launch.output, launch.folder / launch.own_log):
         lines = path.read_text(errors="replace").splitlines()[-300:] if path.is_file() else []
@@ -153,7 +159,7 @@ def last_words(launch: Launch) -> str:
 
 
 def _listens(record: ServerRecord) -> bool:
-    """Whether it is this process that listens there, not the same kind of server of somebody else."""
+    """Return whether this very process listens on its port, not another server of the same kind."""
     process = record.process()
     try:
         sockets = process.net_connections("tcp") if process else []
@@ -162,7 +168,7 @@ def _listens(record: ServerRecord) -> bool:
     return any(socket.status == psutil.CONN_LISTEN and socket.laddr.port == record.port for socket in sockets)
 
 
-def _gone(record: ServerRecord, limit_s: float) -> bool:
+def _has_exited(record: ServerRecord, limit_s: float) -> bool:
     deadline = time.monotonic() + limit_s
     while is_alive(record):
         if time.monotonic() > deadline:

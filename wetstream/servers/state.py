@@ -1,10 +1,10 @@
-"""What is recorded of a server in the state directory.
+"""The state directory: what it records of each server, and who may use it.
 
 - `<home>/up.lock`: held while servers are started or ended
-- `<home>/<name>/server.json`: the running server (absent: none runs)
+- `<home>/<name>/server.json`: the running server (absent: none is running)
 - `<home>/<name>/ports.json`: the ports of the last start, kept
 - `<home>/<name>/data.lock`: held by the server itself for as long as it lives
-- `<home>/<name>/password`: what clients prove themselves with (mode 0600), kept
+- `<home>/<name>/password`: the password of clients (mode 0600), kept
 - `<home>/<name>/data/`: what it stores
 """
 
@@ -35,28 +35,28 @@ class ServerRecord:
     name: str
     pid: int
     process_created_s: float
-    """Start time of the process in Unix seconds, as psutil tells it: a reused pid has another one."""
+    """Start time of the process in Unix seconds, from psutil; it tells a reused pid apart."""
     port: int
     command: list[str]
     started_at: str
     asks_password: bool = False
-    """Whether it lets in only clients with the password; False for one that an older wetstream started."""
+    """Whether it authenticates clients; False for one that an older wetstream started."""
 
     @classmethod
     def of_process(cls, name: str, pid: int, port: int, command: list[str]) -> "ServerRecord":
-        """The record of a process that was just started. Raises psutil.NoSuchProcess if it has ended."""
+        """Return the record of a process that was just started. Raises psutil.NoSuchProcess if it has exited."""
         started_at = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         return cls(name, pid, psutil.Process(pid).create_time(), port, command, started_at, asks_password=True)
 
     def process(self) -> psutil.Process | None:
-        """The living process that this record means; None if it ended or its pid belongs to another by now."""
+        """Return the running process of this record; None if it has exited, or its pid was reused."""
         try:
             process = psutil.Process(self.pid)
             if process.status() == psutil.STATUS_ZOMBIE:
                 return None
             if abs(process.create_time() - self.process_created_s) < _SAME_START_S:
                 return process
-            # A clock that was set moves all start times. The command names this state directory: nobody else has it.
+            # Setting the clock shifts all start times. The command line names this state directory, so it is unique.
             return process if process.cmdline() == self.command else None
         except psutil.NoSuchProcess:
             return None
@@ -91,7 +91,7 @@ def _was_made_here(home: Path) -> bool:
 
 
 def make_password(home: Path, name: str) -> str:
-    """Return the server's password; it is chosen at random at the first start."""
+    """Return the server's password, which is random and made at the first start."""
     path = server_folder(home, name) / "password"
     if not path.exists():
         write_private(path, secrets.token_urlsafe(24))
@@ -101,7 +101,7 @@ def make_password(home: Path, name: str) -> str:
 
 
 def password_in_force(home: Path, record: ServerRecord) -> str:
-    """Return what the running server asks for; empty if an older wetstream started it, without a password."""
+    """Return the password of a running server; empty if an older wetstream started it without one."""
     if not record.asks_password:
         return ""
     path = server_folder(home, record.name) / "password"
@@ -121,17 +121,17 @@ def _read_password(path: Path) -> str:
 
 
 def server_folder(home: Path, name: str) -> Path:
-    """Where everything of one server lies."""
+    """Return the folder of one server."""
     return home / name
 
 
 def data_folder(home: Path, name: str) -> Path:
-    """Where a server stores its data; outlives `down`."""
+    """Return the folder of a server's data, which outlives `down`."""
     return server_folder(home, name) / "data"
 
 
 def read_record(home: Path, name: str) -> ServerRecord | None:
-    """The record, be its process alive or not. An unreadable one counts as none: data.lock still guards the data."""
+    """Return the record, whether or not its process runs. An unreadable one is none: data.lock guards the data."""
     try:
         return ServerRecord(**json.loads((server_folder(home, name) / "server.json").read_text()))
     except (OSError, ValueError, TypeError):
@@ -139,17 +139,17 @@ def read_record(home: Path, name: str) -> ServerRecord | None:
 
 
 def write_record(home: Path, record: ServerRecord) -> None:
-    """Record a server that was started."""
+    """Record a started server."""
     _write(server_folder(home, record.name) / "server.json", asdict(record))
 
 
 def remove_record(home: Path, name: str) -> None:
-    """Forget a server that has ended."""
+    """Remove the record of a stopped server."""
     (server_folder(home, name) / "server.json").unlink(missing_ok=True)
 
 
 def read_ports(home: Path, name: str) -> dict[str, int]:
-    """The ports of the last start by their use; empty if there was none."""
+    """Return the ports of the last start by their use; empty if there was none."""
     try:
         ports = json.loads((server_folder(home, name) / "ports.json").read_text())
         return {use: int(port) for use, port in ports.items()}
@@ -158,7 +158,7 @@ def read_ports(home: Path, name: str) -> dict[str, int]:
 
 
 def write_ports(home: Path, name: str, ports: dict[str, int]) -> None:
-    """Keep the ports for the next start."""
+    """Record the ports for the next start."""
     _write(server_folder(home, name) / "ports.json", ports)
 
 

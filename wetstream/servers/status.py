@@ -1,4 +1,4 @@
-"""Looking at the servers of a state directory."""
+"""The status of the servers of a state directory."""
 
 import time
 from collections.abc import Callable
@@ -14,14 +14,14 @@ from wetstream.servers.process import is_alive
 from wetstream.servers.state import NAMES, ServerRecord, data_folder, password_in_force, read_record
 
 ANSWERS: dict[str, Callable[[int, str], bool]] = {broker.NAME: broker.answers, redis_server.NAME: redis_server.answers}
-"""For each server, whether the one at a port serves clients with this password."""
+"""By server: whether the one on a port is serving, given its password."""
 
 
 @dataclass(frozen=True)
 class ServerStatus:
-    """One server at this moment.
+    """The status of one server.
 
-    `stale`: recorded, but its process is gone (it crashed). `unresponsive`: it runs and does not answer.
+    `stale`: recorded, but its process is gone (it crashed). `unresponsive`: it is running and does not reply.
     """
 
     name: str
@@ -34,12 +34,12 @@ class ServerStatus:
 
 
 def answers(home: Path, record: ServerRecord) -> bool:
-    """Whether the recorded server serves."""
+    """Return whether the recorded server is serving."""
     return ANSWERS[record.name](record.port, password_in_force(home, record))
 
 
 def status(home: Path) -> list[ServerStatus]:
-    """Every server, running or not; changes nothing."""
+    """Return the status of every server, running or not; changes nothing."""
     return [_status(home.absolute(), name) for name in NAMES]
 
 

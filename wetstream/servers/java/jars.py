@@ -1,4 +1,4 @@
-"""The jars that pip cannot bring: the Kafka broker and Spark's Kafka connector, obtained once for each user."""
+"""The jars that pip does not install: the Kafka broker and Spark's Kafka connector, downloaded once per user."""
 
 import hashlib
 import json
@@ -18,27 +18,27 @@ from wetstream.servers.locks import exclusive
 
 IVY_XML = Path(__file__).with_name("ivy.xml")
 SHA256 = Path(__file__).with_name("jars.sha256")
-"""The tested bytes of every jar, in the format of the command sha256sum."""
+"""Checksums of the tested jars, in the format of sha256sum."""
 
 DOWNLOAD_MB = 55
 
 _MANIFEST = "manifest.json"
 
-# Kafka brings slf4j 1.7 and no back end, so its broker would log nothing. pyspark has the back end for exactly the
-# log4j that Kafka brings; it needs slf4j 2, which serves callers of 1.7 as well.
+# Kafka ships slf4j 1.7 without a back end, so its broker would log nothing. pyspark has the back end for exactly the
+# log4j that Kafka ships; it needs slf4j 2, which is compatible with callers of 1.7.
 _LOGGING = ("slf4j-api-2.*.jar", "log4j-slf4j2-impl-*.jar")
 
 
 @dataclass(frozen=True)
 class Jars:
-    """Absolute paths: `broker` is the broker's class path, `connector` is for Spark's setting `spark.jars`."""
+    """Absolute paths: `broker` is the broker's class path, `connector` goes into `spark.jars`."""
 
     broker: list[Path]
     connector: list[Path]
 
 
 def default_cache(environ: Mapping[str, str] = os.environ) -> Path:
-    """The folder that holds all sets of jars: WETSTREAM_JARS, else `wetstream/jars` in XDG_CACHE_HOME or ~/.cache."""
+    """Return the cache of jars: WETSTREAM_JARS, else `wetstream/jars` in XDG_CACHE_HOME or ~/.cache."""
     if environ.get("WETSTREAM_JARS"):
         return Path(environ["WETSTREAM_JARS"]).expanduser().absolute()
     caches = environ.get("XDG_CACHE_HOME") or "~/.cache"
@@ -46,13 +46,17 @@ def default_cache(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def jar_folder(cache: Path) -> Path:
-    """The folder of the set that this version of wetstream wants; another version's set has another name."""
+    """Return the folder of the jars of this version of wetstream; other versions have folders of their own."""
     wanted = IVY_XML.read_bytes() + SHA256.read_bytes()
     return cache.absolute() / hashlib.sha256(wanted).hexdigest()[:12]
 
 
 def present_jars(cache: Path) -> Jars | None:
-    """The jars if all of them are there in full length, else None. Takes about a millisecond; needs no Java."""
+    """Return the jars if all are there in full length, else None. Takes about a millisecond; needs no Java.
+
+    Raises:
+        ServerError: Other users of this machine could have changed them.
+    """
     folder = jar_folder(cache)
     try:
         sizes: dict[str, int] = json.loads((folder / _MANIFEST).read_text())
@@ -77,11 +81,13 @@ def present_jars(cache: Path) -> Jars | None:
 
 
 def obtain_jars(cache: Path, java: Java, log: Callable[[str], None] = print) -> Jars:
-    """The jars, downloaded (about 55 MB) if they are not there in full.
+    """Return the jars, after downloading them (about 55 MB) if they are not there in full.
 
-    A set becomes visible by one rename after every jar was compared with its tested SHA-256, so a half-retrieved one
-    never counts; of several processes at once one downloads and the others wait. Raises ServerError with the remedy if
-    the jars cannot be had.
+    A set becomes visible by one rename after the SHA-256 of every jar was checked, so a partial one never counts. Of
+    several processes one downloads and the others wait.
+
+    Raises:
+        ServerError: The jars cannot be downloaded or kept.
     """
     present = present_jars(cache)
     if present:
@@ -98,7 +104,7 @@ def obtain_jars(cache: Path, java: Java, log: Callable[[str], None] = print) -> 
 
 
 def _obtain(folder: Path, java: Java, log: Callable[[str], None]) -> Jars:
-    # Kept when the download fails, so that the next attempt goes on with what is there; removed after success.
+    # Kept when the download fails, so that the next attempt resumes; removed after success.
     downloads = folder.with_suffix(".downloads")
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.") as temporary:
         fresh = Path(temporary) / "jars"

