@@ -17,7 +17,10 @@ commands = click.Group()
 @command(commands, name="verify")
 @json_option
 def verify_command(pipeline: Pipeline, as_json: bool) -> None:
-    """Recount every statistic from the documents table with another engine, compare with Redis, print one digest."""
+    """Recount every statistic and compare.
+
+    DuckDB recounts from the documents table; the result is compared with Redis, and printed as one digest.
+    """
     result = pipeline.verify()
     if as_json:
         out.json(dataclasses.asdict(result))
@@ -68,7 +71,10 @@ def rebuild_command(pipeline: Pipeline) -> None:
 
 @commands.group(name="documents")
 def documents_group() -> None:
-    """Maintain the documents table: a Delta table that DuckDB, Polars, pandas and Spark can read."""
+    """Maintain the documents table.
+
+    It is a Delta table: DuckDB, Polars, pandas and Spark can read it.
+    """
 
 
 @command(documents_group, name="compact")

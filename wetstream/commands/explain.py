@@ -20,9 +20,10 @@ commands = click.Group()
 @click.option("--examples", type=Count(0, 100_000), default=10, help="How many examples of each kind.")
 @json_option
 def explain_command(pipeline: Pipeline, target: str, record: int, examples: int, as_json: bool) -> None:
-    """Explain why a page was kept or not: its language, its valid and dropped tokens, its bag of words.
+    """Explain why a page was kept or rejected.
 
-    URL is looked up in the documents table and read from the topic. FILE is a WET file, or plain text (.txt).
+    Shows its language, its valid and dropped tokens, and its bag of words. URL is looked up in the documents table
+    and read from the topic. FILE is a WET file, or plain text (.txt).
     """
     from streaming.text.explain import explain
     from wetstream.commands.terminal.records import show_explanation
@@ -42,7 +43,10 @@ def explain_command(pipeline: Pipeline, target: str, record: int, examples: int,
 @click.argument("position", type=NAME, metavar="PARTITION:OFFSET")
 @json_option
 def show_command(pipeline: Pipeline, position: str, as_json: bool) -> None:
-    """Show the record at a position of the topic as it was read, and its row in the documents table."""
+    """Show the record at a position of the topic.
+
+    Shows it as it was read, and its row in the documents table.
+    """
     from wetstream.commands.terminal.records import show_record
     from wetstream.pipeline.connections import find_servers
     from wetstream.pipeline.lookup import message_at, parse_position, row_at

@@ -60,10 +60,10 @@ def p21_command(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Run the batch job of CMU 15-719 P2.1 on Spark alone: dictionary, frequencies, statistics, corpus.
+    """Run the batch job of CMU 15-719 P2.1, on Spark alone.
 
-    DATA_PATH holds the WET files. NAMES_FILE names them, one crawl path per line; in the names of the files its
-    slashes may be underscores.
+    Writes dictionary, frequencies, statistics and corpus. DATA_PATH holds the WET files. NAMES_FILE names them, one
+    crawl path per line; in the names of the files its slashes may be underscores.
     """
     from serving.export.statistics import statistics_lines
     from wetstream.p21.job import JobRequest, run_p21
@@ -106,10 +106,10 @@ def export_command(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Write the documents as a corpus for topic models, into a new folder DIR.
+    """Write a corpus for topic models.
 
-    FORMAT is one of p21, svmlight, ldac, matrixmarket, parquet. Frequencies and thresholds refer to the documents that
-    --language and --source choose (both can be repeated).
+    The kept documents go into a new folder DIR. FORMAT is one of p21, svmlight, ldac, matrixmarket, parquet.
+    Frequencies and thresholds refer to the documents that --language and --source choose (both can be repeated).
     """
     from serving.view import View
 

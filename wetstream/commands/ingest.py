@@ -27,7 +27,7 @@ commands = click.Group()
 @profile_option
 @json_option
 def run_command(pipeline: Pipeline, sources: tuple[str, ...], options: IngestOptions, as_json: bool) -> None:
-    """Ingest SOURCES, stream them to the end, and show the statistics.
+    """Ingest and stream SOURCES, then show the statistics.
 
     SOURCES are WET files, folders, globs (in quotes), URLs, or listings (wet.paths.gz). Starts the embedded servers
     if none are configured, and leaves them up. Running it again changes nothing; interrupted, it continues next time.
@@ -79,7 +79,7 @@ def show_run(pipeline: Pipeline, outcomes: list[Outcome], interrupted: int) -> N
 def ingest_command(
     pipeline: Pipeline, sources: tuple[str, ...], options: IngestOptions, dry_run: bool, as_json: bool
 ) -> None:
-    """Read WET files into the topic, each record exactly once.
+    """Read WET files into the topic, each record once.
 
     SOURCES are WET files, folders, globs (in quotes), URLs, or listings (wet.paths.gz). Interrupted, the same command
     continues where it stopped.
@@ -110,10 +110,10 @@ def ingest_command(
 @profile_option
 @click.option("--once", is_flag=True, help="Stop at the end of the topic.")
 def stream_command(pipeline: Pipeline, once: bool) -> None:
-    """Process the topic into the documents table and the statistics, until stopped (Ctrl-C).
+    """Process the topic, until stopped (Ctrl-C).
 
-    A stream that is asked to stop ends after the current micro-batch with exit code 0; with --once, which then has not
-    come to the end, with 130 or 143.
+    Records go into the documents table and the statistics. A stream that is asked to stop ends after the current
+    micro-batch with exit code 0; with --once, which then has not come to the end, with 130 or 143.
     """
     from wetstream.commands.terminal.interruption import interruptible
     from wetstream.commands.terminal.progress import ProgressDisplay

@@ -20,6 +20,7 @@ from wetstream.pipeline.pipeline import Pipeline
 
 # The largest integer that JSON, Redis scores and JavaScript hold exactly.
 MAX_COUNT = 2**53
+COMMON_OPTIONS = 4
 
 
 class Name(click.ParamType[str]):
@@ -43,6 +44,11 @@ class Name(click.ParamType[str]):
 class Count(click.IntRange):
     """A whole number in a range."""
 
+    name = "n"
+
+    def _describe_range(self) -> str:
+        return _range(self.min, self.max)
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the number. Raises BadParameter."""
         try:
@@ -55,6 +61,11 @@ class Count(click.IntRange):
 class Number(click.FloatRange):
     """A finite number in a range; FloatRange itself would let NaN through."""
 
+    name = "number"
+
+    def _describe_range(self) -> str:
+        return _range(self.min, self.max)
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number. Raises BadParameter."""
         try:
@@ -64,6 +75,11 @@ class Number(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a number", param, ctx)
         return float(super().convert(number, param, ctx))
+
+
+def _range(least: float | None, most: float | None) -> str:
+    """Describe a range in a help text; limits that nobody meets are left out."""
+    return "" if most is None or most >= 1_000_000 else f"{least:g} to {most:g}"
 
 
 NAME = Name()
@@ -103,7 +119,10 @@ def command(group: click.Group, **kwargs: Any) -> Callable[[Callable[..., Any]],
             ),
         ):
             run = option(run)
-        return group.command(**kwargs)(run)
+        made = group.command(**kwargs)(run)
+        # A command's own options first.
+        made.params = made.params[COMMON_OPTIONS:] + made.params[:COMMON_OPTIONS]
+        return made
 
     return decorate
 

@@ -31,11 +31,12 @@ commands = click.Group()
 def replay_command(
     pipeline: Pipeline, sources: tuple[str, ...], origin: str, switch_over: bool, base: str | None, as_json: bool
 ) -> None:
-    """Process everything again as a batch, into a new generation, while queries and the stream go on.
+    """Process everything again, as a batch.
 
-    From the topic: all that was ever ingested. From files: these SOURCES without Kafka, and whatever else the topic
-    holds. From documents: only the statistics are recounted. With --profile, other rules are applied to the past.
-    Interrupted, the same command continues.
+    The result is a new generation of the documents; queries and the stream go on meanwhile. From the topic: all
+    that was ever ingested. From files: these SOURCES without Kafka, and whatever else the topic holds. From
+    documents: only the statistics are recounted. With --profile, other rules are applied to the past. Interrupted,
+    the same command continues.
     """
     if (origin == "files") != bool(sources):
         raise click.UsageError("--from files takes the SOURCES to read; --from topic and --from documents take none")
@@ -73,7 +74,10 @@ def replay_command(
 
 @commands.group(name="generations")
 def generations_group() -> None:
-    """List, switch and drop generations: documents tables made by replays, one of which is live."""
+    """List, switch and drop generations.
+
+    A generation is a documents table made by a replay, with its statistics; one is live.
+    """
 
 
 @command(generations_group, name="list")
@@ -118,10 +122,10 @@ def drop_command(pipeline: Pipeline, generation: str) -> None:
 def remove_command(
     pipeline: Pipeline, sources: tuple[str, ...], segments: tuple[str, ...], crawls: tuple[str, ...], as_json: bool
 ) -> None:
-    """Take the contribution of SOURCES out again, exactly, without recounting the rest.
+    """Take sources out again, exactly.
 
-    A SOURCE is an identity as in `wetstream segments --json`, or the path it was ingested from. It can be ingested
-    again afterwards. Interrupted, the same command finishes the removal.
+    The rest is not recounted. A SOURCE is an identity as in `wetstream segments --json`, or the path it was
+    ingested from. It can be ingested again afterwards. Interrupted, the same command finishes the removal.
     """
     if not (sources or segments or crawls):
         raise click.UsageError("name sources, a --segment or a --crawl")

@@ -37,9 +37,10 @@ def sample_command(
     language_headers: bool,
     as_json: bool,
 ) -> None:
-    """Write WET files of made-up pages with the statistics of real ones.
+    """Write WET files of made-up pages.
 
-    PATH is a file, or a folder (with --files, or a slash at its end) for files under crawl paths.
+    Their statistics are those of real pages. PATH is a file, or a folder (with --files, or a slash at its end) for
+    files under crawl paths.
     """
     from producers.sample.writer import write_sample
 
@@ -64,7 +65,10 @@ def sample_command(
 
 @command(commands, name="demo")
 def demo_command(pipeline: Pipeline) -> None:
-    """Run a made-up segment through the pipeline `demo`; each time, one more segment is added."""
+    """Run a made-up segment through the pipeline `demo`.
+
+    Each time, one more segment is added.
+    """
     from serving.view import View
     from wetstream.commands.terminal.statistics import show_words
 

@@ -17,7 +17,10 @@ commands = click.Group()
 
 @command(commands, name="up")
 def up_command(pipeline: Pipeline) -> None:
-    """Start the embedded Kafka broker and Redis, unless other servers are configured."""
+    """Start the embedded Kafka broker and Redis.
+
+    A server that is configured (kafka.bootstrap_servers, redis.url) is used in place of the embedded one.
+    """
     pipeline.on_event = _say
     if not pipeline.start_servers():
         out.line("nothing to start: both kafka.bootstrap_servers and redis.url are configured")
@@ -25,7 +28,7 @@ def up_command(pipeline: Pipeline) -> None:
 
 @command(commands, name="down")
 def down_command(pipeline: Pipeline) -> None:
-    """Stop the embedded servers of this state directory; their data stay."""
+    """Stop the embedded servers; their data stay."""
     pipeline.on_event = _say
     if not pipeline.stop_servers():
         out.line(f"nothing to stop: no embedded server of {pipeline.settings.home} runs")
@@ -48,7 +51,7 @@ def status_command(pipeline: Pipeline, as_json: bool) -> None:
 @command(commands, name="doctor")
 @json_option
 def doctor_command(pipeline: Pipeline, as_json: bool) -> None:
-    """Check this machine and the servers; say what is missing or wrong, and the remedy."""
+    """Check this machine and the servers, and name remedies."""
     from wetstream.commands.doctor import run_checks
     from wetstream.commands.terminal.servers import show_checks
 
@@ -69,7 +72,10 @@ def doctor_command(pipeline: Pipeline, as_json: bool) -> None:
 @click.option("--host", type=NAME, help="Address to listen on (default: this machine only). Others need a token.")
 @click.option("--port", type=Count(0, 65_535), help="Port to listen on (default: 8400; 0: any free one).")
 def serve_command(pipeline: Pipeline, host: str | None, port: int | None) -> None:
-    """Serve live statistics over HTTP: dashboard at /, JSON under /api/v1, /metrics for Prometheus."""
+    """Serve live statistics over HTTP.
+
+    The dashboard is at /, JSON under /api/v1, metrics for Prometheus at /metrics.
+    """
     from wetstream.pipeline.serve import serve
 
     settings = pipeline.settings

@@ -59,7 +59,10 @@ def top_command(
 @click.argument("words", nargs=-1, required=True, type=NAME, metavar="WORD...")
 @json_option
 def word_command(pipeline: Pipeline, words: tuple[str, ...], as_json: bool) -> None:
-    """Show term frequency, document frequency, idf and rank of words."""
+    """Show frequencies, idf and rank of words.
+
+    tf: occurrences; df: documents that hold the word; idf: ln(documents / df); rank: by tf.
+    """
     from wetstream.commands.terminal.statistics import show_words
 
     answer = pipeline.statistics.words(words)
@@ -72,7 +75,7 @@ def word_command(pipeline: Pipeline, words: tuple[str, ...], as_json: bool) -> N
 @command(commands, name="segments")
 @json_option
 def segments_command(pipeline: Pipeline, as_json: bool) -> None:
-    """Show the ledger: what was produced, processed, kept and rejected of each source."""
+    """Show the ledger: what became of each source."""
     from wetstream.commands.terminal.sources import show_segments
 
     rows = pipeline.sources()
@@ -105,7 +108,10 @@ _pages_command("days", "Show pages and kept documents by day of crawling.")
 @limit_option("micro-batches", 500)
 @json_option
 def batches_command(pipeline: Pipeline, limit: int, as_json: bool) -> None:
-    """Show the last micro-batches, newest first: rows, bytes, words, files, and seconds by phase."""
+    """Show the last micro-batches, with seconds by phase.
+
+    Newest first: rows, bytes, words, files. Phases: `process` is Spark's action, `table` and `redis` are the commits.
+    """
     from wetstream.commands.terminal.statistics import show_batches
 
     answer = pipeline.statistics.batches(limit)

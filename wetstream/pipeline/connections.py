@@ -1,4 +1,4 @@
-"""Which servers a command talks to: the configured ones, else the embedded ones of the state directory."""
+"""Finds the servers of a pipeline: the configured ones, else the embedded ones of its state directory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Servers:
 
 
 def find_servers(settings: Settings, *, start: bool = False, log: Callable[[str], None] = print) -> Servers:
-    """The servers to use. With `start`, embedded ones that are needed and do not run are started and left running.
+    """Return the servers to use. With `start`, embedded ones that are needed and do not run are started and left running.
 
     Raises ServerError when one is neither configured nor running.
     """
@@ -51,7 +51,7 @@ def find_servers(settings: Settings, *, start: bool = False, log: Callable[[str]
 
 
 def find_servers_for_files(settings: Settings, *, log: Callable[[str], None] = print) -> Servers:
-    """Redis, started if it is ours and does not run; Kafka only where it runs or is configured (else "")."""
+    """Find the servers of a replay from files: Redis, started if embedded; Kafka only if it runs (else "")."""
     started: list[str] = []
     if not settings.redis.url:
         started = start_embedded(settings, kafka=False, redis=True, log=log).started
@@ -66,7 +66,7 @@ def find_kafka(settings: Settings) -> BootstrapServers | None:
 
 
 def find_redis(settings: Settings) -> RedisUrl:
-    """Address of Redis alone, for commands that only read statistics."""
+    """Return the address of Redis, for commands that only read statistics. Raises ServerError."""
     url = settings.redis.url or embedded.endpoints(settings.home).redis_url
     if url is None:
         raise ServerError(
@@ -77,7 +77,7 @@ def find_redis(settings: Settings) -> RedisUrl:
 
 
 def start_embedded(settings: Settings, *, kafka: bool, redis: bool, log: Callable[[str], None]) -> embedded.Endpoints:
-    """Start the embedded servers as the settings say."""
+    """Start the embedded servers with the settings of the pipeline."""
     return embedded.up(settings.home, kafka=kafka, redis=redis, log=log, heap_mb=settings.embedded.kafka_heap_mb)
 
 

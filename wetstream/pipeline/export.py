@@ -1,4 +1,4 @@
-"""`wetstream export`: what a person names, as the exporter takes it."""
+"""Exports the live documents, with languages and sources as people name them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def export_live(
     sources: Sequence[str] = (),
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Export the live documents; returns what `meta.json` holds. Needs neither Kafka nor Redis."""
+    """Export the live documents; return what `meta.json` holds. Needs neither Kafka nor Redis."""
     choice = ExportOptions(
         view,
         frozenset() if stop_words is None else read_stop_words(stop_words),
@@ -38,5 +38,5 @@ def export_live(
 
 
 def _identity(source: str) -> str:
-    """A file or URL by its identity, as it was ingested; anything else is an identity, or a part of one, already."""
+    """Return the identity of a file or URL; any other name is an identity, or a part of one, already."""
     return source_id(source) if is_url(source) or Path(source).exists() else source

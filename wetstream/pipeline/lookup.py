@@ -1,4 +1,4 @@
-"""One record found again: by its URL in the documents table, by its position in the topic, or in a WET file."""
+"""Finds one record: by its URL in the documents table, by its position in the topic, or in a WET file."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ MAX_FETCH_BYTES = 64 << 20
 
 
 class NotFoundError(ExplainedError):
-    """There is no such record; the message says where was looked."""
+    """There is no such record; the message says where it was looked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A record as it stood, and what its header says."""
+    """A record as it was read, and what its header says."""
 
     name: str
     raw: bytes
@@ -45,7 +45,7 @@ class Page:
 
 
 def rows_of_url(documents: Documents, url: str) -> list[dict[str, Any]]:
-    """Documents rows of a URL, with their positions in the topic."""
+    """Return the documents rows of a URL, with their positions in the topic."""
     files = documents.file_paths()
     if not files:
         return []
@@ -57,7 +57,7 @@ def rows_of_url(documents: Documents, url: str) -> list[dict[str, Any]]:
 
 
 def row_at(documents: Documents, partition: int, offset: int) -> dict[str, Any] | None:
-    """The documents row of a topic position."""
+    """Return the documents row of a topic position; None while it is not processed."""
     for batch in documents.scan([Range(partition, offset, offset + 1)]):
         row: dict[str, Any] = batch.to_pylist()[0]
         return row
@@ -67,7 +67,7 @@ def row_at(documents: Documents, partition: int, offset: int) -> dict[str, Any] 
 def message_at(
     settings: Settings, bootstrap_servers: BootstrapServers, partition: int, offset: int
 ) -> tuple[bytes | None, bytes]:
-    """Key and value of the message at a position of the records topic. Raises NotFoundError."""
+    """Return key and value of the message at a position of the records topic. Raises NotFoundError."""
     where = TopicPartition(settings.records_topic, partition)
     consumer = KafkaConsumer(
         **bootstrap_servers.client_options(),
@@ -93,7 +93,7 @@ def message_at(
 
 
 def pages_of(path: Path) -> Iterator[Page]:
-    """The pages of a WET file; a file that is none is one page of plain text. Raises NotWetError for other formats."""
+    """Yield the pages of a WET file, or a text file (.txt) as one page. Raises NotWetError for other formats."""
     if path.suffix in (".txt", ".text"):
         content = path.read_bytes()
         yield Page(str(path), content, content, None, None, None)
@@ -105,7 +105,7 @@ def pages_of(path: Path) -> Iterator[Page]:
 
 
 def read_page(key: bytes | None, value: bytes) -> Page:
-    """A message of the topic as a page; `reason` says why it is none."""
+    """Return a message of the topic as a page; `reason` says why it is none."""
     messages = read_messages(pa.array([key], pa.binary()), pa.array([value], pa.binary()))
     start, end = int(messages.starts[0]), int(messages.ends[0])
     payload = messages.data[start:end].tobytes() if start >= 0 else b""
@@ -114,7 +114,7 @@ def read_page(key: bytes | None, value: bytes) -> Page:
 
 
 def find_page(settings: Settings, target: str, record: int) -> Page:
-    """The page behind a URL of the pipeline's documents, or page number `record` (from 1) of a file.
+    """Return the page behind a URL of the pipeline's documents, or page number `record` (from 1) of a file.
 
     Raises NotFoundError.
     """
@@ -139,7 +139,7 @@ def find_page(settings: Settings, target: str, record: int) -> Page:
 
 
 def parse_position(text: str) -> tuple[int, int]:
-    """Partition and offset of `3:4711`. Raises NotFoundError for anything else."""
+    """Parse `3:4711` into partition and offset. Raises NotFoundError for anything else."""
     match = re.fullmatch(r"(\d{1,9}):(\d{1,18})", text)
     if match is None:
         raise NotFoundError(f"{text} is no position: write PARTITION:OFFSET, as in 3:4711 (`wetstream segments`)")

@@ -1,4 +1,4 @@
-"""Taking sources out, with or without a stream that runs."""
+"""Removes sources, through the running stream if there is one."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ ASK_AGAIN_S = 20.0
 
 
 class UnknownSourceError(ExplainedError):
-    """There is no such source; the message says how to list them."""
+    """There is no such source; the message says how to list the sources."""
 
 
 def find_sources(settings: Settings, names: Sequence[str], segments: Sequence[str], crawls: Sequence[str]) -> list[str]:
-    """The identities of the sources that a person named; raises UnknownSourceError when there are none of a name."""
+    """Return the identities of the named sources. Raises UnknownSourceError when a name matches none."""
     known = _known(settings)
     found: set[str] = set()
     for name in names:
@@ -61,9 +61,10 @@ def _known(settings: Settings) -> set[str]:
 
 
 def remove(settings: Settings, sources: Sequence[str], note: Callable[[str], None]) -> int:
-    """Take sources out of documents and statistics; returns how many records that were.
+    """Take sources out of documents and statistics; return the number of their records.
 
-    A running stream does it between two micro-batches; else it is done here. Safe to repeat after any interruption.
+    A running stream does it between two micro-batches; without one it is done here. Repeating it after an interruption is
+    safe.
     Raises LeaseError, RemovalError, DocumentsError.
     """
     redis = open_redis(find_redis(settings))
@@ -86,7 +87,7 @@ def remove(settings: Settings, sources: Sequence[str], note: Callable[[str], Non
 def _have_removed(
     settings: Settings, redis: Redis, ends: Mapping[str, tuple[int, int]], note: Callable[[str], None]
 ) -> int:
-    """By the stream that runs, or here when none does."""
+    """Ask the running stream to do it, or do it here when none runs."""
     lease = Lease(redis, lease_key(settings.pipeline), lease_s=settings.stream.lease_s)
     while True:
         try:
@@ -115,7 +116,7 @@ def _remove_here(settings: Settings, redis: Redis, ends: Mapping[str, tuple[int,
 
 
 def _topics(settings: Settings) -> tuple[BootstrapServers, Topics | None]:
-    """Broker and topics; no topics where nothing was ever ingested through Kafka."""
+    """Return the broker and its topics; no topics when nothing was ever ingested through Kafka."""
     bootstrap_servers = find_kafka(settings)
     if not bootstrap_servers:
         if "topic_id" in live_documents(settings).properties:

@@ -1,4 +1,4 @@
-"""`wetstream serve`: the HTTP server, with what it needs from the rest of the pipeline."""
+"""The HTTP server of a pipeline, connected to its statistics, documents and producers' markers."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class WatchedSources:
 
 
 def make_server(settings: Settings) -> tuple[Server, WatchedSources]:
-    """The server, not yet started. Raises ServeError when it would be open to others without a token."""
+    """Make the server without starting it. Raises ServeError when it would be open to others without a token."""
     check_access(settings.serve)
     sources = WatchedSources(settings)
     poller = StatisticsPoller(
@@ -102,7 +102,7 @@ def make_server(settings: Settings) -> tuple[Server, WatchedSources]:
 
 
 def serve(settings: Settings, say: Callable[[str], None]) -> None:
-    """Serve until a signal comes."""
+    """Serve until SIGINT or SIGTERM."""
     server, sources = make_server(settings)
 
     def started(address: str) -> None:

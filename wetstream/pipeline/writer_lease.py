@@ -1,4 +1,4 @@
-"""Commands that write to a pipeline without streaming: they hold the writer lease while they do."""
+"""Access to the live documents, for reading and, under the writer lease, for writing."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from wetstream.pipeline.connections import find_redis, open_redis
 
 
 def live_documents(settings: Settings) -> Documents:
-    """The documents of the live generation. Raises DocumentsError when there are none."""
+    """Open the documents of the live generation. Raises DocumentsError when there are none."""
     return live_generation(settings).documents
 
 
 @contextmanager
 def as_writer(settings: Settings) -> Iterator[Documents]:
-    """The documents of the live generation, with the writer lease. Raises LeaseError while a stream runs."""
+    """Open the documents of the live generation and hold the writer lease. Raises LeaseError while a stream runs."""
     lease = Lease(open_redis(find_redis(settings)), lease_key(settings.pipeline), lease_s=settings.stream.lease_s)
     lease.acquire()
     try:
@@ -34,7 +34,7 @@ def as_writer(settings: Settings) -> Iterator[Documents]:
 
 
 def rebuild(settings: Settings, client: Redis) -> None:
-    """Count all documents of the live generation into a new build, and switch readers to it.
+    """Count all documents of the live generation into a new build, then switch readers to it.
 
     Needs neither Kafka nor the WET files. Raises LeaseError while a stream runs.
     """
@@ -44,7 +44,7 @@ def rebuild(settings: Settings, client: Redis) -> None:
 
 
 def live_generation(settings: Settings) -> Generation:
-    """The live generation. Raises DocumentsError before the first run."""
+    """Open the live generation. Raises DocumentsError before the first run."""
     found = Generations(settings.documents_path, settings.pipeline).open_live()
     if found is None:
         raise DocumentsError(f"pipeline {settings.pipeline} has no documents yet: run something first")
