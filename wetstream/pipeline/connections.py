@@ -29,7 +29,7 @@ class Servers:
 
 
 def find_servers(settings: Settings, *, start: bool = False, log: Callable[[str], None] = print) -> Servers:
-    """Return the servers to use. With `start`, embedded ones that are needed and do not run are started and left running.
+    """Return the servers to use; with `start`, embedded ones that are needed and do not run are started.
 
     Raises ServerError when one is neither configured nor running.
     """

@@ -63,9 +63,13 @@ def _known(settings: Settings) -> set[str]:
 def remove(settings: Settings, sources: Sequence[str], note: Callable[[str], None]) -> int:
     """Take sources out of documents and statistics; return the number of their records.
 
-    A running stream does it between two micro-batches; without one it is done here. Repeating it after an interruption is
-    safe.
-    Raises LeaseError, RemovalError, DocumentsError.
+    A running stream does it between two micro-batches; without one it is done here. Repeating it after any
+    interruption is safe.
+
+    Raises:
+        LeaseError: Another change of the pipeline is under way.
+        RemovalError: A producer of one of the sources runs.
+        DocumentsError: There are no documents.
     """
     redis = open_redis(find_redis(settings))
     changes = Lease(redis, changes_key(settings.pipeline), lease_s=settings.stream.lease_s)
