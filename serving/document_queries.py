@@ -99,7 +99,8 @@ class DocumentQueries:
             files = documents.file_paths()
             if not files:
                 return _Result([], documents.version, documents.position())
-            with unreadable_explained(), duckdb.connect(config={"threads": 1}) as connection:
+            connect = duckdb.connect(config={"threads": 1})
+            with unreadable_explained(), documents.naming_damage(), connect as connection:
                 connection.execute("set timezone = 'UTC'")
                 rows = connection.execute(query, [files, *values]).fetchall()
                 return _Result(rows, documents.version, documents.position())

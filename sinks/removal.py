@@ -13,18 +13,14 @@ from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from conf.crash_points import crash_point
 from sinks.documents.exclusions import Exclusion, SourceRange
 from sinks.documents.files import DocumentFile, write_document_file
-from sinks.documents.schema import DOCUMENTS
 from sinks.documents.table import Documents
 from sinks.statistics.derive import derive
 from sinks.statistics.store import Statistics
 from sinks.statistics.sums import Sums, add, negated
-
-DICTIONARIES = ["words.list.element", "source"]
 
 
 def remove_sources(
@@ -70,12 +66,12 @@ def finish_removal(documents: Documents, *, compression_level: int) -> Sums:
         return gone
     paths: list[str] = []
     left: list[DocumentFile] = []
-    for path in documents.files_of([exclusion.source for exclusion in planned]):
-        rows = pq.read_table(documents.path / path, read_dictionary=DICTIONARIES).select(DOCUMENTS.names)
+    for file in documents.files_of([exclusion.source for exclusion in planned]):
+        rows = documents.read_file(file)
         out = _covered(rows, planned)
         if not pc.any(out).as_py():
             continue
-        paths.append(path)
+        paths.append(file["path"])
         gone = add(gone, derive(rows.filter(out).combine_chunks().to_batches()))
         rest = rows.filter(pc.invert(out)).combine_chunks()
         if rest.num_rows:

@@ -23,8 +23,8 @@ from conf.profiles import Profile, load_profile
 from conf.settings import Settings
 from producers.topic.markers import check_contract
 from producers.topic.topics import Topic, describe_topic
+from sinks.documents.errors import DocumentsError, FencedError
 from sinks.documents.generations import Generation, Generations
-from sinks.documents.log import DocumentsError, FencedError
 from sinks.keys import key_types, lease_key, replay_lease_key
 from sinks.lease import Lease, LeaseError
 from sinks.observations import Observer
@@ -141,6 +141,7 @@ class Stream:
         documents = generation.documents
         if "topic_id" not in documents.properties:
             self._outage.retry(lambda: check_contract(self._settings, self._connections.bootstrap_servers))
+        documents.check_writable()
         documents.bind_topic(topic.name, topic.id, topic.partitions)
         # A removal that was decided and cut off. Redis, which has not seen it, is then counted anew.
         finish_removal(documents, compression_level=self._settings.documents.compression_level)

@@ -44,7 +44,7 @@ def _read(path: str | Path) -> Iterator[pa.RecordBatch]:
     while True:
         try:
             if batches is None:
-                file = pq.ParquetFile(path, read_dictionary=["words.list.element"])
+                file = pq.ParquetFile(path, read_dictionary=["words.list.element"], page_checksum_verification=True)
                 batches = file.iter_batches(batch_size=READ_ROWS, columns=COLUMNS)
             batch = next(batches, None)
         except (OSError, pa.ArrowException) as error:

@@ -7,15 +7,14 @@ changes no row: its commits have `dataChange` false and carry no position.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from conf.crash_points import crash_point
 from sinks.documents.files import write_document_file
-from sinks.documents.schema import DOCUMENTS
 from sinks.documents.table import Documents
 
 
@@ -29,7 +28,7 @@ class Compaction:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    path: str
+    entry: Mapping[str, Any]  # of `Documents.files`
     size: int
     partition: int
     offset: int
@@ -43,16 +42,15 @@ def compact(documents: Documents, *, target_bytes: int, compression_level: int) 
 
     Raises:
         FencedError: Another writer has committed since this table was opened.
+        DamagedFileError: A file is missing, or is not what was written.
     """
     before = after = 0
     for run in list(_runs(documents, target_bytes)):
-        tables = [
-            pq.read_table(documents.path / file.path, read_dictionary=["words.list.element", "source"]) for file in run
-        ]
-        rows = pa.concat_tables(tables).unify_dictionaries().select(DOCUMENTS.names).combine_chunks()
+        tables = [documents.read_file(file.entry) for file in run]
+        rows = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
         joined = write_document_file(documents.path, rows, compression_level=compression_level)
         crash_point("during-compaction")
-        documents.replace([file.path for file in run], [joined])
+        documents.replace([file.entry["path"] for file in run], [joined])
         before, after = before + len(run), after + 1
     return Compaction(before, after)
 
@@ -79,4 +77,4 @@ def _files(documents: Documents) -> Iterator[_File]:
         # Files of sources that were never in the topic form a run of their own.
         partition = -1 if file["min.topic_partition"] is None else int(file["min.topic_partition"])
         offset = -1 if file["min.topic_offset"] is None else int(file["min.topic_offset"])
-        yield _File(file["path"], file["size_bytes"], partition, offset)
+        yield _File(file, file["size_bytes"], partition, offset)

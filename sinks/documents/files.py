@@ -2,6 +2,8 @@
 
 Each file name is used once. A task that runs twice writes two files, and only the one whose name reaches the driver is
 committed; overwriting a committed file would make the table unreadable.
+
+Pages carry checksums, which every reader here verifies: without them a flipped bit gives wrong counts without an error.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sinks.documents.errors import DamagedFileError, DocumentsError
 from sinks.documents.schema import DOCUMENTS
 
 # Columns with few distinct values or, like the words, many repeats; for the others a dictionary does not pay.
@@ -31,6 +35,7 @@ DICTIONARY_COLUMNS = [
     "counts.list.element",
 ]
 DICTIONARY_PAGE_BYTES = 256 << 20
+READ_ROWS = 1 << 16
 STATISTICS_COLUMNS = ("source", "topic_partition", "topic_offset")
 
 
@@ -71,6 +76,7 @@ def write_document_file(table: Path, rows: pa.Table, *, compression_level: int) 
             compression_level=compression_level,
             use_dictionary=DICTIONARY_COLUMNS,
             dictionary_pagesize_limit=DICTIONARY_PAGE_BYTES,
+            write_page_checksum=True,
             # Readers take the types from the Delta schema; Arrow's own schema would give them dictionary types.
             store_schema=False,
             write_statistics=[*STATISTICS_COLUMNS, "record_offset", "reason", "language", "tokens"],
@@ -80,6 +86,106 @@ def write_document_file(table: Path, rows: pa.Table, *, compression_level: int) 
         # The file must be on disk before the Delta log refers to it, in case of a power failure.
         os.fsync(file.fileno())
     return DocumentFile(name, target.stat().st_size, rows.num_rows, json.dumps(_stats(rows)))
+
+
+def read_document_batches(
+    path: Path, *, batch_size: int, dictionaries: Sequence[str], size: int, rows: int
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a file, in the columns of DOCUMENTS.
+
+    Args:
+        path: The file.
+        batch_size: Rows in a batch at most.
+        dictionaries: Columns to return dictionary-encoded.
+        size: Size of the file in bytes, by the log.
+        rows: Number of its rows, by the log.
+
+    Raises:
+        DamagedFileError: The file is missing, or is not what was written.
+    """
+    left = rows
+    try:
+        found = path.stat().st_size
+        if found != size:
+            raise DamagedFileError(path, f"has {found:,} bytes, not {size:,}")
+        with pq.ParquetFile(path, read_dictionary=list(dictionaries), page_checksum_verification=True) as file:
+            _check_columns(path, file.schema_arrow)
+            for batch in file.iter_batches(batch_size=batch_size):
+                _check_batch(path, batch)
+                left -= batch.num_rows
+                yield batch
+    except FileNotFoundError:
+        raise DamagedFileError(path, "is missing") from None
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error).partition("\n")[0]
+        raise DamagedFileError(path, f"cannot be read ({reason})") from error
+    if left:
+        raise DamagedFileError(path, f"has {rows - left:,} rows, not {rows:,}")
+
+
+def read_document_file(path: Path, *, dictionaries: Sequence[str], size: int, rows: int) -> pa.Table:
+    """Read a whole file, in the columns of DOCUMENTS.
+
+    Raises:
+        DamagedFileError: The file is missing, or is not what was written.
+    """
+    batches = read_document_batches(path, batch_size=READ_ROWS, dictionaries=dictionaries, size=size, rows=rows)
+    return pa.Table.from_batches(batches).unify_dictionaries()
+
+
+def _check_columns(path: Path, schema: pa.Schema) -> None:
+    found = [(field.name, _value_type(field.type)) for field in schema]
+    if found != [(field.name, field.type) for field in DOCUMENTS]:
+        raise DamagedFileError(path, "has other columns than the documents table")
+
+
+def _check_batch(path: Path, batch: pa.RecordBatch) -> None:
+    """Check what the pages' checksums leave open, since their headers have none: lengths, and dictionaries' sizes."""
+    batch.validate()
+    for column in batch.columns:
+        values = column.values if pa.types.is_list(column.type) else column
+        if pa.types.is_dictionary(values.type):
+            greatest = pc.max(values.indices).as_py()
+            if greatest is not None and greatest >= len(values.dictionary):
+                raise DamagedFileError(path, "has a damaged dictionary")
+
+
+def _value_type(column: pa.DataType) -> pa.DataType:
+    """The type without dictionary encoding."""
+    if pa.types.is_list(column):
+        return pa.list_(_value_type(column.value_type))
+    return column.value_type if pa.types.is_dictionary(column) else column
+
+
+def require_files(table: Path, files: Sequence[DocumentFile]) -> None:
+    """Check that files are in the table's folder.
+
+    Raises:
+        DocumentsError: One is missing.
+    """
+    for file in files:
+        if not (table / file.path).is_file():
+            raise DocumentsError(
+                f"{table / file.path} was written by a task but is missing: executors and driver must see the same "
+                "folder (documents.path on shared storage)"
+            )
+
+
+def check_writable(table: Path) -> None:
+    """Check that files can be written to the table's folder.
+
+    Raises:
+        DocumentsError: They cannot.
+    """
+    probe = table / f".{uuid.uuid4().hex}"
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise DocumentsError(
+            f"the documents table {table} cannot be written ({error.strerror}): correct documents.path, or the "
+            "permissions of that folder"
+        ) from error
 
 
 def _stats(rows: pa.Table) -> dict[str, Any]:

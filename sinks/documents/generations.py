@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import uuid
 from dataclasses import dataclass
@@ -16,11 +17,13 @@ from pathlib import Path
 
 from conf.crash_points import crash_point
 from conf.profiles import Rules
-from sinks.documents.log import PIPELINE_ID, DocumentsError
+from sinks.documents.errors import DocumentsError
+from sinks.documents.log import PIPELINE_ID
 from sinks.documents.table import Documents
 
 POINTER = "live.json"
 FIRST = "g1"
+NAME = re.compile(r"g[1-9]\d{0,8}")
 ORIGIN = "origin"  # property of a generation made by a replay: what it is made from, as JSON
 
 
@@ -43,18 +46,26 @@ class Generations:
         """Return the name of the live generation; None before the first start.
 
         Raises:
-            DocumentsError: The pointer file is damaged.
+            DocumentsError: The pointer file is damaged, or cannot be read.
         """
         pointer = self.folder / POINTER
         try:
-            return str(json.loads(pointer.read_text())["generation"])
+            return _parse_pointer(pointer.read_bytes())
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError) as error:
+        except ValueError:
+            names = ", ".join(self.names()) or "none"
             raise DocumentsError(
-                f'{pointer} is damaged ({error}): write {{"generation": "<folder name>"}} into it, naming one of the '
-                f"folders beside it"
-            ) from error
+                f'{pointer} is damaged: write {{"generation": "NAME"}} into it, naming one of the folders beside it '
+                f"({names})"
+            ) from None
+        except IsADirectoryError:
+            raise DocumentsError(
+                f'{pointer} is a folder: move it away, and write a file with the content {{"generation": "NAME"}} '
+                f"instead, naming one of the folders beside it ({', '.join(self.names()) or 'none'})"
+            ) from None
+        except OSError as error:
+            raise _unusable(self.folder, "read", error) from error
 
     def pipeline_id(self) -> str | None:
         """Id that all generations share; None before there is one.
@@ -62,7 +73,7 @@ class Generations:
         Raises:
             DocumentsError: A generation cannot be read.
         """
-        names = self.names()
+        names = [name for name in (self.live(), *self.names()) if name is not None]
         return self.open(names[0]).documents.pipeline_id if names else None
 
     def path(self, generation: str) -> Path:
@@ -106,7 +117,7 @@ class Generations:
     def names(self) -> list[str]:
         """Names of all generations that have a folder, oldest first."""
         folders = self.folder.glob("g*") if self.folder.is_dir() else []
-        numbers = (int(path.name[1:]) for path in folders if path.name[1:].isdigit() and (path / "_delta_log").is_dir())
+        numbers = (int(path.name[1:]) for path in folders if NAME.fullmatch(path.name) and _has_log(path))
         return [f"g{number}" for number in sorted(numbers)]
 
     def create_next(self, rules: Rules) -> Generation:
@@ -148,11 +159,14 @@ class Generations:
     def point_to(self, generation: str) -> None:
         """Make a generation the live one."""
         temporary = self.folder / f".{POINTER}.{uuid.uuid4().hex}"
-        with temporary.open("w") as file:
-            json.dump({"generation": generation}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.folder / POINTER)
+        try:
+            with temporary.open("w") as file:
+                json.dump({"generation": generation}, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.folder / POINTER)
+        except OSError as error:
+            raise _unusable(self.folder, "written", error) from error
 
     def _next(self) -> str:
         return f"g{max((int(name[1:]) for name in self.names()), default=0) + 1}"
@@ -162,20 +176,24 @@ class Generations:
 
     def _create(self, name: str, rules: Rules) -> Generation:
         path = self.path(name)
-        if path.exists():
+        if _has_log(path):
             # Without a pointer and without documents, it is left over from an interrupted start.
-            if (path / "_delta_log").is_dir() and not Documents.open(path).is_empty:
+            if not Documents.open(path).is_empty:
                 raise DocumentsError(
                     f"{path} holds documents, but {self.folder / POINTER} is missing: restore it with the content "
                     f'{{"generation": "{name}"}}, or move the folder away to start from scratch'
                 )
-            if not (path / "_delta_log").is_dir() and any(path.glob("*.parquet")):
-                raise DocumentsError(
-                    f"{path} holds Parquet files but no Delta log: restore {path / '_delta_log'} from a backup, or "
-                    "move the folder away to start from scratch"
-                )
-            shutil.rmtree(path)
-        path.mkdir(parents=True)
+        elif any(path.glob("*.parquet")):
+            raise DocumentsError(
+                f"{path} holds Parquet files but no Delta log: restore {path / '_delta_log'} from a backup, or move "
+                "the folder away to start from scratch"
+            )
+        try:
+            if path.exists():
+                shutil.rmtree(path)
+            path.mkdir(parents=True)
+        except OSError as error:
+            raise _unusable(path, "created", error) from error
         properties = {
             PIPELINE_ID: self.pipeline_id() or uuid.uuid4().hex[:16],
             "pipeline": self._pipeline,
@@ -184,3 +202,23 @@ class Generations:
             "rules_hash": rules.rules_hash,
         }
         return Generation(name, Documents.create(path, properties))
+
+
+def _parse_pointer(content: bytes) -> str:
+    """Return the name in a pointer file; raise ValueError if there is none."""
+    pointer = json.loads(content)
+    name = pointer.get("generation") if isinstance(pointer, dict) else None
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ValueError(name)
+    return name
+
+
+def _unusable(path: Path, verb: str, error: OSError) -> DocumentsError:
+    return DocumentsError(
+        f"the documents folder {path} cannot be {verb} ({error.strerror}): correct documents.path, or the permissions "
+        "of that folder"
+    )
+
+
+def _has_log(path: Path) -> bool:
+    return any((path / "_delta_log").glob("0*"))

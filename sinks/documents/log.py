@@ -8,7 +8,6 @@ same records twice.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -19,9 +18,10 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.transaction import AddAction, RemoveAction
 
 from conf.crash_points import crash_point
-from conf.errors import ExplainedError
+from sinks.documents.actions import add_actions, remove_actions
+from sinks.documents.errors import DocumentsError, FencedError
 from sinks.documents.exclusions import FOREVER, Exclusion, SourceRange, from_json, to_json
-from sinks.documents.files import DocumentFile
+from sinks.documents.files import DocumentFile, check_writable, require_files
 from sinks.documents.schema import DOCUMENTS, SCHEMA_VERSION
 
 COMMITS = "wetstream/commits"  # commits by writers; any two concurrent ones conflict on it
@@ -37,14 +37,6 @@ PIPELINE_ID = "pipeline_id"
 CHECKPOINT_INTERVAL = "100"
 # Bounds of a file in `files()`; null where the log does not know them.
 FILE_BOUNDS = ("min.topic_partition", "max.topic_partition", "min.topic_offset", "max.topic_offset")
-
-
-class DocumentsError(ExplainedError):
-    """The documents table cannot be used as it is; the message says why and what to do."""
-
-
-class FencedError(DocumentsError):
-    """Another writer has committed; this one must not continue from its positions."""
 
 
 class DocumentsLog:
@@ -80,7 +72,10 @@ class DocumentsLog:
                 "away to start from scratch"
             ) from None
         except DeltaError as error:
-            raise DocumentsError(f"the documents table {path} cannot be read: {error}") from error
+            raise DocumentsError(
+                f"the documents table {path} cannot be read ({str(error).splitlines()[0]}): restore it from a backup, "
+                "or move the folder away to start from scratch"
+            ) from error
         documents = cls(table, path)
         version = documents.properties.get("schema_version")
         if version != str(SCHEMA_VERSION):
@@ -125,6 +120,14 @@ class DocumentsLog:
     def is_empty(self) -> bool:
         """Whether nothing was ever committed."""
         return not (self.topic_commits or self._transaction(FILE_COMMITS) or self._transaction(REMOVALS))
+
+    def check_writable(self) -> None:
+        """Check that files can be written to the table's folder.
+
+        Raises:
+            DocumentsError: They cannot.
+        """
+        check_writable(self.path)
 
     def set_property(self, name: str, value: str) -> None:
         """Set a property of the generation."""
@@ -209,8 +212,8 @@ class DocumentsLog:
             FencedError: Another writer has committed since this table was opened.
             DocumentsError: A file is missing.
         """
-        self._require(files)
-        self._write([*_adds(files, data_change=False), *_removes(paths, data_change=False)], [])
+        require_files(self.path, files)
+        self._write([*add_actions(files, data_change=False), *remove_actions(paths, data_change=False)], [])
 
     def exclusions(self) -> list[Exclusion]:
         """Records of the topic that its readers skip: of removed sources, and of sources held from their files."""
@@ -266,12 +269,12 @@ class DocumentsLog:
             FencedError: Another writer has committed since this table was opened.
             DocumentsError: A file is missing.
         """
-        self._require(files)
+        require_files(self.path, files)
         transactions = [Transaction(REMOVALS, self._transaction(REMOVALS) + 1)]
         transactions += [
             self._toggled(e.source) for e in self.planned_removal() if not e.begin and self.is_from_file(e.source)
         ]
-        self._write([*_adds(files, data_change=True), *_removes(paths, data_change=True)], transactions)
+        self._write([*add_actions(files, data_change=True), *remove_actions(paths, data_change=True)], transactions)
 
     def history(self, limit: int) -> list[dict[str, Any]]:
         """The last commits as Delta describes them, newest first."""
@@ -312,18 +315,10 @@ class DocumentsLog:
     def _paths(self) -> set[str]:
         return {file["path"] for file in self.files()}
 
-    def _require(self, files: Sequence[DocumentFile]) -> None:
-        for file in files:
-            if not (self.path / file.path).is_file():
-                raise DocumentsError(
-                    f"{self.path / file.path} was written by a task but is missing: executors and driver must see "
-                    "the same folder (documents.path on shared storage)"
-                )
-
     def _add(self, files: Sequence[DocumentFile], transactions: list[Transaction]) -> None:
-        self._require(files)
+        require_files(self.path, files)
         crash_point("before-delta-commit")
-        self._write(_adds(files, data_change=True), transactions)
+        self._write(add_actions(files, data_change=True), transactions)
         crash_point("after-delta-commit")
 
     def _write(self, actions: list[AddAction | RemoveAction], transactions: list[Transaction]) -> None:
@@ -349,13 +344,3 @@ class DocumentsLog:
 def partition_key(topic_id: str, partition: int) -> str:
     """Name of a partition in a position, and of the app transaction that stores it."""
     return f"{topic_id}/{partition}"
-
-
-def _adds(files: Sequence[DocumentFile], *, data_change: bool) -> list[AddAction | RemoveAction]:
-    now_ms = int(time.time() * 1000)
-    return [AddAction(file.path, file.size, {}, now_ms, data_change, file.stats) for file in files]
-
-
-def _removes(paths: Sequence[str], *, data_change: bool) -> list[AddAction | RemoveAction]:
-    now_ms = int(time.time() * 1000)
-    return [RemoveAction(path, data_change=data_change, deletion_timestamp=now_ms) for path in paths]

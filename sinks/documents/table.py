@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from sinks.documents.files import read_document_batches, read_document_file
 from sinks.documents.log import FILE_BOUNDS, DocumentsLog
 
 SCAN_ROWS = 1 << 14
+CHECK_THREADS = 4
+WORDS = "words.list.element"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +37,52 @@ class Documents(DocumentsLog):
         Args:
             ranges: Only rows at these topic offsets. Only files that may hold such a row, by the log's statistics, are
                 opened.
+
+        Raises:
+            DamagedFileError: A file is missing, or is not what was written.
         """
-        for path in self._files(ranges):
-            file = pq.ParquetFile(self.path / path, read_dictionary=["words.list.element"])
-            for batch in file.iter_batches(batch_size=SCAN_ROWS):
+        for file in self._files(ranges):
+            for batch in self._batches(file):
                 chosen = batch if ranges is None else batch.filter(_in_ranges(batch, ranges))
                 if chosen.num_rows:
                     yield chosen
 
-    def files_of(self, sources: Sequence[str]) -> list[str]:
-        """Paths of the files that may hold rows of these sources, by the log's statistics."""
+    def check_files(self) -> None:
+        """Read every file completely and verify its checksums.
+
+        Raises:
+            DamagedFileError: A file is missing, or is not what was written.
+        """
+        with ThreadPoolExecutor(CHECK_THREADS) as threads:
+            for _ in threads.map(self._check_file, self.files()):
+                pass
+
+    @contextmanager
+    def naming_damage(self) -> Iterator[None]:
+        """Context in which another engine reads the files; if it fails because one is damaged, that file is named.
+
+        Raises:
+            DamagedFileError: Reading failed, and a file is missing, or is not what was written.
+        """
+        try:
+            yield
+        except Exception:
+            self.check_files()
+            raise
+
+    def read_file(self, file: Mapping[str, Any]) -> pa.Table:
+        """Read all rows of one of `files()`; `words` and `source` are dictionary-encoded.
+
+        Raises:
+            DamagedFileError: The file is missing, or is not what was written.
+        """
+        path, size, rows = self.path / file["path"], file["size_bytes"], file["num_records"]
+        return read_document_file(path, dictionaries=[WORDS, "source"], size=size, rows=rows)
+
+    def files_of(self, sources: Sequence[str]) -> list[dict[str, Any]]:
+        """The `files()` that may hold rows of these sources, by the log's statistics."""
         return [
-            file["path"]
+            file
             for file in self.files()
             if file.get("min.source") is None or any(file["min.source"] <= s <= file["max.source"] for s in sources)
         ]
@@ -69,8 +107,16 @@ class Documents(DocumentsLog):
         """
         return self._table.vacuum(int(retention_hours), dry_run=dry_run, enforce_retention_duration=False, full=True)
 
-    def _files(self, ranges: Sequence[Range] | None) -> list[str]:
-        return [file["path"] for file in self.files() if ranges is None or any(_may_hold(file, r) for r in ranges)]
+    def _check_file(self, file: Mapping[str, Any]) -> None:
+        for _ in self._batches(file):
+            pass
+
+    def _batches(self, file: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
+        path, size, rows = self.path / file["path"], file["size_bytes"], file["num_records"]
+        return read_document_batches(path, batch_size=SCAN_ROWS, dictionaries=[WORDS], size=size, rows=rows)
+
+    def _files(self, ranges: Sequence[Range] | None) -> list[dict[str, Any]]:
+        return [file for file in self.files() if ranges is None or any(_may_hold(file, r) for r in ranges)]
 
 
 def _may_hold(file: Mapping[str, Any], wanted: Range) -> bool:

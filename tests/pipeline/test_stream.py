@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from producers.sample.writer import write_sample
-from sinks.documents.log import DocumentsError
+from sinks.documents.errors import DocumentsError
 from sinks.keys import key_types, lease_key
 from sinks.lease import LeaseError
 from streaming.errors import StreamError

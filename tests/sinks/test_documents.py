@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 
 from conf.profiles import Rules
+from sinks.documents.errors import DocumentsError, FencedError
 from sinks.documents.files import DocumentFile, write_document_file
 from sinks.documents.generations import Generations
-from sinks.documents.log import DocumentsError, FencedError
 from sinks.documents.schema import DOCUMENTS
 from sinks.documents.table import Documents, Range
 from tests.sinks.batches import row

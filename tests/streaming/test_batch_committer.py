@@ -9,8 +9,8 @@ import pytest
 
 from conf.settings import load_settings
 from producers.topic.topics import Topic
+from sinks.documents.errors import FencedError
 from sinks.documents.files import write_document_file
-from sinks.documents.log import FencedError
 from sinks.documents.schema import DOCUMENTS
 from sinks.documents.table import Documents
 from sinks.position import Position

@@ -49,7 +49,7 @@ def rows_of_url(documents: Documents, url: str) -> list[dict[str, Any]]:
     files = documents.file_paths()
     if not files:
         return []
-    with duckdb.connect() as connection:
+    with documents.naming_damage(), duckdb.connect() as connection:
         query = "select source, topic_partition, topic_offset, reason from read_parquet(?) where url = ?"
         found = connection.execute(query, [files, url])
         names = [column[0] for column in found.description or []]

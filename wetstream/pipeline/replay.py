@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from conf.profiles import Profile
 from conf.settings import Settings
 from producers.sources.source import Source
+from sinks.documents.errors import DocumentsError
 from sinks.documents.generations import ORIGIN, Generations
-from sinks.documents.log import DocumentsError
 from sinks.documents.table import Documents
 from sinks.statistics.builds import open_builds
 from streaming.query import BatchProgress

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from redis import Redis
 
 from conf.settings import Settings
+from sinks.documents.errors import DocumentsError
 from sinks.documents.generations import Generation, Generations
-from sinks.documents.log import DocumentsError
 from sinks.documents.table import Documents
 from sinks.keys import lease_key
 from sinks.lease import Lease

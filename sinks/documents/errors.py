@@ -1,0 +1,32 @@
+"""Errors of the documents table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from conf.errors import ExplainedError
+
+
+class DocumentsError(ExplainedError):
+    """The documents table cannot be used as it is; the message says why and what to do."""
+
+
+class FencedError(DocumentsError):
+    """Another writer has committed; this one must not continue from its positions."""
+
+
+class DamagedFileError(DocumentsError):
+    """A file of the documents table is missing, or is not what was written."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        """Name the file and the remedy.
+
+        Args:
+            path: The Parquet file.
+            problem: What is wrong, as the predicate of a sentence about the file ("is missing").
+        """
+        super().__init__(
+            f"the documents file {path} {problem}: restore it from a backup, or make the documents again with "
+            "`wetstream replay --from topic`"
+        )
+        self.path = path
