@@ -108,6 +108,21 @@ class FileSource(Source):
         return self._name if line is None else f"{self._name}, line {line}"
 
 
+class ObjectSource(Source):
+    """Settings that were read before."""
+
+    def __init__(self, settings_cls: type[BaseSettings], settings: BaseSettings) -> None:
+        super().__init__(settings_cls, _tables(settings))
+
+    def place(self, path: list[str]) -> str:
+        """Return a fixed text."""
+        return "the settings"
+
+
+def _tables(section: BaseModel) -> dict[str, Any]:
+    return {name: _tables(value) if isinstance(value, BaseModel) else value for name, value in section}
+
+
 def setting_names(model: type[BaseModel], prefix: str = "") -> list[str]:
     """Return the dotted names of all settings, in the order of default.toml."""
     names: list[str] = []

@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from conf.addresses import BootstrapServers
 from conf.redaction import is_secret_name, register_secret
 from conf.setting_errors import explain
-from conf.setting_sources import EnvironmentSource, FileSource, FlagSource, SettingsError, Source
+from conf.setting_sources import EnvironmentSource, FileSource, FlagSource, ObjectSource, SettingsError, Source
 from conf.setting_sources import setting_names as _names
 from conf.setting_types import (
     DriverMemory,
@@ -40,7 +40,7 @@ from conf.setting_types import (
     TopicName,
 )
 
-__all__ = ["Settings", "SettingsError", "load_settings", "setting_names"]
+__all__ = ["Settings", "SettingsError", "changed_settings", "load_settings", "setting_names"]
 
 
 class _Section(BaseModel):
@@ -227,7 +227,15 @@ def load_settings(
         SettingsError: A setting is unknown or has a value that it cannot have, or a file cannot be read.
     """
     places = _Places(flags or {}, os.environ if environ is None else environ, config)
-    sources = places.sources(Settings)
+    return _settings(places.sources(Settings))
+
+
+def changed_settings(settings: Settings, flags: Mapping[str, Any]) -> Settings:
+    """Return the settings with other values for some dotted names, checked as flags are. Raises SettingsError."""
+    return _settings((FlagSource(Settings, flags), ObjectSource(Settings, settings)))
+
+
+def _settings(sources: tuple[Source, ...]) -> Settings:
     try:
         settings = Settings.model_validate({"sources": sources})
     except ValidationError as error:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conf.addresses import RedisUrl
-from conf.settings import SettingsError, load_settings, setting_names
+from conf.settings import SettingsError, changed_settings, load_settings, setting_names
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "hunter2-canary"
@@ -57,6 +57,15 @@ def test_flags_over_environment_over_file_over_defaults(tmp_path: Path) -> None:
     assert settings.kafka.replication_factor == 6
     assert settings.kafka.request_timeout_ms == 4000
     assert settings.pipeline == "main"
+
+
+def test_changed_settings_are_checked_and_keep_the_others() -> None:
+    settings = load_settings(flags={"redis.url": f"redis://:{SECRET}@h/1", "spark.a.b": "c"}, environ={})
+    changed = changed_settings(settings, {"serve.port": 9, "serve.host": None, "producer.workers": "3"})
+    assert (changed.serve.port, changed.producer.workers) == (9, 3)
+    assert changed_settings(changed, {"serve.port": 8400, "producer.workers": 0}) == settings
+    with pytest.raises(SettingsError, match=r"serve\.host = 'a b' \(in the flags\)"):
+        changed_settings(settings, {"serve.host": "a b"})
 
 
 def test_settings_can_be_sent_to_another_process() -> None:

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from conf.settings import changed_settings
 from wetstream.commands.options import NAME, Count, command, json_option
 from wetstream.commands.terminal.output import out
 from wetstream.pipeline.events import Event, Status
@@ -78,9 +79,7 @@ def serve_command(pipeline: Pipeline, host: str | None, port: int | None) -> Non
     """
     from wetstream.pipeline.serve import serve
 
-    settings = pipeline.settings
-    changes = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    serve(settings.model_copy(update={"serve": settings.serve.model_copy(update=changes)}), out.line)
+    serve(changed_settings(pipeline.settings, {"serve.host": host, "serve.port": port}), out.line)
 
 
 def _say(event: Event) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from conf.settings import changed_settings
 from wetstream.commands.options import MAX_COUNT, NAME, PATH_OR_URL, Count, base_option
 from wetstream.pipeline.pipeline import Pipeline
 
@@ -51,13 +52,12 @@ def source_options(function: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         from wetstream.pipeline.ingest import IngestOptions
 
-        changed: dict[str, Any] = {"verify_digests": True} if verify_digests else {}
-        if allow_foreign_sources:
-            changed["allow_foreign_sources"] = True
-        if workers is not None:
-            changed["workers"] = workers
-        settings = pipeline.settings
-        pipeline.settings = settings.model_copy(update={"producer": settings.producer.model_copy(update=changed)})
+        flags = {
+            "producer.verify_digests": verify_digests or None,
+            "producer.allow_foreign_sources": allow_foreign_sources or None,
+            "producer.workers": workers,
+        }
+        pipeline.settings = changed_settings(pipeline.settings, flags)
         wanted = IngestOptions(alias, base, match, offset, limit, allow_copies, follow)
         return function(pipeline, sources, wanted, **options)
 
