@@ -8,7 +8,7 @@ import re
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -69,6 +69,7 @@ def shown(file: io.TextIOWrapper) -> str:
     return buffer.getvalue().decode(file.encoding)
 
 
+@settings(deadline=None)
 @given(hostile_text)
 def test_printable_text_is_one_visible_line_and_idempotent(text: str) -> None:
     once = printable(text)
@@ -93,6 +94,7 @@ def test_what_is_written_out_and_what_stays(text: str, expected: str) -> None:
     assert printable(text) == expected
 
 
+@settings(deadline=None)
 @given(hostile_text, hostile_text, st.sampled_from([20, 80, 120]), st.booleans(), st.sampled_from(["utf-8", "ascii"]))
 def test_every_renderer_shows_hostile_names_and_words(
     name: str, message: str, width: int, tty: bool, encoding: str
@@ -113,6 +115,7 @@ def test_every_renderer_shows_hostile_names_and_words(
     assert row_line({"url": name}) == f"url={name}"
 
 
+@settings(deadline=None)
 @given(hostile_text, hostile_text, st.booleans())
 def test_progress_shows_hostile_names(name: str, message: str, tty: bool) -> None:
     console, file = terminal(tty=tty)
@@ -127,6 +130,7 @@ def test_progress_shows_hostile_names(name: str, message: str, tty: bool) -> Non
     assert acts_on_a_terminal(RICH.sub("", text) if tty else text) == set()
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.integers() | hostile_text,
@@ -144,6 +148,7 @@ def test_json_is_exactly_the_data_and_acts_on_nothing(value: object, encoding: s
     assert json_safe('"\u202e"') == r'"\u202e"'
 
 
+@settings(deadline=None)
 @given(hostile_text, st.integers(1, 40))
 def test_the_end_of_a_name_fits(text: str, width: int) -> None:
     safe = printable(text)

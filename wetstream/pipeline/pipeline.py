@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conf.settings import Settings, load_settings
+from conf.settings import Settings
 from wetstream.pipeline.events import OnEvent, Status, ignore
+from wetstream.pipeline.reader import PipelineReader
 
 # Whatever takes time to import is imported where it is used, so that statistics answer at once.
 if TYPE_CHECKING:
-    from redis import Redis
-
     from producers.estimate import Estimate, PlannedSource
     from producers.report import Outcome
-    from serving.answers.sources import Source
     from serving.queries import LiveStatistics
-    from serving.verify.verify import Verification
-    from serving.view import View
-    from sinks.documents.table import Documents
     from streaming.replay import ReplayResult
     from wetstream.pipeline.background import BackgroundJob
     from wetstream.pipeline.connections import Servers
@@ -38,7 +33,7 @@ class Removal:
     records: int
 
 
-class Pipeline:
+class Pipeline(PipelineReader):
     """One pipeline: its topic, its documents table and its statistics.
 
     Embedded servers that a method needs are started when none are configured, and stay up (see `stop_servers`). A
@@ -70,26 +65,11 @@ class Pipeline:
         on_event: OnEvent = ignore,
         **flags: Any,
     ) -> None:
-        given = {key.replace("__", "."): value for key, value in flags.items()}
-        self.settings = load_settings(config, {"pipeline": name, **given}) if settings is None else settings
-        self.on_event = on_event
+        super().__init__(name, config=config, settings=settings, on_event=on_event, **flags)
         self.servers_started: list[str] = []
-        self._redis: Redis | None = None
         self._stop = threading.Event()
         self._jobs: list[Callable[[], None]] = []
         self._at_work = False
-
-    def __enter__(self) -> Pipeline:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connection to Redis. Embedded servers stay up."""
-        if self._redis is not None:
-            self._redis.close()
-            self._redis = None
 
     # Writing
 
@@ -263,73 +243,6 @@ class Pipeline:
         for stop in list(self._jobs):
             stop()
         return True
-
-    # Reading
-
-    @property
-    def redis(self) -> Redis:
-        """A connection to Redis, opened once. Raises ServerError."""
-        from wetstream.pipeline.connections import find_redis, open_redis
-
-        if self._redis is None:
-            self._redis = open_redis(find_redis(self.settings))
-        return self._redis
-
-    @property
-    def statistics(self) -> LiveStatistics:
-        """The live statistics. Raises ServerError without Redis; its methods raise NoStatisticsError."""
-        from serving.document_queries import DocumentQueries
-        from serving.queries import LiveStatistics
-        from wetstream.pipeline.writer_lease import live_documents
-
-        return LiveStatistics(
-            self.redis, self.settings.pipeline, DocumentQueries(lambda: live_documents(self.settings))
-        )
-
-    @property
-    def documents(self) -> Documents:
-        """The documents table of the live generation. Raises DocumentsError when there is none."""
-        from wetstream.pipeline.writer_lease import live_documents
-
-        return live_documents(self.settings)
-
-    def writing(self) -> AbstractContextManager[Documents]:
-        """The documents table with the writer lease, for upkeep. Raises LeaseError while a stream runs."""
-        from wetstream.pipeline.writer_lease import as_writer
-
-        return as_writer(self.settings)
-
-    def verify(self) -> Verification:
-        """Recount every statistic from the documents table with another engine, and compare."""
-        from serving.verify.verify import verify
-        from wetstream.pipeline.repair import source_ends
-
-        ends = source_ends(self.settings, lambda: self.documents)
-        return verify(self.redis, self.settings.pipeline, self.documents, ends)
-
-    def export(self, form: str, folder: Path, view: View | None = None, **choice: Any) -> dict[str, Any]:
-        """Write the documents as a corpus for topic models.
-
-        Args:
-            form: `p21`, `svmlight`, `ldac`, `matrixmarket` or `parquet`.
-            folder: Folder to make.
-            view: Thresholds; None: every word.
-            **choice: `stop_words`, `languages`, `sources`, `overwrite` (see `export_live`).
-
-        Returns:
-            What `meta.json` holds.
-        """
-        from serving.view import EVERYTHING
-        from wetstream.pipeline.export import export_live
-
-        return export_live(self.settings, form, folder, EVERYTHING if view is None else view, **choice)
-
-    def sources(self) -> list[Source]:
-        """Return the ledger: what was produced, processed, kept and rejected of each source."""
-        from wetstream.pipeline.ledger import ledger, read_markers
-
-        counted = self.statistics.sources()["sources"]
-        return ledger(counted, read_markers(self.settings))
 
     def plan(self, *sources: str | Path, options: IngestOptions | None = None) -> tuple[list[PlannedSource], Estimate]:
         """Plan what `ingest` would do, and estimate sizes and time. Starts and writes nothing."""

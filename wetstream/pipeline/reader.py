@@ -1,0 +1,141 @@
+"""The reading half of a pipeline: statistics, documents, exports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from conf.settings import Settings, load_settings
+from wetstream.pipeline.events import OnEvent, ignore
+
+# Whatever takes time to import is imported where it is used, so that statistics answer at once.
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from serving.answers.sources import Source
+    from serving.queries import LiveStatistics
+    from serving.verify.verify import Verification
+    from serving.view import View
+    from sinks.documents.table import Documents
+
+
+class PipelineReader:
+    """What a pipeline answers without Kafka or Spark; see `Pipeline` for the arguments."""
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        config: Path | None = None,
+        settings: Settings | None = None,
+        on_event: OnEvent = ignore,
+        **flags: Any,
+    ) -> None:
+        given = {key.replace("__", "."): value for key, value in flags.items()}
+        self.settings = load_settings(config, {"pipeline": name, **given}) if settings is None else settings
+        self.on_event = on_event
+        self._redis: Redis | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection to Redis. Embedded servers stay up."""
+        if self._redis is not None:
+            self._redis.close()
+            self._redis = None
+
+    @property
+    def redis(self) -> Redis:
+        """A connection to Redis, opened once. Raises ServerError."""
+        from wetstream.pipeline.connections import find_redis, open_redis
+
+        if self._redis is None:
+            self._redis = open_redis(find_redis(self.settings))
+        return self._redis
+
+    @property
+    def statistics(self) -> LiveStatistics:
+        """The live statistics. Raises ServerError without Redis; its methods raise NoStatisticsError."""
+        from serving.document_queries import DocumentQueries
+        from serving.queries import LiveStatistics
+        from wetstream.pipeline.writer_lease import live_documents
+
+        return LiveStatistics(
+            self.redis, self.settings.pipeline, DocumentQueries(lambda: live_documents(self.settings))
+        )
+
+    @property
+    def documents(self) -> Documents:
+        """The documents table of the live generation. Raises DocumentsError when there is none."""
+        from wetstream.pipeline.writer_lease import live_documents
+
+        return live_documents(self.settings)
+
+    def writing(self) -> AbstractContextManager[Documents]:
+        """The documents table with the writer lease, for upkeep. Raises LeaseError while a stream runs."""
+        from wetstream.pipeline.writer_lease import as_writer
+
+        return as_writer(self.settings)
+
+    def verify(self) -> Verification:
+        """Recount every statistic from the documents table with another engine, and compare."""
+        from serving.verify.verify import verify
+        from wetstream.pipeline.repair import source_ends
+
+        ends = source_ends(self.settings, lambda: self.documents)
+        return verify(self.redis, self.settings.pipeline, self.documents, ends)
+
+    def export(
+        self,
+        form: str,
+        folder: Path,
+        view: View | None = None,
+        *,
+        stop_words: Path | None = None,
+        languages: Sequence[str] = (),
+        sources: Sequence[str] = (),
+        overwrite: bool = False,
+    ) -> dict[str, Any]:
+        """Write the documents as a corpus for topic models. Needs neither Kafka nor Redis.
+
+        Args:
+            form: `p21`, `svmlight`, `ldac`, `matrixmarket` or `parquet`.
+            folder: Folder to make.
+            view: Thresholds; None: every word.
+            stop_words: File of words to leave out.
+            languages: Only documents in these languages (ISO 639 codes); empty: in all.
+            sources: Only these sources, segments or crawls, by identity, a part of it, or path; empty: all.
+            overwrite: Replace what an earlier export wrote there.
+
+        Returns:
+            What `meta.json` holds.
+        """
+        from conf.languages import three_letters
+        from conf.stop_words import read_stop_words
+        from producers.sources.identity import source_id
+        from producers.sources.urls import is_url
+        from serving.export.export import ExportOptions, export
+        from serving.view import EVERYTHING
+
+        # Any name that is no file is an identity, or a part of one, already.
+        named = (source_id(name) if is_url(name) or Path(name).exists() else name for name in sources)
+        options = ExportOptions(
+            EVERYTHING if view is None else view,
+            frozenset() if stop_words is None else read_stop_words(stop_words),
+            tuple(dict.fromkeys(three_letters(code) for code in languages)),
+            tuple(dict.fromkeys(named)),
+        )
+        return export(form, folder, self.documents, options, overwrite=overwrite)
+
+    def sources(self) -> list[Source]:
+        """Return the ledger: what was produced, processed, kept and rejected of each source."""
+        from wetstream.pipeline.ledger import ledger, read_markers
+
+        counted = self.statistics.sources()["sources"]
+        return ledger(counted, read_markers(self.settings))
