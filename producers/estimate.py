@@ -11,7 +11,7 @@ import lz4.frame
 from conf.settings import ProducerSettings
 from producers.plan import READS, PlanAction, plan_source
 from producers.sources.fingerprint import fingerprint
-from producers.sources.opening import open_location
+from producers.sources.opening import open_source
 from producers.sources.source import Source
 from producers.sources.urls import is_url
 from producers.topic.markers import Marker, SourceState
@@ -67,7 +67,7 @@ def plan_all(
             yield PlannedSource(source.id, source.name, PlanAction.ALREADY, f"{source.id} is already ingested", size, 0)
             continue
         try:
-            with open_location(source.location, settings) as file:
+            with open_source(source, settings) as file:
                 WetReader(file, source.name)
                 found = fingerprint(file)
                 plan = plan_source(source, file, found, markers, allow_copies=allow_copies)
@@ -87,12 +87,12 @@ def estimate(
 ) -> Estimate:
     """Time and topic bytes, from the beginnings of some of the sources, read and compressed here and now."""
     left = [plan for plan in planned if plan.left_bytes]
-    locations = {source.id: source.location for source in sources}
+    by_id = {source.id: source for source in sources}
     read = raw = packed = 0
     began = time.perf_counter()
     for plan in left[:: max(1, len(left) // SAMPLED_SOURCES)][:SAMPLED_SOURCES]:
         try:
-            sample = _sample(locations[plan.source], settings)
+            sample = _sample(by_id[plan.source], settings)
         except (OSError, NotWetError):
             continue
         read, raw, packed = read + sample[0], raw + sample[1], packed + sample[2]
@@ -105,12 +105,12 @@ def estimate(
     return Estimate(len(left), file_bytes, raw_bytes, raw_bytes * packed // raw, raw_bytes / speed + START_S)
 
 
-def _sample(location: str, settings: ProducerSettings) -> tuple[int, int, int]:
+def _sample(source: Source, settings: ProducerSettings) -> tuple[int, int, int]:
     """Of the beginning of a source: bytes of the file, of its records, and of those in the topic."""
     raw = packed = 0
     batch = b""
-    with open_location(location, settings) as file:
-        reader = WetReader(file, location)
+    with open_source(source, settings) as file:
+        reader = WetReader(file, source.name)
         last = 0
         for item in reader:
             if isinstance(item, Record):

@@ -25,7 +25,7 @@ from producers.report import Note, Outcome, OutcomeState, SourceProgress
 from producers.source_producer import SourceProducer, open_producer
 from producers.sources.files import SourceFile
 from producers.sources.fingerprint import fingerprint
-from producers.sources.opening import open_location
+from producers.sources.opening import open_source
 from producers.sources.source import Source
 from producers.topic.markers import ContractError, CutStub, Marker, MarkerReader, ProgressError, SourceState
 from producers.topic.message import clip_header, partition_of
@@ -126,8 +126,8 @@ class Ingester:
             wait_s = min(wait_s * 2, 5.0)
 
     def _attempt(self, source: Source, outcome: Outcome, attempt: Attempt) -> None:
-        with open_location(
-            source.location,
+        with open_source(
+            source,
             self._settings.producer,
             on_note=lambda text: self._on_event(Note(source.id, text)),
             on_wait=self._check_stop,

@@ -22,6 +22,7 @@ from conf.settings import Settings
 from producers.ingest import Ingester
 from producers.report import Note, Outcome, OutcomeState, SourceProgress
 from producers.sources.follow import Follower
+from producers.sources.pace import shared_pace_memory, use_shared_pace
 from producers.sources.source import Source
 from producers.topic.topics import Topics
 
@@ -93,7 +94,7 @@ class _WorkerPool:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["producers.workers"])
         self._stop = self._context.Event()
-        self._arguments = (settings, *given, self._stop)
+        self._arguments = (settings, *given, self._stop, shared_pace_memory(self._context))
         self._join_timeout_s = settings.producer.retry_s
         self._idle: list[tuple[Connection, ForkServerProcess]] = []
         self._busy: dict[Connection, tuple[ForkServerProcess, Source]] = {}
@@ -171,10 +172,12 @@ def _work(
     topics: Topics,
     allow_copies: bool,
     stop: threading.Event,
+    pace_memory: Any,
 ) -> None:
     """Body of a worker process: sources come in, progress and outcomes go out."""
     # Ctrl-C reaches the whole process group; the parent decides what it means, at a transaction boundary.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    use_shared_pace(pace_memory)
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # its retries are ours to report
     lock = threading.Lock()
 

@@ -6,9 +6,30 @@ from collections.abc import Callable
 
 from conf.settings import ProducerSettings
 from producers.sources.files import LocalFile, SourceFile, SourceReadError, no_wait
-from producers.sources.retry import NoRangesError
+from producers.sources.source import Source
 from producers.sources.stores import StoreError, open_store
-from producers.sources.urls import is_url, public_url
+from producers.sources.urls import is_url, is_web
+
+
+def open_source(
+    source: Source,
+    settings: ProducerSettings,
+    *,
+    on_note: Callable[[str], None] = lambda text: None,
+    on_wait: Callable[[], None] = no_wait,
+) -> SourceFile:
+    """Open a source for reading.
+
+    Args:
+        source: What to open.
+        settings: How stores are opened and how long to wait for them.
+        on_note: Gets a sentence for the user when a server keeps us waiting, or has no byte ranges.
+        on_wait: The file's `on_wait` from the beginning.
+
+    Raises:
+        OSError: It cannot be read; the text does not name it.
+    """
+    return open_location(source.location, settings, on_note=on_note, on_wait=on_wait, confined=source.confined)
 
 
 def open_location(
@@ -17,25 +38,15 @@ def open_location(
     *,
     on_note: Callable[[str], None] = lambda text: None,
     on_wait: Callable[[], None] = no_wait,
+    confined: bool = False,
 ) -> SourceFile:
-    """Open a path or a URL for reading. Raises OSError, its text without the location.
-
-    `on_note` gets a sentence for people when a server keeps us waiting, or gives no ranges. `on_wait` is
-    the file's from the beginning.
-    """
+    """Open a path or a URL as `open_source` does; `confined`: redirects must stay on the URL's server."""
     if not is_url(location):
         return LocalFile(location)
-    from producers.sources.remote import RangeFile, StreamFile
+    from producers.sources.remote import RemoteFile
 
     try:
-        try:
-            return RangeFile(location, settings, on_note, on_wait)
-        except NoRangesError:
-            on_note(
-                f"{public_url(location)}: the server gives no byte ranges: the file is read from its front, also to "
-                "resume, and recognised by its size and beginning only"
-            )
-            return StreamFile(location, settings, on_note, on_wait)
+        return RemoteFile(location, settings, on_note, on_wait, confined=confined)
     except StoreError as error:
         raise SourceReadError(str(error)) from error
 
@@ -43,6 +54,10 @@ def open_location(
 def exists(url: str, settings: ProducerSettings) -> bool:
     """Return whether a remote file can be opened now; asks once."""
     try:
+        if is_web(url):
+            from producers.sources.web import web_exists
+
+            return web_exists(url, settings.source_timeout_s)
         fs, path = open_store(url, settings)
         return bool(fs.exists(path))
     except Exception:  # whatever is wrong there is reported when the file is read

@@ -1,7 +1,8 @@
-"""Remote stores through fsspec: one file system a kind of URL, made as the settings say.
+"""Remote stores through fsspec: one file system for a kind of URL, made as the settings say.
 
-HTTP needs nothing more, S3 the extra `s3`; every other protocol works as soon as the package that fsspec names for
-it is installed, with options from fsspec's own configuration (~/.config/fsspec/*.json, FSSPEC_… variables).
+S3 needs the extra `s3`; every other protocol works as soon as the package that fsspec names for it is installed, with
+options from fsspec's own configuration (~/.config/fsspec/*.json, FSSPEC_… variables). Files on web servers are read
+without fsspec, by `web`; it only lists their folders, and reads them inside a chain.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from typing import Any
 
 from conf.errors import ExplainedError
 from conf.settings import ProducerSettings
+from producers.sources.files import SourceReadError
 from producers.sources.urls import public_url, redact, scheme_of, split_chain
 
+STREAM_BYTES = 1 << 18
 EXTRAS = {"s3": "s3", "s3a": "s3"}
 
 
@@ -42,6 +45,61 @@ def open_store(url: str, settings: ProducerSettings) -> tuple[Any, str]:
     except (ValueError, TypeError) as error:
         raise StoreError(f"{public_url(url)}: {redact(str(error))}") from error
     return fs, path
+
+
+class StoreObject:
+    """An object of a store, or a file on any other server, through fsspec. Raises StoreError when made."""
+
+    def __init__(self, url: str, settings: ProducerSettings) -> None:
+        self._fs, self._path = open_store(url, settings)
+        self._size = 0
+        self.ranges = True
+        self._stream: Any = None
+        self._stream_at = 0
+
+    def size(self) -> int:
+        """Return the size in bytes. Raises SourceReadError if the server does not tell it."""
+        info: dict[str, Any] = self._fs.info(self._path)
+        if not isinstance(info.get("size"), int):
+            raise SourceReadError("the server does not tell its size: download it and ingest the file")
+        self._size = info["size"]
+        self.ranges = info.get("partial") is not False
+        return self._size
+
+    def read(self, begin: int, end: int) -> bytes:
+        """Return the bytes from `begin` to `end`, exactly. Raises ConnectionError if fewer come."""
+        with self._fs.open(self._path, "rb", cache_type="none", size=self._size) as file:
+            file.seek(begin)
+            block: bytes = file.read(end - begin)
+        if len(block) != end - begin:
+            raise ConnectionError(f"{len(block):,} of {end - begin:,} bytes came")
+        return block
+
+    def stream(self, begin: int, end: int) -> bytes:
+        """Return the same without ranges: by reading on, or anew from the front."""
+        parts: list[bytes] = []
+        try:
+            if self._stream is None or self._stream_at > begin:
+                self.close()
+                self._stream = self._fs.open(self._path, "rb", block_size=0)
+            while self._stream_at < end:
+                wanted = (begin if self._stream_at < begin else end) - self._stream_at
+                part: bytes = self._stream.read(min(wanted, STREAM_BYTES))
+                if not part:
+                    raise ConnectionError(f"it ended after {self._stream_at:,} of {self._size:,} bytes")
+                if self._stream_at >= begin:
+                    parts.append(part)
+                self._stream_at += len(part)
+        except BaseException:
+            self.close()
+            raise
+        return b"".join(parts)
+
+    def close(self) -> None:
+        """Close the open stream, if any."""
+        stream, self._stream, self._stream_at = self._stream, None, 0
+        if stream is not None:
+            stream.close()
 
 
 def _options(scheme: str, url: str, settings: ProducerSettings) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from conf.settings import ProducerSettings
-from producers.sources.opening import open_location
+from producers.sources.opening import open_source
 from producers.sources.source import Source
 from producers.sources.urls import is_url
 from producers.topic.message import clip_header, message_key, message_value
@@ -154,7 +154,7 @@ def source_messages(
     keys: list[bytes] = []
     values: list[bytes] = []
     size = 0
-    with open_location(source.location, settings) as file:
+    with open_source(source, settings) as file:
         reader = WetReader(
             file, source.name, max_record_bytes=settings.max_record_bytes, verify_digests=settings.verify_digests
         )

@@ -13,11 +13,17 @@ from urllib.parse import unquote, urlsplit
 
 
 class Server:
-    """Faults are taken by GET requests in their order: "503", "429", "403", "reset", "short", "less", "stall",
-    or "" for none.
+    """Serves `folder`; GET requests take the `faults` in their order.
 
-    `silent_from`: requests for bytes from there on (but the last ones) are answered half and then stall. `ranges`:
-    True; False (it says so); or "ignored" (it gives the whole file for every range without saying).
+    A fault is "" for none, a status ("503"; "429 7" with a Retry-After), "reset", "short", "less", "stall", "whole"
+    (the whole file in place of a range) or "other" (another range than the one asked for).
+
+    Attributes:
+        silent_from: Requests for bytes from there on (but the last ones) are answered half and then stall.
+        ranges: True; False (it says so); or "ignored" (it gives the whole file for every range without saying).
+        headers: Sent with every answer.
+        redirects: Where paths are redirected to.
+        asked: Time and path of every request.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -26,6 +32,9 @@ class Server:
         self.silent_from: int | None = None
         self.ranges: bool | str = True
         self.seen: Counter[str] = Counter()
+        self.headers: dict[str, str] = {}
+        self.redirects: dict[str, str] = {}
+        self.asked: list[tuple[float, str]] = []
         self.requested: list[tuple[int, int]] = []
         self.lock = threading.Lock()
         self.go_on = threading.Event()
@@ -51,21 +60,33 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, *, body: bool) -> None:
         script = self.script
+        script.asked.append((time.monotonic(), self.path))
+        if (target := script.redirects.get(urlsplit(self.path).path)) is not None:
+            self.send_response(302)
+            self.send_header("Location", target)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         path = script.folder / unquote(urlsplit(self.path).path).lstrip("/")
         if not path.is_file():
             self.refuse(404)
             return
         fault = script.fault() if body else ""
-        if fault in ("403", "429", "503"):
-            script.seen[fault] += 1
-            self.refuse(int(fault))
+        if fault[:3].isdecimal():
+            script.seen[fault[:3]] += 1
+            self.refuse(int(fault[:3]), fault[4:])
             return
         data = path.read_bytes()
         begin, end = 0, len(data)
         asked = self.headers.get("Range")
-        if asked and script.ranges is True:
+        partial = bool(asked) and script.ranges is True and fault != "whole"
+        if fault in ("whole", "other"):
+            script.seen[fault] += 1
+        if asked and partial:
             first, _, last = asked.removeprefix("bytes=").partition("-")
             begin, end = int(first), min(int(last) + 1 if last else len(data), len(data))
+        if fault == "other" and begin:
+            begin, end = begin - 1, end - 1
         part = data[begin:end]
         if script.silent_from is not None and script.silent_from <= begin and end < len(data):
             fault = "stall"
@@ -74,13 +95,15 @@ class Handler(BaseHTTPRequestHandler):
             script.seen[fault] += 1
             part = part[: len(part) // 2]
             end = begin + len(part)
-        self.send_response(206 if asked and script.ranges is True else 200)
+        self.send_response(206 if partial else 200)
+        for name, value in script.headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(part)))
         if script.ranges is not True and script.ranges is not False:
             pass
         else:
             self.send_header("Accept-Ranges", "bytes" if script.ranges else "none")
-        if asked and script.ranges is True:
+        if partial:
             self.send_header("Content-Range", f"bytes {begin}-{end - 1}/{len(data)}")
         self.end_headers()
         if not body:
@@ -106,10 +129,10 @@ class Handler(BaseHTTPRequestHandler):
         except OSError:
             self.close_connection = True
 
-    def refuse(self, status: int) -> None:
+    def refuse(self, status: int, retry_after: str = "") -> None:
         self.send_response(status)
-        if status == 429:
-            self.send_header("Retry-After", "0")
+        if status == 429 or retry_after:
+            self.send_header("Retry-After", retry_after or "0")
         self.send_header("Content-Length", "0")
         self.end_headers()
 

@@ -21,6 +21,8 @@ from tests.producers.wet_forms import put
 
 LINES = [f"crawl-data/CC-MAIN-2016-50/segments/148.{number % 2}/wet/{number}.warc.wet.gz" for number in range(6)]
 NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="/\ufeff"), min_size=1, max_size=12)
+# (Characters at which str.splitlines would end a line, too.)
+NAMES = NAMES | st.sampled_from(["a\u2028b", "a\u2029b", "a b"])
 PATHS = NAMES.map(lambda name: f"p{name}.wet.gz")
 NOISE = st.sampled_from(["", "  ", "\t", "# a comment", "#x.wet.gz"])
 MARKS = {

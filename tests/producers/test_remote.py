@@ -97,7 +97,7 @@ def test_a_file_that_has_shrunk_meanwhile_ends_in_an_error(server: Server, tmp_p
     put(tmp_path, "it.bin", bytes(400_000))
     with open_location(f"{server.url}/it.bin", options(**{"producer.source_retry_s": 1})) as file:
         put(tmp_path, "it.bin", bytes(50_000))
-        with pytest.raises(OSError, match=r"ConnectionError: .* of 65,536 bytes came, .* times"):
+        with pytest.raises(OSError, match="it has changed from 400,000 to 50,000 bytes while it was read"):
             while file.read(65_536):
                 pass
 
@@ -107,6 +107,7 @@ def test_a_server_that_falls_silent_is_asked_again(server: Server, tmp_path: Pat
     with open_location(f"{server.url}/it.bin", options()) as file:
         server.faults = iter(["stall"])
         began = time.monotonic()
+        file.seek(102_400)
         assert file.read(300) == (bytes(range(256)) * 2)[:300]
         assert time.monotonic() - began < 4
         assert server.seen["stall"] == 1
@@ -124,7 +125,7 @@ def test_what_cannot_pass_is_said_at_once_and_what_does_not_pass_in_time(server:
     with pytest.raises(OSError, match=r"the server answers 503, .* times in"):
         open_location(f"{server.url}/it.bin", options(**{"producer.source_retry_s": 1}))
     assert 1 < time.monotonic() - began < 5
-    with pytest.raises(OSError, match="Cannot connect"):
+    with pytest.raises(OSError, match="ConnectError"):
         open_location("http://127.0.0.1:9/it.bin", options(**{"producer.source_retry_s": 1}))
 
 
