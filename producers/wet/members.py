@@ -4,7 +4,8 @@ A place is `(member, inner)`: the byte offset of a gzip member (zstd frame) in t
 byte inside that member. An uncompressed file has no members; there a place is `(byte offset, 0)`. Reading can resume at
 any place that was handed out, so a place is all that an interrupted ingestion has to remember.
 
-Padding between members and after the last one (zeros, line ends, blanks) is skipped, as gzip does with zeros.
+Padding between members and after the last one (zeros, line ends, blanks) is skipped, as gzip does with zeros. It is
+part of the place of what follows.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Members:
 
     Damage is not raised: `fill` returns everything that the decoder can give before it, `failure` says what it was, and
     `skip_damage` looks for the next member that begins a WARC record. Decoded bytes from position `salvaged_at` on are
-    so near to the damage that they may be wrong.
+    so near to the damage that they may be wrong. `member_at` is the position at which the current member begins.
 
     Work is linear in the size of the file, whatever is in it. Every byte is decoded once, a damaged member three times.
     Going back from damage to a member that the decoder had run over is limited by `skip_damage`.
@@ -76,7 +77,7 @@ class Members:
         self._offset = start.member
         self._decoder = None if self.codec is None else self.codec.make()
         self._member = start.member
-        self._member_at = 0  # decoded position of the current member's first byte
+        self.member_at = 0
         self._fresh = True  # nothing of the current member was decoded yet
         # Where members begin, and where slices of input do: decoded positions in order, and what stands there.
         self._begin_positions, self._begins = [0], [start]
@@ -173,9 +174,9 @@ class Members:
         """Step over padding before a member; what is left of `piece` begins the member, or is no member at all."""
         left = piece.lstrip(PADDING)
         if len(left) < len(piece):
+            # The place of what follows is that of the padding: it does not depend on how much of it was there.
             self._offset += len(piece) - len(left)
-            self._begin_member()
-            # Fewer bytes than a slice: the next read begins at the member.
+            self._member = self._offset
             return b""
         if not codec.may_begin(left):
             self.failure = Failure(DAMAGED, self._member, f"no {codec.name} member begins here")
@@ -183,8 +184,8 @@ class Members:
         return left
 
     def _begin_member(self) -> None:
-        """A member begins at the current offset, in place of one that is empty or was only padding."""
-        self._member, self._member_at, self._fresh = self._offset, self._decoded, True
+        """A member begins at the current offset, in place of one that is empty."""
+        self._member, self.member_at, self._fresh = self._offset, self._decoded, True
         if self._begin_positions[-1] == self._decoded:
             self._begins[-1] = Place(self._offset, 0)
         else:
@@ -271,7 +272,7 @@ class Members:
         """
         codec = self.codec
         assert codec is not None
-        repeated = self._decoded - self._member_at
+        repeated = self._decoded - self.member_at
         offset, spent, copies = first, 0, 0
         while len(block := self._buffer.read(offset, READ_BYTES)) >= codec.magic_bytes:
             if limit is not None and offset - first >= limit:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -31,7 +30,7 @@ from producers.wet.header import (
     VERSION,
     content_length,
 )
-from producers.wet.items import Record, Stub
+from producers.wet.items import Record, Stub, moved
 from producers.wet.members import Members, Place
 from producers.wet.proof import may_hash, pass_over, proven_end
 from producers.wet.window import Window
@@ -94,7 +93,7 @@ class Splitter:
             else:
                 return
             if item.place != place:
-                item = _moved(item, place)
+                item = moved(item, place)
             yield item
             if item.next == item.place:
                 return
@@ -195,7 +194,11 @@ class Splitter:
         raw = self._window.copy(at, end)
         self._at = end
         more = self._skip_separators()
-        after = self._place()
+        after = self._place_behind(end)
+        failure = self._members.failure
+        if not more and failure is not None and failure.reason == TRUNCATED and self._members.member_at < end:
+            # The checksum that vouches for it is cut off, or it may be followed by more line ends.
+            return self._failed(begin, header, raw)
         in_damage = salvaged_at is not None and after.member == begin.member
         if in_damage and begin.inner == 0 and not more:
             # It seems to have this member for itself, so the damage is in it, and its header has no digest.
@@ -269,7 +272,7 @@ class Splitter:
         self._at = at + passed
         if passed == found.length:
             self._skip_separators()
-            return Stub(begin, self._place(), passed, OVERSIZE, found.detail, found.header)
+            return Stub(begin, self._place_behind(limit), passed, OVERSIZE, found.detail, found.header)
         if self._members.failure is not None:
             return self._failed(begin, found.header)
         return Stub(begin, begin, passed, TRUNCATED, "the file ends inside " + found.detail, found.header)
@@ -289,7 +292,7 @@ class Splitter:
         size = self._members.size()
         text = raw or window.copy(self._item_at, window.end)
         # In a member that gave records before, those are not searched again for members that their texts may show.
-        first = self._item_offset if begin.inner and begin.member == failure.member else 0
+        first = self._item_offset if self._item_at > self._members.member_at else 0
         found = self._members.skip_damage(max(failure.member, first) + 1, text=text)
         window.reset()
         self._at = 0
@@ -301,6 +304,15 @@ class Splitter:
 
     def _place(self) -> Place:
         return self._members.place(self._at)
+
+    def _place_behind(self, end: int) -> Place:
+        """The place of what follows a record that ends at `end`, now that the line ends behind it are skipped.
+
+        They belong to what follows, so that the place does not depend on how many of them a cut file has. A member that
+        begins behind some of them is a place that can be found without decoding.
+        """
+        begins = self._members.begins_between(end, self._at + 1)
+        return self._members.place(begins[-1] if begins else end)
 
     def _skip_separators(self) -> bool:
         """Step over the line ends between records; False at the end of the input, or of what can be decoded."""
@@ -330,11 +342,3 @@ class Splitter:
             if not window.more():
                 return self._members.failure is None
         return False
-
-
-def _moved(item: Record | Stub, place: Place) -> Record | Stub:
-    """The item together with the line ends before it."""
-    following = place if item.next == item.place else item.next
-    if isinstance(item, Record):
-        return item._replace(place=place, next=following)
-    return replace(item, place=place, next=following)
