@@ -79,8 +79,8 @@ class QueryRun:
         self._outage = outage
         self._observer = observer
         self._is_switched = is_switched
-        # Of its own: the table is written on while Redis is away.
-        self._redis_outage = outage.another()
+        # Of their own: the table is written on while Redis is away, and a query may fail while the broker is there.
+        self._redis_outage, self._broker_outage = outage.another(), outage.another()
         documents = generation.documents
         position = documents.position()
         self._starting = {
@@ -174,9 +174,8 @@ class QueryRun:
                 return RunEnd()
             if wanted is not None and _reached(end, wanted):
                 return RunEnd()
-            now = time.monotonic()
-            if now - max(heard_at, probed_at) > SILENT_S:
-                self._probe(now - heard_at)
+            if time.monotonic() - max(heard_at, probed_at) > SILENT_S:
+                self._probe()
                 probed_at = time.monotonic()
             time.sleep(POLL_S)
 
@@ -192,16 +191,19 @@ class QueryRun:
             )
         on_progress(progress)
 
-    def _probe(self, silent_s: float) -> None:
+    def _probe(self) -> None:
         """Ask the broker whether it is there: Spark itself waits for it for minutes. Raises StreamError."""
         kafka = self._settings.kafka.model_copy(update={"request_timeout_ms": PROBE_TIMEOUT_MS})
         settings = self._settings.model_copy(update={"kafka": kafka})
+        began = time.monotonic()
         try:
             describe_topic(settings, self._connections.bootstrap_servers, self._topic.name)
         except TopicError as error:
-            self._outage.began(silent_s)
+            self._broker_outage.began(time.monotonic() - began + SILENT_S)
             log.warning("waiting: %s", describe(error))
-            self._outage.check(error)
+            self._broker_outage.check(error)
+        else:
+            self._broker_outage.ended()
 
     def _process(self, partials: pa.Table, number: int, ends: Mapping[int, int]) -> None:
         self._committer.process(partials, number, ends)
