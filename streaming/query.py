@@ -55,9 +55,13 @@ def read_topic(
     Returns:
         Columns key, value (binary), partition (int) and offset (long).
     """
+    # A query that is ended waits for the calls that its Kafka client has open: not for longer than the stream would.
+    timeout_ms = round(min(60, max(10, settings.stream.retry_s / 2)) * 1000)
     return (
         spark.readStream.format("kafka")
         .options(**bootstrap_servers.spark_options())
+        .option("kafka.default.api.timeout.ms", str(timeout_ms))
+        .option("kafka.request.timeout.ms", str(min(timeout_ms, 30_000)))
         .option("kafka.isolation.level", "read_committed")
         # A record of 16 MiB has to fit into one fetch of a partition.
         .option("kafka.max.partition.fetch.bytes", str(32 << 20))

@@ -19,6 +19,7 @@ from streaming.errors import StreamError
 from streaming.failures import describe
 
 IDLE_REPORT_MS = 2_000
+STOP_TIMEOUT_MS = 20_000
 
 
 def start_session(settings: Settings, *, java_home: Path | None, jars: list[Path]) -> SparkSession:
@@ -101,6 +102,7 @@ def configuration(settings: Settings, jars: list[Path]) -> dict[str, str]:
         "spark.sql.execution.arrow.maxRecordsPerBatch": str(settings.stream.arrow_batch_records),
         "spark.sql.execution.arrow.maxBytesPerBatch": str(settings.stream.arrow_batch_bytes),
         "spark.sql.streaming.noDataProgressEventInterval": str(IDLE_REPORT_MS),
+        "spark.sql.streaming.stopTimeout": str(STOP_TIMEOUT_MS),
         "spark.sql.streaming.forceDeleteTempCheckpointLocation": "true",
         "spark.sql.warehouse.dir": (settings.home / "spark" / "warehouse").as_uri(),
     }
