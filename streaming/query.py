@@ -31,6 +31,7 @@ from streaming.tasks.partials import SPARK_SCHEMA
 log = logging.getLogger("wetstream")
 
 DIRECT_TASKS = 16
+ABORT_WAIT_S = 3.0
 # What a call into Spark raises, also when its Java process has ended.
 SPARK_ERRORS = (PySparkException, Py4JError, OSError)
 OnBatch = Callable[[pa.Table, int, Mapping[int, int]], None]
@@ -202,7 +203,10 @@ class Query:
             self._spark.sparkContext.cancelJobGroup(str(self._query.runId))
         except SPARK_ERRORS as error:
             log.warning("Spark did not cancel its jobs: %s", describe(error))
-        self._stop_spark()
+        # Spark's Kafka client waits for a broker that hangs until its own timeouts; nothing depends on it any more.
+        stopping = threading.Thread(target=self._stop_spark, name="wetstream-stop-query", daemon=True)
+        stopping.start()
+        stopping.join(ABORT_WAIT_S)
 
     def _process(self, frame: DataFrame, number: int) -> None:
         with self._working:
