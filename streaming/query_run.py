@@ -175,8 +175,8 @@ class QueryRun:
             if wanted is not None and _reached(end, wanted):
                 return RunEnd()
             if time.monotonic() - max(heard_at, probed_at) > SILENT_S:
-                self._probe()
-                probed_at = time.monotonic()
+                if self._probe():
+                    probed_at = time.monotonic()
             time.sleep(POLL_S)
 
     def _report(self, progress: BatchProgress, on_progress: Callable[[BatchProgress], None]) -> None:
@@ -191,8 +191,8 @@ class QueryRun:
             )
         on_progress(progress)
 
-    def _probe(self) -> None:
-        """Ask the broker whether it is there: Spark itself waits for it for minutes. Raises StreamError."""
+    def _probe(self) -> bool:
+        """Whether the broker answers: Spark itself waits for it for minutes. Raises StreamError after the limit."""
         kafka = self._settings.kafka.model_copy(update={"request_timeout_ms": PROBE_TIMEOUT_MS})
         settings = self._settings.model_copy(update={"kafka": kafka})
         began = time.monotonic()
@@ -202,8 +202,9 @@ class QueryRun:
             self._broker_outage.began(time.monotonic() - began + SILENT_S)
             log.warning("waiting: %s", describe(error))
             self._broker_outage.check(error)
-        else:
-            self._broker_outage.ended()
+            return False
+        self._broker_outage.ended()
+        return True
 
     def _process(self, partials: pa.Table, number: int, ends: Mapping[int, int]) -> None:
         self._committer.process(partials, number, ends)
