@@ -174,9 +174,8 @@ class QueryRun:
                 return RunEnd()
             if wanted is not None and _reached(end, wanted):
                 return RunEnd()
-            if time.monotonic() - max(heard_at, probed_at) > SILENT_S:
-                if self._probe():
-                    probed_at = time.monotonic()
+            if time.monotonic() - max(heard_at, probed_at) > SILENT_S and self._probe():
+                probed_at = time.monotonic()
             time.sleep(POLL_S)
 
     def _report(self, progress: BatchProgress, on_progress: Callable[[BatchProgress], None]) -> None:
