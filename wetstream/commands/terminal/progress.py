@@ -7,6 +7,7 @@ import time
 
 from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TaskID, TimeRemainingColumn
 from rich.progress import Progress as Bars
+from rich.table import Column
 from rich.text import Text
 
 from conf.redaction import redact
@@ -39,12 +40,13 @@ class ProgressDisplay:
         self._streamed = self._batches = 0
         self._last_line = 0.0
         self._bars: Bars | None = None
+        self._narrow = console.width < 100
         if console.animated:
             self._bars = Bars(
                 SpinnerColumn(finished_text=Text("✓", "green")),
                 _Description(),
-                BarColumn(bar_width=24),
-                _Figures(),
+                BarColumn(bar_width=12 if self._narrow else 24),
+                _Figures(table_column=Column(no_wrap=True, overflow="ellipsis")),
                 TimeRemainingColumn(compact=True, elapsed_when_finished=True),
                 console=console,
             )
@@ -58,6 +60,8 @@ class ProgressDisplay:
 
     def __exit__(self, *error: object) -> None:
         if self._bars is not None:
+            # Bars that stopped half-way say nothing that the error does not say.
+            self._bars.live.transient = error[0] is not None
             if self._stream_bar is not None and error[0] is None:
                 self._bars.update(self._stream_bar, total=max(self._streamed, 1), completed=max(self._streamed, 1))
             self._bars.stop()
@@ -93,7 +97,7 @@ class ProgressDisplay:
         self._records[event.source], self._raw_bytes[event.source] = event.records, event.raw_bytes
         if self._bars is not None:
             if event.source not in self._source_bars:
-                name = f"  {short(event.source, 28)}"
+                name = f"  {short(event.source, 14 if self._narrow else 28)}"
                 self._source_bars[event.source] = self._bars.add_task(name, total=event.size, figures="")
             figures = f"{event.records:,} records  {size(event.raw_bytes)}"
             bar = self._source_bars[event.source]
