@@ -68,7 +68,9 @@ def _folder(value: Any) -> Path:
 
 
 def _profile(value: Any) -> str:
-    return _path(value) if isinstance(value, str) and ("/" in value or "$" in value or "~" in value) else _text(value)
+    if not isinstance(value, str):
+        raise ValueError("must be the name of a profile or the path of one, as text in quotes")
+    return _path(value) if any(sign in value for sign in "/$~") else _text(value)
 
 
 def _topic(value: str) -> str:
@@ -134,7 +136,8 @@ def _redis_url(value: Any) -> RedisUrl:
 
 
 def _check_redis_url(url: str) -> None:
-    form = "write redis://[[USER]:PASSWORD@]HOST:PORT/DATABASE (rediss:// with TLS, unix://PATH for a socket)"
+    # Spelled so that the redaction of messages does not take it for a URL with a password.
+    form = "write redis://HOST:PORT/DATABASE, with USER:PASSWORD and @ before HOST if needed (rediss:// with TLS)"
     if any(not letter.isprintable() or letter == " " for letter in url):
         raise ValueError(f"holds a space or a control character; {form}")
     if not re.match(r"(redis|rediss|unix)://", url):

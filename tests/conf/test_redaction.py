@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from conf import redaction
 from conf.redaction import MASK, RedactingFormatter, redact, redact_values, register_secret
+from tests.examples import examples
 
 SECRET = "hunter2-canary"
 
@@ -67,6 +68,8 @@ def test_everything_else_is_left_as_it_is(text: str) -> None:
     assert redact(text) == text
 
 
+@pytest.mark.fuzz
+@examples(100)
 @given(
     user=st.text("abc%.-_~!$&'()*+,;=", max_size=8),
     before=st.sampled_from(["", "simplecache::", "see ", "("]),
@@ -80,6 +83,8 @@ def test_no_userinfo_survives(user: str, before: str, scheme: str, noise: str, a
     assert redact(text).startswith(f"{before}{scheme}://")
 
 
+@pytest.mark.fuzz
+@examples(100)
 @given(st.text())
 def test_redacting_twice_changes_nothing_more(text: str) -> None:
     assert redact(redact(text)) == redact(text)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from conf.addresses import RedisUrl
 from conf.settings import SettingsError, changed_settings, load_settings, setting_names
+from tests.examples import examples
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "hunter2-canary"
@@ -127,6 +128,19 @@ def test_a_wrong_value_is_refused_by_name_with_the_remedy(name: str, value: obje
 def test_a_path_that_is_none_is_refused(name: str, value: str, told: str) -> None:
     said = refusal(flags={name: value})
     assert name in said and told in said
+
+
+@pytest.mark.parametrize("name", setting_names())
+def test_a_value_of_another_type_is_refused_by_name(name: str) -> None:
+    for value in (3, -3, 2.5, True, [1], {"a": [1]}, b"x", object()):
+        try:
+            taken: Any = load_settings(flags={name: value}, environ={})
+        except SettingsError as refused:
+            assert name in str(refused)
+            continue
+        for part in name.split("."):
+            taken = getattr(taken, part)
+        assert type(taken) is type(value) or (isinstance(taken, float) and type(value) is int), (name, value, taken)
 
 
 def test_a_home_that_is_empty_is_refused() -> None:
@@ -361,6 +375,8 @@ VALUES = (
 )
 
 
+@pytest.mark.fuzz
+@examples(100)
 @given(flags=st.dictionaries(st.sampled_from(setting_names()) | st.text("abk.", max_size=6), VALUES, max_size=3))
 def test_any_flags_give_settings_or_a_refusal(flags: dict[str, Any]) -> None:
     try:
@@ -378,6 +394,8 @@ def test_any_flags_give_settings_or_a_refusal(flags: dict[str, Any]) -> None:
     assert "://" not in str(settings.home) and settings.home.is_absolute()
 
 
+@pytest.mark.fuzz
+@examples(100)
 @given(environ=st.dictionaries(st.sampled_from(setting_names()), VALUES.filter(lambda value: isinstance(value, str))))
 def test_any_environment_gives_settings_or_a_refusal(environ: dict[str, str]) -> None:
     variables = {f"WETSTREAM_{name.upper().replace('.', '_')}": value for name, value in environ.items()}
@@ -387,6 +405,8 @@ def test_any_environment_gives_settings_or_a_refusal(environ: dict[str, str]) ->
         assert any(name in str(refused) for name in environ)
 
 
+@pytest.mark.fuzz
+@examples(100)
 @given(
     content=st.binary(max_size=40)
     | st.lists(

