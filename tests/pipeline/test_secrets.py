@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import threading
@@ -27,17 +28,15 @@ REDIS, URL, SIGNATURE, TOKEN, KAFKA, SPARK = CANARIES
 
 @contextmanager
 def watched_processes() -> Iterator[set[str]]:
-    """The command lines of all processes that this one starts, directly or not, while it lasts."""
+    """The command lines of the processes that commands start, while it lasts. (What a test gives to a command is seen.)"""
     seen: set[str] = set()
     stop = threading.Event()
 
     def watch() -> None:
         while not stop.wait(0.1):
-            for process in psutil.Process().children(recursive=True):
-                try:
-                    seen.add(" ".join(process.cmdline()))
-                except psutil.Error:
-                    continue
+            for command in psutil.Process().children():
+                with contextlib.suppress(psutil.Error):
+                    seen.update(" ".join(process.cmdline()) for process in command.children(recursive=True))
 
     thread = threading.Thread(target=watch)
     thread.start()
