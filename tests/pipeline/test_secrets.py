@@ -28,7 +28,7 @@ REDIS, URL, SIGNATURE, TOKEN, KAFKA, SPARK = CANARIES
 
 @contextmanager
 def watched_processes() -> Iterator[set[str]]:
-    """The command lines of the processes that commands start, while it lasts. (What a test gives to a command is seen.)"""
+    """The command lines of all processes that commands start, without those of the commands, while it lasts."""
     seen: set[str] = set()
     stop = threading.Event()
 
