@@ -17,8 +17,8 @@ MAX_LENGTH: Final = 1 << 32
 
 _VERSION_LINE = rb"WARC/[0-9]{1,3}\.[0-9]{1,3}[ \t]{0,8}\r?\n"
 FIRST_LINE: Final = re.compile(_VERSION_LINE)
-NEXT_RECORD: Final = re.compile(rb"\n" + _VERSION_LINE + rb"[A-Za-z]")
-"""Where a record seems to begin inside text; the record begins behind the first line feed."""
+NEXT_RECORD: Final = re.compile(rb"[\n\0]" + _VERSION_LINE + rb"[A-Za-z]")
+"""Where a record seems to begin inside text: behind the first byte, which ends a line or is padding."""
 HEADER_STOP: Final = re.compile(rb"\n(?:(\r?\n)|" + _VERSION_LINE + rb"[A-Za-z])")
 """The end of a header block (group 1), or another record's beginning before there is one."""
 OVERLAP: Final = 32

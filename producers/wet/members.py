@@ -24,6 +24,8 @@ PADDING = b"\0\r\n \t"
 # Positions that are no longer asked for are forgotten so many at a time.
 FORGET = 1 << 12
 SALVAGE_BYTES = 1 << 8
+# The first slice of a member is small: it may be all of it, and what is behind is copied in vain.
+FIRST_BYTES = 1 << 10
 # Bytes of a member that tell it from a copy of another one inside a text.
 SIGNATURE_BYTES = 24
 # What looking at one candidate costs besides the bytes decoded, and how much may be spent on them for each byte passed.
@@ -148,7 +150,7 @@ class Members:
         parts: list[bytes] = []
         size = 0
         while size < FILL_BYTES:
-            piece = self._buffer.read(self._offset, codec.feed_bytes)
+            piece = self._buffer.read(self._offset, FIRST_BYTES if self._fresh else codec.feed_bytes)
             if self._fresh and piece:
                 piece = self._skip_padding(piece, codec)
                 if self.failure is not None:

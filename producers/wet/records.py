@@ -42,7 +42,8 @@ class WetReader:
         verify_digests: Whether the digest in a record's header is compared with its block even where a checksum of the
             file vouches for the block. Where there is none (an uncompressed file, many records in one gzip member,
             zstd) it always is. A record with a wrong digest becomes a stub.
-        check: Called at least once for every mebibyte read or decoded, so that a caller can interrupt by raising.
+        check: Called before each read of the file and each step of decoding (a mebibyte, or what 8 KiB decode to), so
+            that a caller can interrupt by raising.
 
     Raises:
         NotWetError: The file is not WET.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,12 @@ WARC = b"WARC/1.0\r\nWARC-Type: response\r\nContent-Type: application/http\r\nCo
         (gzip.compress(b"WARC/1.0 and more" * 100)[:9], "before its first record (byte offset 0): fetch it again"),
         (b"\x1f\x8b\x08\x00" + b"\xff" * 500, "its first gzip member cannot be read"),
         (b"\x28\xb5\x2f\xfd" + b"\xff" * 500, "its first zstd member cannot be read"),
+        (bz2.compress(b"WARC/1.0"), "compressed with bzip2, which is not read: decompress it"),
+        (lzma.compress(b"WARC/1.0"), "compressed with xz, which is not read"),
+        (b"PK\x03\x04" + bytes(90), "a zip archive"),
+        (gzip.compress(gzip.compress(WARC)), "is gzip inside gzip: decompress it once"),
+        (b"WARC/0.9 117 response http://a.b/ 20160101000000 text/plain uuid:1\n\n" * 3, "not the version line"),
+        (WARC.replace(b"\r\n", b"\r"), "begins with b'WARC/1.0', which is not the version line"),
         (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20, "is not a WARC file"),
     ],
     ids=[
@@ -45,6 +53,12 @@ WARC = b"WARC/1.0\r\nWARC-Type: response\r\nContent-Type: application/http\r\nCo
         "cut.gz",
         "broken.gz",
         "broken.zst",
+        "bz2",
+        "xz",
+        "zip",
+        "twice.gz",
+        "version 0.9",
+        "CR only",
         "png",
     ],
 )

@@ -1,0 +1,252 @@
+"""Hostile and unusual files: what a page shows is believed by nobody, work is bounded, padding is no damage."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import struct
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producers.wet.items import Record, Stub
+from producers.wet.records import WetReader
+from tests.producers.damage import MANY, fuzz_case, read_counted, whole
+from tests.producers.wet_forms import FORMS, assert_chain, raws, read_bytes, wet_file
+
+HEADER = b"WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: http://example.org/%d\r\n"
+DIGEST = b"WARC-Block-Digest: sha1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\r\n"
+
+
+def record(number: int, block: bytes) -> bytes:
+    return HEADER % number + b"Content-Length: %d\r\n\r\n%b" % (len(block), block)
+
+
+def encode(form: str, parts: list[bytes]) -> bytes:
+    """The records, with line ends behind each, in one of the forms."""
+    parts = [part + b"\r\n\r\n" for part in parts]
+    if form == "plain":
+        return b"".join(parts)
+    if form in ("gzip", "stored"):
+        return b"".join(gzip.compress(part, 0 if form == "stored" else 9) for part in parts)
+    if form == "zstd":
+        return b"".join(map(zstandard.compress, parts))
+    if form == "split":
+        text = b"".join(parts)
+        return b"".join(gzip.compress(text[at : at + 700]) for at in range(0, len(text), 700))
+    return gzip.compress(b"".join(parts), 0 if form == "single-stored" else 9)
+
+
+ENCODED = ("gzip", "stored", "single", "single-stored", "split", "plain", "zstd")
+SHOWN = record(7, b"shown in a page\n") + b"\r\n\r\n"
+
+
+@given(st.integers(0, 1 << 62))
+@MANY
+def test_hostile_files(seed: int) -> None:
+    fuzz_case(seed)
+
+
+# A zstd block comes out when all of it is in, so a frame in a block that is cut off cannot be told from one behind it.
+@pytest.mark.parametrize("form", [form for form in ENCODED if form != "zstd"])
+@pytest.mark.parametrize(
+    "shown",
+    [
+        SHOWN,
+        b"WARC/1.0\r\nWARC-Type: conversion\r\nContent-Length: 99999\r\n\r\n",
+        gzip.compress(SHOWN),
+        zstandard.compress(SHOWN),
+        SHOWN * 20,
+    ],
+    ids=["record", "header", "gzip", "zstd", "many"],
+)
+def test_a_page_that_shows_a_record_is_one_record_wherever_the_file_is_cut(form: str, shown: bytes) -> None:
+    text = b"how a record looks:\r\n\r\n" + shown + b"and so on " * 1_500
+    records = [record(0, b"first"), record(1, text), record(2, b"last")]
+    data = encode(form, records)
+    whole_items = read_bytes(data)
+    assert raws(whole_items) == records and len(whole_items) == 3
+    for at in range(len(encode(form, records[:1])), len(data), max(1, len(data) // 60)):
+        items = read_bytes(data[:at])
+        # In a file of members cut anywhere, a member may begin just where the page shows a record.
+        assert all(item.reason == "truncated" for item in items if isinstance(item, Stub)), at
+        last = items[-1]
+        if isinstance(last, Stub):
+            items = [*items[:-1], *read_bytes(data, start=last.next)]
+            assert items == whole_items
+
+
+@pytest.mark.parametrize("form", ["stored", "single-stored"])
+def test_a_member_that_a_page_shows_is_not_read_when_the_page_is_damaged(form: str) -> None:
+    text = b"look: " + gzip.compress(SHOWN) + b" that was it " * 2_000
+    records = [record(0, b"first"), record(1, text), record(2, b"last")]
+    data = bytearray(encode(form, records))
+    data[-8 if form == "single-stored" else data.index(b" that was it") + 40] ^= 1  # a checksum, or a byte of the text
+    found = raws(read_bytes(bytes(data)))
+    assert found == ([records[0], records[2]] if form == "stored" else records[: len(found)])
+
+
+@pytest.mark.parametrize("form", ["plain", "single", "gzip", "zstd"])
+@pytest.mark.parametrize("length", [b"1500", b"9", b"0", b"99999", b"99999999999", b"99999999999999999999999", b"x"])
+def test_the_digest_proves_where_a_record_with_a_wrong_length_ends(form: str, length: bytes) -> None:
+    records = wet_file("plain", count=4).records
+    wrong = records[2][: records[2].index(b"Content-Length: ")] + b"Content-Length: " + length
+    wrong += records[2][records[2].index(b"\r\n\r\n") :]
+    items = read_bytes(encode(form, [*records[:2], wrong, *records[3:]]))
+    assert raws(items) == [*records[:2], *records[3:]]
+    assert [item.reason for item in items if isinstance(item, Stub)] == ["damaged"]
+
+
+@pytest.mark.parametrize(
+    ("length", "read"),
+    [
+        *((b" 16", True), (b"16", True), (b"\t16 \t", True), (b" 0000000000000000000000016", True)),
+        *((b"\r\n 16", True), (b" 16\r\nContent-Length: 3", True), (b" 16\r\nX: y\r\n z", True)),
+        *((b" +16", False), (b" -16", False), (b" 0x10", False), (b" 16.0", False), (b"", False), (b" 1 6", False)),
+        *((b" 1\r\n 6", False), (" １６".encode(), False), (b" 99999999999999999999", False), (b" 16,16", False)),
+        *((b" x\r\nContent-Length: 16", False), (b" 16\r\r\n", False)),
+    ],
+)
+@pytest.mark.parametrize("form", ["gzip", "plain"])
+@pytest.mark.parametrize("name", [b"Content-Length", b"content-length", b"CONTENT-LENGTH \t"])
+def test_content_length_is_a_number_in_the_first_field_of_that_name(
+    form: str, name: bytes, length: bytes, read: bool
+) -> None:
+    odd = HEADER % 1 + name + b":" + length + b"\r\n\r\n" + b"sixteen letters."
+    records = [record(0, b"first"), odd, record(2, b"last")]
+    items = read_bytes(encode(form, records))
+    assert raws(items) == (records if read else [records[0], records[2]])
+    assert len(items) == 3
+
+
+@pytest.mark.parametrize("version", ["0.17", "0.18", "1.0", "1.1", "2.0", "10.12"])
+@pytest.mark.parametrize("form", FORMS)
+def test_versions(form: str, version: str) -> None:
+    file = wet_file(form, count=5, version=version)
+    if form != "tight-plain":
+        assert raws(file.read()) == file.records
+
+
+@pytest.mark.parametrize("form", ENCODED)
+def test_byte_order_marks_of_joined_files(form: str) -> None:
+    mark = b"\xef\xbb\xbf"
+    records = [record(number, b"text") for number in range(3)]
+    items = read_bytes(encode(form, [mark + records[0], records[1], mark + records[2]]))
+    assert raws(items) == records and len(items) == 3
+    assert_chain(items)
+
+
+PADDING = st.text("\0\r\n \t", max_size=3_000).map(str.encode) | st.builds(bytes, st.integers(0, 20_000))
+
+
+@pytest.mark.parametrize("form", ["gzip", "single", "multi", "split", "zstd", "zstd-single"])
+@MANY
+@given(behind=PADDING, between=PADDING)
+def test_padding_behind_and_between_members_is_no_damage(form: str, behind: bytes, between: bytes) -> None:
+    file = whole(form)
+    items = read_bytes(file.data + behind)
+    assert raws(items) == file.records and len(items) == len(file.records)
+    assert items[-1].next == (len(file.data), 0)
+    joined = read_bytes(file.data + between + file.data + behind)
+    assert raws(joined) == 2 * file.records and len(joined) == 2 * len(file.records)
+
+
+@pytest.mark.parametrize("form", ["gzip", "zstd", "single"])
+@pytest.mark.parametrize("behind", [b"x", b"\0garbage", b"\r\nWARC", b"garbage of many bytes" * 9, b"\xff\xff"])
+def test_anything_else_behind_the_last_member_is_one_stub(form: str, behind: bytes) -> None:
+    file = whole(form)
+    *items, stub = read_bytes(file.data + behind)
+    assert raws(items) == file.records
+    assert isinstance(stub, Stub)
+    assert (stub.reason, stub.next.member) == ("damaged", len(file.data + behind))
+
+
+def test_zeros_behind_an_uncompressed_file_are_padding_and_zeros_inside_are_damage() -> None:
+    file = whole("plain")
+    assert file.read() == [*read_bytes(file.data + bytes(70_000))]
+    inside = read_bytes(file.data + bytes(70_000) + file.data)
+    assert [item.length for item in inside if isinstance(item, Stub)] == [70_000]
+    assert raws(inside) == 2 * file.records
+
+
+@pytest.mark.parametrize("form", ["plain", "single", "multi", "zstd"])
+@pytest.mark.parametrize("kind", ["sha1", "sha256", "md5"])
+def test_digests_are_compared_where_nothing_else_vouches_for_the_bytes(form: str, kind: str) -> None:
+    import hashlib
+
+    block = b"a text of some words"
+    right = HEADER % 1 + b"WARC-Block-Digest: %b:\r\n %b\r\n" % (
+        kind.encode(),
+        hashlib.new(kind, block).hexdigest().encode(),
+    )
+    right += b"Content-Length: %d\r\n\r\n" % len(block)
+    records = [record(0, b"first"), right + block, right + block.replace(b"some", b"sore"), record(3, b"last")]
+    parts = [part + b"\r\n\r\n" for part in records]
+    data = encode(form, records) if form != "multi" else gzip.compress(parts[0]) + gzip.compress(b"".join(parts[1:]))
+    items = read_bytes(data)
+    assert raws(items) == [*records[:2], records[3]]
+    assert [(item.reason, item.detail) for item in items if isinstance(item, Stub)] == [("damaged", "digest")]
+
+
+def overlapping_members(count: int) -> bytes:
+    """Members that all run on to one common end: each would be decoded as far as that again."""
+    head, text = b"\x1f\x8b\x08\x00\0\0\0\0\0\xff", b"WARC/1.0\r\n"
+    unit = len(head) + 5 + len(text)
+    data = b""
+    for number in range(count):
+        length = (count - number) * unit - len(head) - 5
+        data += head + b"\0" + struct.pack("<HH", length, length ^ 0xFFFF) + text
+    return data + (b"\0" + struct.pack("<HH", 50_000, 50_000 ^ 0xFFFF) + b"z" * 50_000) * 20 + b"\xff" * 9
+
+
+GOOD = gzip.compress(record(0, b"good") + b"\r\n\r\n")
+BROKEN = bytearray(gzip.compress(record(1, b"text") + b"\r\n\r\n"))
+BROKEN[-6] ^= 1
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        gzip.compress(b"\nWARC/1.0\r\nA" * 200_000),
+        b"WARC/1.0\r\nA" + b"\nWARC/1.0\r\nA" * 100_000,
+        record(0, b"") + (b"\n" + HEADER % 1 + b"Content-Length: 600000\r\n\r\n") * 10_000,
+        record(0, b"") + (b"\n" + HEADER % 1 + DIGEST + b"Content-Length: 600000\r\n\r\n") * 10_000,
+        record(0, b"") + (b"\n" + HEADER % 1 + DIGEST + b"Content-Length: 60000000\r\n\r\n") * 10_000,
+        record(0, b"") + b"\n" + HEADER % 1 + b"a: b\r\n" * 200_000,
+        GOOD + b"\x1f\x8b\x08" * 200_000,
+        GOOD + b"\x1f\x8b\x08\x00\0\0\0\0\0\xff" * 60_000,
+        GOOD + b"\x28\xb5\x2f\xfd" * 100_000,
+        zstandard.compress(record(0, b"good")) + b"\x28\xb5\x2f\xfd\x20\x01\x00" * 60_000,
+        GOOD + bytes(BROKEN) * 4_000,
+        (GOOD * 9 + gzip.compress(b"odd")) * 500,
+        GOOD + gzip.compress(b"") * 20_000,
+        GOOD + overlapping_members(2_000),
+    ],
+    ids=range(14),
+)
+def test_work_is_linear_whatever_the_bytes(data: bytes) -> None:
+    items, work = read_counted(data)
+    decoded = len(gzip.decompress(data)) if data[:2] == b"\x1f\x8b" and len(data) < 50_000 else len(data)
+    assert work <= 700 * decoded + (4 << 20), work / decoded
+    assert_chain(items)
+
+
+def test_one_stub_stands_for_many_broken_records() -> None:
+    items = read_bytes(gzip.compress(b"\nWARC/1.0\r\nA" * 40_000) + GOOD)
+    assert [type(item) for item in items] == [Stub, Record]
+
+
+def test_reading_can_be_interrupted_at_every_step() -> None:
+    calls = 0
+
+    def check() -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 4:
+            raise InterruptedError
+
+    data = gzip.compress(record(0, b"first") + b"\r\n\r\n" + b"no record " * 4_000_000)
+    with pytest.raises(InterruptedError):
+        list(WetReader(io.BytesIO(data), "it", check=check))
