@@ -7,7 +7,6 @@ values that were registered with `register_secret`, in plain or URL-encoded.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -77,11 +76,3 @@ def redact_values(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [redact_values(inner) for inner in value]
     return value
-
-
-class RedactingFormatter(logging.Formatter):
-    """Formats log records as its base does and redacts the result, tracebacks included."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the formatted record without secrets."""
-        return redact(super().format(record))

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import sys
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from conf import redaction
-from conf.redaction import MASK, RedactingFormatter, redact, redact_values, register_secret
+from conf.redaction import MASK, redact, redact_values, register_secret
 from tests.examples import examples
 
 SECRET = "hunter2-canary"
@@ -104,12 +101,3 @@ def test_nested_answers_are_redacted() -> None:
     answer = {"url": f"redis://:{SECRET}@h", "rows": [(1, f"http://{SECRET}@h")], f"http://{SECRET}@h": None}
     assert SECRET not in str(redact_values(answer))
     assert redact_values(answer)["rows"][0][0] == 1
-
-
-def test_a_log_record_is_redacted_with_its_traceback() -> None:
-    try:
-        raise ValueError(f"no answer from redis://:{SECRET}@h")
-    except ValueError:
-        record = logging.LogRecord("x", logging.ERROR, "f", 1, "at %s", (f"http://u:{SECRET}@h",), sys.exc_info())
-    text = RedactingFormatter("%(message)s").format(record)
-    assert "Traceback" in text and SECRET not in text
