@@ -12,10 +12,12 @@ import socket
 import threading
 import time
 import uuid
+from dataclasses import dataclass
 from typing import Any, cast
 
 import psutil
 from redis import Redis, RedisError
+from redis.exceptions import ResponseError
 
 from conf.errors import ExplainedError
 
@@ -30,8 +32,40 @@ return ''
 RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
 
+MALFORMED = "null"  # is parsed as no lease
+
+
 class LeaseError(ExplainedError):
     """Another writer holds the lease; the message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """Who holds a lease: a process, when it started and since when it holds the lease (Unix seconds)."""
+
+    host: str
+    pid: int
+    process_started: float
+    since: float
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it was a process of this machine that does not exist any more."""
+        if self.host != socket.gethostname():
+            return False
+        try:
+            return abs(psutil.Process(self.pid).create_time() - self.process_started) > 1
+        except (psutil.NoSuchProcess, ValueError, OverflowError):
+            return True
+
+    @property
+    def description(self) -> str:
+        """A sentence that names the holder, and what to do."""
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
+        return (
+            f"another writer has this pipeline: process {self.pid} on {self.host}, since {since}. "
+            "Stop it first, or give this one another --pipeline"
+        )
 
 
 class Lease:
@@ -59,13 +93,15 @@ class Lease:
         """Take the lease, and keep renewing it.
 
         Raises:
-            LeaseError: Another writer holds it.
+            LeaseError: Another writer holds it, or the key holds something else.
         """
         held = self._swap("")
-        if held and _is_gone(json.loads(held)):
+        holder = self._parse(held)
+        if holder is not None and holder.is_gone:
             held = self._swap(held)
-        if held:
-            raise LeaseError(_describe(held))
+            holder = self._parse(held)
+        if holder is not None:
+            raise LeaseError(holder.description)
         threading.Thread(target=self._renew, name="wetstream-lease", daemon=True).start()
 
     def check(self) -> None:
@@ -74,8 +110,8 @@ class Lease:
         Raises:
             LeaseError: Another writer has taken it.
         """
-        if self._lost_to is not None:
-            raise LeaseError(_describe(self._lost_to))
+        if self._lost_to is not None and (holder := self._parse(self._lost_to)) is not None:
+            raise LeaseError(holder.description)
 
     def release(self) -> None:
         """Release the lease."""
@@ -86,8 +122,30 @@ class Lease:
             return  # Redis is away; the lease will expire
 
     def _swap(self, expected: str) -> str:
-        held = cast("Any", self._client.eval(SWAP, 1, self._key, expected, self._value, str(self._lease_ms)))
-        return held.decode() if isinstance(held, bytes) else str(held)
+        try:
+            held = cast("Any", self._client.eval(SWAP, 1, self._key, expected, self._value, str(self._lease_ms)))
+        except ResponseError as error:
+            if "WRONGTYPE" in str(error):
+                raise self._malformed() from error
+            raise
+        return held.decode(errors="replace") if isinstance(held, bytes) else str(held)
+
+    def _parse(self, held: str) -> _Holder | None:
+        if not held:
+            return None
+        try:
+            fields = json.loads(held)
+            numbers = float(fields["process_started"]), float(fields["since"])
+            return _Holder(str(fields["host"]), int(fields["pid"]), *numbers)
+        except (ValueError, KeyError, TypeError):
+            raise self._malformed() from None
+
+    def _malformed(self) -> LeaseError:
+        return LeaseError(
+            f"Redis key {self._key} holds something that is no writer lease: delete it "
+            f"(`redis-cli DEL '{self._key}'`), and give wetstream a database of its own (redis.url) if something else "
+            "writes to this one"
+        )
 
     def _renew(self) -> None:
         while not self._ended.wait(self._lease_ms / 4000):
@@ -95,24 +153,8 @@ class Lease:
                 held = self._swap(self._value)
             except RedisError:
                 continue  # the writer itself notices that Redis is away
+            except LeaseError:
+                held = MALFORMED
             if held and not self._ended.is_set():
                 self._lost_to = held
                 return
-
-
-def _is_gone(holder: dict[str, Any]) -> bool:
-    if holder["host"] != socket.gethostname():
-        return False
-    try:
-        return abs(psutil.Process(holder["pid"]).create_time() - holder["process_started"]) > 1
-    except psutil.NoSuchProcess:
-        return True
-
-
-def _describe(held: str) -> str:
-    holder = json.loads(held)
-    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(holder["since"]))
-    return (
-        f"another writer has this pipeline: process {holder['pid']} on {holder['host']}, since {since}. "
-        "Stop it first, or give this one another --pipeline"
-    )

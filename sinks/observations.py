@@ -7,6 +7,7 @@ Redis are ignored. All of them are bounded in size.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -15,6 +16,9 @@ from typing import Any, cast
 from redis import Redis, RedisError
 
 from sinks.keys import Keys, batches_key, counters_key, growth_key, status_key
+from sinks.statistics.stored import parse_int
+
+log = logging.getLogger("wetstream")
 
 BATCHES_KEPT = 500
 STATUS_TTL_S = 30
@@ -159,12 +163,25 @@ class Observer:
     def _begin_growth(self, generation: str) -> None:
         """Continue the growth curve of this generation; a curve of another one is deleted."""
         key = growth_key(self._pipeline)
-        last = cast("bytes | None", self._client.lindex(key, -1))
-        point = json.loads(last) if last else {}
-        if point and point["generation"] != generation:
+        found, tokens = self._last_point()
+        if found != generation:
             self._client.delete(key)
-            point = {}
-        self._generation, self._last_tokens = generation, point.get("tokens", 0)
+            tokens = 0
+        self._generation, self._last_tokens = generation, tokens
+
+    def _last_point(self) -> tuple[str, int]:
+        """Generation and tokens of the last point of the growth curve; "" and 0 if there is none."""
+        key = growth_key(self._pipeline)
+        last = cast("bytes | None", self._client.lindex(key, -1))
+        if last is None:
+            return "", 0
+        try:
+            point = json.loads(last)
+            return str(point["generation"]), int(point["tokens"])
+        except (ValueError, KeyError, TypeError):
+            log.warning("Redis key %s held something that is no point of the growth curve: it starts again", key)
+            self._client.delete(key)
+            return "", 0
 
     def _observe_growth(self) -> None:
         if self._keys is None:
@@ -173,15 +190,15 @@ class Observer:
         pipe.hmget(self._keys.totals, ["tokens", "words", "documents"])
         pipe.exists(self._keys.commit)
         counts, applying = pipe.execute()
-        tokens, words, documents = (int(n or 0) for n in counts)
+        names = ("tokens", "words", "documents")
+        tokens, words, documents = (parse_int(self._keys.totals, *field) for field in zip(names, counts, strict=True))
         if applying or not tokens:
             return
         key = growth_key(self._pipeline)
         while tokens < self._last_tokens:
             # A source was removed: the curve continues from what is left.
             self._client.rpop(key)
-            last = cast("bytes | None", self._client.lindex(key, -1))
-            self._last_tokens = json.loads(last)["tokens"] if last else 0
+            _, self._last_tokens = self._last_point()
         if tokens < self._last_tokens * GROWTH_STEP:
             return
         point = {"time": round(time.time(), 3), "tokens": tokens, "words": words, "documents": documents}

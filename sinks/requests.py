@@ -7,6 +7,7 @@ again or does the work itself; requests are idempotent.
 from __future__ import annotations
 
 import json
+import logging
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from typing import Any, cast
 from redis import Redis, RedisError
 
 from sinks.keys import answer_key, requests_key
+
+log = logging.getLogger("wetstream")
 
 ANSWER_TTL_S = 600
 
@@ -47,8 +50,13 @@ def take_request(client: Redis, pipeline: str) -> Request | None:
         return None
     if text is None:
         return None
-    fields = json.loads(text)
-    return Request({source: (end[0], end[1]) for source, end in fields["ends"].items()}, fields["id"])
+    try:
+        fields = json.loads(text)
+        ends = {source: (int(end[0]), int(end[1])) for source, end in fields["ends"].items()}
+        return Request(ends, str(fields["id"]))
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+        log.warning("Redis key %s held something that is no request; it was dropped", requests_key(pipeline))
+        return None
 
 
 def answer_request(client: Redis, pipeline: str, request: Request, records: int) -> None:

@@ -9,7 +9,8 @@ from redis import Redis
 
 from serving.verify.recount import Recount
 from sinks.keys import Keys
-from sinks.statistics.stored import parse_word_counts
+from sinks.statistics.store import types_of
+from sinks.statistics.stored import check_types, parse_counts, parse_word_counts
 
 SCAN_COUNT = 10_000
 MAX_DIFFERENCES = 50
@@ -28,19 +29,24 @@ def differences(client: Redis, keys: Keys, counted: Recount) -> list[str]:
 
 
 def _all(client: Redis, keys: Keys, counted: Recount) -> Iterator[str]:
+    check_types(client, types_of(keys))
     for name in COUNT_KEYS:
         yield from _fields(name, _hash(client, getattr(keys, name)), counted.counts[name])
     tf = dict(zip(counted.words["word"].to_pylist(), counted.words["tf"].to_pylist(), strict=True))
     df = dict(zip(counted.words["word"].to_pylist(), counted.words["df"].to_pylist(), strict=True))
-    entries = {word.decode(): entry for word, entry in client.hscan_iter(keys.words, count=SCAN_COUNT)}
+    scanned = client.hscan_iter(keys.words, count=SCAN_COUNT)
+    entries = {word.decode(errors="backslashreplace"): entry for word, entry in scanned}
     held = parse_word_counts(keys.words, list(entries.values()))
     for number, (name, right) in enumerate((("tf", tf), ("df", df))):
         yield from _fields(name, dict(zip(entries, held[:, number].tolist(), strict=True)), right)
     ranked = cast("list[tuple[bytes, float]]", client.zrange(keys.top, 0, -1, withscores=True))
     wanted = sorted(tf.items(), key=lambda item: (-item[1], item[0].encode()))[: len(ranked)]
-    for (word, score), (right_word, right_tf) in zip(ranked, wanted, strict=True):
-        if (word.decode(), -score) != (right_word, right_tf):
-            yield f"top: {word.decode()!r} ({-score:.0f}) stands where {right_word!r} ({right_tf}) belongs"
+    if len(ranked) > len(wanted):
+        yield f"top: {len(ranked):,} words are ranked, there are {len(wanted):,}"
+    for (stored, score), (right_word, right_tf) in zip(ranked, wanted, strict=False):
+        word = stored.decode(errors="backslashreplace")
+        if (word, -score) != (right_word, right_tf):
+            yield f"top: {word!r} ({-score:.0f}) stands where {right_word!r} ({right_tf}) belongs"
 
 
 def _fields(name: str, stored: Mapping[str, int], right: Mapping[str, int]) -> Iterator[str]:
@@ -51,4 +57,4 @@ def _fields(name: str, stored: Mapping[str, int], right: Mapping[str, int]) -> I
 
 
 def _hash(client: Redis, key: str) -> dict[str, int]:
-    return {field.decode(): int(n) for field, n in client.hscan_iter(key, count=SCAN_COUNT)}
+    return parse_counts(key, dict(client.hscan_iter(key, count=SCAN_COUNT)))

@@ -27,6 +27,11 @@ TYPES = {"top": "zset", "position": "string"}  # all others are hashes
 SPARE_RANKED = 100_000  # candidates kept, beyond four times the ranking's size, before the least frequent are dropped
 
 
+def types_of(keys: Keys) -> dict[str, str]:
+    """Redis types of the keys of a build, by key."""
+    return {getattr(keys, name): TYPES.get(name, "hash") for name in STATISTICS}
+
+
 class Statistics:
     """Writes one build of the statistics."""
 
@@ -100,7 +105,7 @@ class Statistics:
         Raises:
             CorruptStatisticsError: A key is of another type.
         """
-        check_types(self._client, {getattr(self.keys, name): TYPES.get(name, "hash") for name in STATISTICS})
+        check_types(self._client, types_of(self.keys))
 
     def _most_frequent(self) -> list[tuple[int, bytes]]:
         """(-tf, word) of the most frequent words, sorted."""

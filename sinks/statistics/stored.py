@@ -93,7 +93,10 @@ def parse_word_counts(key: str, entries: Sequence[bytes]) -> NDArray[np.int64]:
     """
     if not entries:
         return np.zeros((0, 2), np.int64)
-    counts = np.fromstring(b" ".join(entries), np.int64, sep=" ")
+    try:
+        counts = np.fromstring(b" ".join(entries), np.int64, sep=" ")
+    except ValueError:
+        counts = np.zeros(0, np.int64)
     if counts.size == 2 * len(entries):
         counts = counts.reshape(-1, 2)
         tf, df = counts[:, 0], counts[:, 1]
