@@ -25,6 +25,7 @@ from producers.sources.urls import (
     path_of,
     public_url,
     redact,
+    register_passwords,
     scheme_of,
     shown_location,
     split_chain,
@@ -182,6 +183,7 @@ class _Finding:
         if scheme_of(name) in LOCAL or name.lower().startswith("file:/"):
             name = local_path(name)
         if is_url(name):
+            register_passwords(name)
             yield from self._remote(name)
             return
         local = LocalFiles()

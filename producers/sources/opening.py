@@ -8,7 +8,7 @@ from conf.settings import ProducerSettings
 from producers.sources.files import LocalFile, SourceFile, SourceReadError, no_wait
 from producers.sources.source import Source
 from producers.sources.stores import StoreError, open_store
-from producers.sources.urls import is_url, is_web
+from producers.sources.urls import is_url, is_web, register_passwords
 
 
 def open_source(
@@ -45,6 +45,7 @@ def open_location(
         return LocalFile(location)
     from producers.sources.remote import RemoteFile
 
+    register_passwords(location)
     try:
         return RemoteFile(location, settings, on_note, on_wait, confined=confined)
     except StoreError as error:

@@ -205,7 +205,11 @@ def _judge(error: Exception) -> _Verdict:
         return _Verdict("it does not exist", may_pass=False)
     if isinstance(cause, (SourceReadError, SourceChangedError)):
         return _Verdict(str(cause), may_pass=False)
-    if isinstance(cause, (IsADirectoryError, NotImplementedError, TypeError, ValueError)) or kind == "InvalidURL":
+    if kind == "InvalidURL" or (isinstance(cause, ValueError) and "port" in str(cause).lower()):
+        # Libraries name what they take for the port: with a slash in the password, a part of the password.
+        text = "the URL is not valid: see its host and port, and write / in a password as %2F, @ as %40"
+        return _Verdict(text, may_pass=False)
+    if isinstance(cause, (IsADirectoryError, NotImplementedError, TypeError, ValueError)):
         return _Verdict(redact(f"{kind}: {cause}"), may_pass=False)
     if kind in BROKEN:
         return _Verdict("the connection broke off", may_pass=True)

@@ -9,6 +9,8 @@ import hashlib
 import re
 from urllib.parse import unquote_plus
 
+from conf.redaction import register_secret
+
 SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*"
 # A URL, or a chain of them as fsspec writes it: simplecache::https://…, zip://one.wet.gz::s3://…, zip://…::/data/x.zip.
 URL = re.compile(rf"{SCHEME}(://|::(?={SCHEME}(://|::)))")
@@ -88,6 +90,17 @@ def public_url(url: str) -> str:
     What is taken from the key of an object store is replaced by its hash, so that different keys stay different.
     """
     return "::".join(_public_link(link) for link in split_chain(url))
+
+
+def register_passwords(url: str) -> None:
+    """Have the passwords of a URL masked in all output: libraries name parts of them when they cannot parse it."""
+    for link in split_chain(url):
+        rest = link.partition("//")[2]
+        if ":" in re.split(r"[/?#]", rest, maxsplit=1)[0]:
+            password = rest.rpartition("@")[0].partition(":")[2]
+            # A / ? or # in a password ends the part that is taken for the host.
+            for part in (password, *re.split(r"[/?#]", password)):
+                register_secret(part)
 
 
 def shown_location(location: str) -> str:
