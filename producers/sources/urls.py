@@ -96,7 +96,7 @@ def register_passwords(url: str) -> None:
     """Have the passwords of a URL masked in all output: libraries name parts of them when they cannot parse it."""
     for link in split_chain(url):
         rest = link.partition("//")[2]
-        if ":" in re.split(r"[/?#]", rest, maxsplit=1)[0]:
+        if re.match(r"[^\[/?#:]*:(?!\d*(?:[/?#]|$))", rest):
             password = rest.rpartition("@")[0].partition(":")[2]
             # A / ? or # in a password ends the part that is taken for the host.
             for part in (password, *re.split(r"[/?#]", password)):
