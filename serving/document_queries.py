@@ -59,7 +59,8 @@ class DocumentQueries:
             contains: Only hosts that contain this text, in any case.
 
         Raises:
-            DocumentsUnreadableError: A file of the table is missing or damaged.
+            DamagedFileError: A file of the table is missing or damaged.
+            DocumentsUnreadableError: The table cannot be read for another reason.
         """
         found = self._query(HOSTS, [contains.lower(), limit, offset])
         return {

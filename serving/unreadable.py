@@ -1,4 +1,4 @@
-"""One error for files of the documents table that cannot be read, whoever reads them."""
+"""Explains errors of DuckDB and Arrow about the documents table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REMEDY = (
 
 
 class DocumentsUnreadableError(ExplainedError):
-    """A file of the documents table is missing or damaged; the message names it and the remedy."""
+    """The documents table cannot be read; the message says why, and the remedy."""
 
 
 @contextmanager

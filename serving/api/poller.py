@@ -133,7 +133,8 @@ class StatisticsPoller:
             new = _failed(old, str(error))
         except (RedisError, OSError) as error:
             self._client = None
-            new = _failed(old, f"Redis does not answer: {describe(error)}")
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            new = _failed(old, f"Redis does not answer: {reason}")
         except Exception as error:
             # A fault of ours: old numbers must not pass for new ones. The thread reports it and tries again.
             self._client = None

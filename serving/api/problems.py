@@ -17,6 +17,7 @@ from serving.atomic_read import NoStatisticsError
 from serving.background import describe
 from serving.top_words import NotRankedError
 from serving.unreadable import DocumentsUnreadableError
+from sinks.documents.errors import DamagedFileError
 from sinks.statistics.errors import StatisticsError
 
 log = logging.getLogger("wetstream")
@@ -38,6 +39,7 @@ EXPLAINED: tuple[tuple[type[Exception], int, str, bool], ...] = (
     (NotReadyError, 503, "not_ready", True),
     (StatisticsError, 503, "statistics_corrupt", False),
     (DocumentsUnreadableError, 503, "documents_unreadable", False),
+    (DamagedFileError, 503, "documents_unreadable", False),
     (ExplainedError, 503, "unavailable", True),
 )
 

@@ -1,4 +1,4 @@
-"""Documents as an export writes them: bags of word ids, in batches of a fixed size."""
+"""Documents as exports write them: bags of word ids, in batches of a fixed size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from conf.errors import ExplainedError
 from serving.export.vocabulary import Vocabulary, encoded
 
-# One row a document. `ids` ascend; `counts` says how often each stands in the document.
+# One row per document: ascending word ids, and the number of occurrences of each.
 CORPUS = pa.schema(
     [
         pa.field("source", pa.string(), nullable=False),
@@ -29,17 +29,27 @@ BATCH_ROWS = 1 << 13
 
 
 class CorpusError(ExplainedError):
-    """Documents could not be read; the message names the place and what helps."""
+    """A file of documents cannot be read; the message names it and what helps."""
 
 
 def read_rows(files: Iterable[str | Path]) -> Iterator[pa.RecordBatch]:
-    """The columns of documents rows that an export needs, file by file, `words` dictionary-encoded."""
+    """Read what an export needs of documents rows.
+
+    Args:
+        files: Parquet files with the columns COLUMNS.
+
+    Yields:
+        Rows, file by file, `words` dictionary-encoded.
+
+    Raises:
+        CorpusError: A file is missing or damaged.
+    """
     for path in files:
         yield from _read(path)
 
 
 def _read(path: str | Path) -> Iterator[pa.RecordBatch]:
-    # The error is made here and not around the `yield`: what the consumer raises is its own.
+    # Not around the `yield`: errors of the consumer are its own.
     batches = None
     while True:
         try:
@@ -49,8 +59,8 @@ def _read(path: str | Path) -> Iterator[pa.RecordBatch]:
             batch = next(batches, None)
         except (OSError, pa.ArrowException) as error:
             raise CorpusError(
-                f"{path} cannot be read ({error}): if the table was vacuumed meanwhile, run the command again; else "
-                "`wetstream verify` tells whether the table is whole"
+                f"{path} cannot be read ({error}): if the table was vacuumed meanwhile, run the command again; "
+                "otherwise restore the file from a backup, or process the sources again with `wetstream replay`"
             ) from error
         if batch is None:
             file.close()
@@ -59,12 +69,12 @@ def _read(path: str | Path) -> Iterator[pa.RecordBatch]:
 
 
 def with_word_ids(batches: Iterable[pa.RecordBatch], vocabulary: Vocabulary) -> Iterator[pa.RecordBatch]:
-    """Documents rows (kept ones) as rows of CORPUS: words of the vocabulary only. What is empty then is dropped."""
+    """Convert kept documents to rows of CORPUS with words of the vocabulary; documents without any are dropped."""
     dictionary: pa.Array | None = None
     ids = np.zeros(0, np.int32)
     for batch in batches:
         words = encoded(batch)
-        # The batches of a row group share their dictionary; it is looked up once.
+        # The batches of a row group share their dictionary, so it is looked up once.
         if dictionary is None or not words.dictionary.equals(dictionary):
             dictionary = words.dictionary
             ids = vocabulary.ids(dictionary)
@@ -89,7 +99,7 @@ def _numbered(batch: pa.RecordBatch, ids: np.ndarray) -> pa.RecordBatch:
 
 
 def rebatch(batches: Iterable[pa.RecordBatch], rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of `rows`; the last may have fewer."""
+    """Yield the same rows in batches of `rows`; the last may have fewer."""
     waiting: list[pa.RecordBatch] = []
     size = 0
     for batch in batches:

@@ -1,4 +1,4 @@
-"""Which documents are exported: by language and by source. Frequencies are counted over these, and no others."""
+"""Chooses the documents to export by language and source. Frequencies are counted over these documents only."""
 
 from __future__ import annotations
 
@@ -8,25 +8,27 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
-UNKNOWN = "unknown"  # the language of a page of which it is not known, as in the statistics
+UNKNOWN = "unknown"  # as the statistics call the language of a page without one
 
 
 @dataclass
 class DocumentFilter:
-    """Kept documents in one of `languages` (ISO 639-3 codes or `unknown`) and of one of `sources`; empty: of any.
+    """Chooses kept documents.
 
-    An entry of `sources` is the identity of a source, the beginning of one up to a slash, or one of its parts (the
-    name of a crawl or of a segment).
+    Attributes:
+        languages: ISO 639-3 codes or `unknown`; empty: any.
+        sources: Identities of sources, beginnings of identities up to a slash, or parts of them between slashes (names
+            of crawls and segments); empty: any.
+        met: Entries of `sources` that some record of the table matched so far, kept or not.
     """
 
     languages: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     met: set[str] = field(default_factory=set, compare=False)
-    """Entries of `sources` that some record of the table fitted, kept or not."""
 
     def of(self, rows: pa.RecordBatch) -> pa.RecordBatch:
-        """The chosen ones of documents rows (they need source, language and reason)."""
-        # A row that takes another back is of a stub, and a stub is never kept.
+        """Return the chosen rows. They need the columns source, language and reason."""
+        # Rows that take others back are of stubs, and a stub is never kept.
         mask = pc.is_null(rows.column("reason"))
         if self.languages:
             language = pc.fill_null(rows.column("language").cast(pa.string()), UNKNOWN)
@@ -38,23 +40,23 @@ class DocumentFilter:
         return rows.filter(mask)
 
     def unmet(self) -> list[str]:
-        """Entries of `sources` that fitted nothing so far."""
+        """Return the entries of `sources` that matched nothing so far."""
         return [entry for entry in self.sources if entry not in self.met]
 
     def _names(self, source: str) -> bool:
-        fitting = [entry for entry in self.sources if _fits(entry, source)]
-        self.met.update(fitting)
-        return bool(fitting)
+        matching = [entry for entry in self.sources if _matches(entry, source)]
+        self.met.update(matching)
+        return bool(matching)
 
 
-def _fits(entry: str, source: str) -> bool:
+def _matches(entry: str, source: str) -> bool:
     part = entry.strip("/")
     return source == entry or source.startswith(entry.rstrip("/") + "/") or (bool(part) and f"/{part}/" in source)
 
 
-def filter_documents(batches: Iterable[pa.RecordBatch], selection: DocumentFilter) -> Iterable[pa.RecordBatch]:
-    """The chosen rows of each batch that has any."""
+def filter_documents(batches: Iterable[pa.RecordBatch], chosen: DocumentFilter) -> Iterable[pa.RecordBatch]:
+    """Yield the chosen rows of each batch that has any."""
     for batch in batches:
-        rows = selection.of(batch)
+        rows = chosen.of(batch)
         if rows.num_rows:
             yield rows

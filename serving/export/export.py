@@ -1,10 +1,10 @@
-"""The documents of a table as a corpus for topic modelling, under thresholds that are applied here and now.
+"""Exports the documents table as a corpus for topic models, under thresholds.
 
-Two passes over the table's files: one counts the words of the chosen documents, one writes their bags. Needs the space
-of the vocabulary and of a batch, whatever the number of documents; sorting them may need space in the folder.
+Two passes over the table's files: one counts the words of the chosen documents, one writes their bags. Memory grows
+with the vocabulary, not with the number of documents; sorting them may take space in the folder.
 
-What is read is one version of the table: the files of a snapshot are never changed, and a stream that goes on writing
-(or compacting) only makes newer versions.
+One version of the table is read: its files never change, and a stream that writes or compacts meanwhile only makes
+newer versions.
 """
 
 from __future__ import annotations
@@ -33,12 +33,19 @@ SCRATCH = ".scratch"
 
 
 class ExportError(ExplainedError):
-    """There is nothing to export by these options; the message says which one, and what helps."""
+    """Nothing can be exported with these options; the message names the option and what helps."""
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What is exported: words in `view` that are no `stop_words`, of documents in `languages` and of `sources`."""
+    """What to export.
+
+    Attributes:
+        view: Only words in this view.
+        stop_words: Words to leave out, in UTF-8.
+        languages: Only documents in these languages; see `DocumentFilter`.
+        sources: Only documents of these sources; see `DocumentFilter`.
+    """
 
     view: View = EVERYTHING
     stop_words: frozenset[bytes] = frozenset()
@@ -46,30 +53,44 @@ class ExportOptions:
     sources: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """As `meta.json` tells it; stop words by their number and a hash."""
+        """Return the options as `meta.json` has them; stop words as their number and a hash."""
         words = sorted(self.stop_words)
         stop_words = {"words": len(words), "sha256": hashlib.sha256(b"\n".join(words)).hexdigest()} if words else None
-        options: dict[str, Any] = dict(self.view.thresholds)
-        return options | {"stop_words": stop_words, "languages": self.languages, "sources": self.sources}
+        thresholds: dict[str, Any] = dict(self.view.thresholds)
+        return thresholds | {"stop_words": stop_words, "languages": self.languages, "sources": self.sources}
 
 
 def export(
-    form: str, target: Path, documents: Documents, choice: ExportOptions | None = None, *, overwrite: bool = False
+    form: str, target: Path, documents: Documents, options: ExportOptions | None = None, *, overwrite: bool = False
 ) -> dict[str, Any]:
-    """Export a documents table to the folder `target` in the format `form` (one of FORMATS); returns what `meta.json`
-    holds. `target` is there as a whole or not at all. Raises ExportError, FolderError and CorpusError.
+    """Export a documents table.
+
+    Args:
+        form: One of FORMATS.
+        target: Folder to make; it appears complete or not at all.
+        documents: The table.
+        options: What to export; None: everything.
+        overwrite: Replace an earlier export.
+
+    Returns:
+        What `meta.json` holds.
+
+    Raises:
+        ExportError: A source in the options does not exist.
+        FolderError: The folder cannot be made.
+        CorpusError: A file of the table cannot be read.
     """
-    choice = choice or ExportOptions()
+    options = options or ExportOptions()
     paths, as_of = documents.file_paths(), _as_of(documents)
     with new_folder(target, files.OUTPUT_FILES, overwrite=overwrite) as folder:
-        selection = DocumentFilter(choice.languages, choice.sources)
-        counted = count(filter_documents(read_rows(paths), selection))
-        if unmet := selection.unmet():
-            raise ExportError(f"--source {unmet[0]}: no source of the table is so called; see `wetstream segments`")
-        vocabulary = counted.under(choice.view, choice.stop_words)
+        chosen = DocumentFilter(options.languages, options.sources)
+        counted = count(filter_documents(read_rows(paths), chosen))
+        if unmet := chosen.unmet():
+            raise ExportError(f"--source {unmet[0]}: no source of the table matches; `wetstream segments` lists them")
+        vocabulary = counted.under(options.view, options.stop_words)
         scratch = folder / SCRATCH
         scratch.mkdir()
-        rows = sort_rows(with_word_ids(filter_documents(read_rows(paths), selection), vocabulary), scratch)
+        rows = sort_rows(with_word_ids(filter_documents(read_rows(paths), chosen), vocabulary), scratch)
         totals = write_all(folder, form, vocabulary, rows)
         shutil.rmtree(scratch)
         name, first_word, _ = FORMATS[form]
@@ -78,7 +99,7 @@ def export(
             "corpus": name,
             "first_word": first_word,
             "as_of": as_of,
-            "options": choice.to_json(),
+            "options": options.to_json(),
             "counts": {
                 "documents": totals.documents,
                 "documents_without_words": counted.documents - totals.documents,
@@ -93,7 +114,7 @@ def export(
 
 
 def write_all(folder: Path, form: str, vocabulary: Vocabulary, rows: Iterable[pa.RecordBatch]) -> files.Totals:
-    """Every file of an export but `meta.json`; `rows` are those of CORPUS, in order."""
+    """Write every file of an export except `meta.json`; `rows` are those of CORPUS, in order."""
     files.write_vocab(folder, vocabulary)
     if form != "p21":
         files.write_frequency(folder, vocabulary)
@@ -104,7 +125,7 @@ def write_all(folder: Path, form: str, vocabulary: Vocabulary, rows: Iterable[pa
 def write_p21(
     folder: Path, vocabulary: Vocabulary, rows: Iterable[pa.RecordBatch], *, with_documents: bool = False
 ) -> files.Totals:
-    """The four files of P2.1: dictionary, frequency, statistics, corpus."""
+    """Write the four files of P2.1: dictionary, frequency, statistics, corpus."""
     files.write_dictionary(folder, vocabulary)
     files.write_frequency(folder, vocabulary)
     totals = files.write_corpus(folder, "p21", vocabulary, rebatch(rows), with_documents=with_documents)

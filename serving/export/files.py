@@ -1,4 +1,4 @@
-"""What is written of a corpus: its vocabulary, its documents, the corpus file, and what all of it adds up to."""
+"""Writes the files of an export: vocabulary, documents, corpus and totals."""
 
 from __future__ import annotations
 
@@ -41,23 +41,23 @@ WORDS_AT_ONCE = 1 << 16
 
 @dataclass
 class Totals:
-    """What was written: documents by their length in tokens, and pairs of a document and a word in it."""
+    """What was written: documents by length in tokens, and entries (pairs of a document and a word)."""
 
     lengths: Counter[int] = field(default_factory=Counter)
     entries: int = 0
 
     @property
     def documents(self) -> int:
-        """Documents with at least one word."""
+        """Number of documents, all of which have a word."""
         return sum(self.lengths.values())
 
     @property
     def tokens(self) -> int:
-        """Tokens in them."""
+        """Number of tokens."""
         return sum(length * documents for length, documents in self.lengths.items())
 
     def add(self, batch: pa.RecordBatch) -> np.ndarray:
-        """Add a batch of CORPUS rows; returns the lengths of its documents."""
+        """Add a batch of CORPUS rows, and return the lengths of its documents in tokens."""
         counts = batch.column("counts")
         values = counts.flatten().to_numpy().astype(np.int64)
         lengths = np.add.reduceat(values, (counts.offsets.to_numpy() - counts.offsets[0].as_py())[:-1])
@@ -67,7 +67,7 @@ class Totals:
 
 
 class DocumentList:
-    """`documents.parquet`: what the document with an id (its place in the corpus, from 0) is."""
+    """`documents.parquet`: the source of each document; its id is its row in the corpus, from 0."""
 
     def __init__(self, path: Path) -> None:
         self._file = pq.ParquetWriter(path, DOCUMENT_LIST, compression="zstd", store_schema=False)
@@ -89,7 +89,7 @@ class DocumentList:
 def write_corpus(
     folder: Path, form: str, vocabulary: Vocabulary, batches: Iterable[pa.RecordBatch], *, with_documents: bool = True
 ) -> Totals:
-    """Write the corpus file of a format, and `documents.parquet`, in one pass over batches of CORPUS rows."""
+    """Write the corpus file of a format, and `documents.parquet`, in one pass over CORPUS rows."""
     name, _, make = FORMATS[form]
     totals = Totals()
     with ExitStack() as files:
@@ -107,17 +107,17 @@ def write_corpus(
 
 
 def write_vocab(folder: Path, vocabulary: Vocabulary) -> None:
-    """`vocab.txt`: a word a line; the first one is word 0."""
+    """Write `vocab.txt`: one word per line; the first one is word 0."""
     _write_lines(folder / VOCAB, vocabulary, lambda words, first: words["word"].cast(pa.string()))
 
 
 def write_frequency(folder: Path, vocabulary: Vocabulary) -> None:
-    """`frequency`: word, term frequency and document frequency, with tabs between, in the order of the ids."""
+    """Write `frequency`: word, tf and df, separated by tabs, in the order of the ids."""
     _write_lines(folder / FREQUENCY, vocabulary, lambda words, first: _tabbed(words["word"], words["tf"], words["df"]))
 
 
 def write_dictionary(folder: Path, vocabulary: Vocabulary) -> None:
-    """`dictionary`: word and id, with a tab between."""
+    """Write `dictionary`: word and id, separated by a tab."""
 
     def line(words: pa.RecordBatch, first: int) -> pa.Array:
         return _tabbed(words["word"], pa.array(np.arange(first, first + words.num_rows)))
@@ -126,13 +126,13 @@ def write_dictionary(folder: Path, vocabulary: Vocabulary) -> None:
 
 
 def write_statistics(folder: Path, vocabulary: Vocabulary, totals: Totals) -> None:
-    """`statistics`: the 12 lines of P2.1."""
+    """Write `statistics`: the 12 lines of P2.1."""
     lines = statistics_lines(len(vocabulary), totals.lengths)
     (folder / STATISTICS).write_text("".join(f"{line}\n" for line in lines))
 
 
 def write_meta(folder: Path, meta: dict[str, Any]) -> None:
-    """`meta.json`: what this export is, of what, and by which options."""
+    """Write `meta.json`: format, options, counts, and the version of the table."""
     (folder / META).write_text(json.dumps(meta, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

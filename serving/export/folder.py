@@ -1,7 +1,7 @@
-"""A folder that is there as a whole or not at all.
+"""A folder that appears complete or not at all.
 
-It is made beside its place and renamed at the end, so whatever is killed before leaves nothing at its place. What a
-killed one left beside it is removed by the next one; a lock tells it from one that is still at work.
+It is made beside its place and renamed at the end, so a process that is killed before leaves nothing at its place. The
+next one removes what it left beside it; a lock distinguishes that from the folder of a process still at work.
 """
 
 from __future__ import annotations
@@ -24,25 +24,32 @@ class FolderError(ExplainedError):
 
 @contextmanager
 def new_folder(target: Path, own: Collection[str], *, overwrite: bool = False) -> Iterator[Path]:
-    """An empty folder to write to, which becomes `target` when the block ends without an error.
+    """Give an empty folder to write to, which becomes `target` when the block ends without an error.
 
-    A `target` that holds something is refused, but with `overwrite` one that holds nothing but files named in `own`
-    is replaced. Raises FolderError, also for an OSError in the block (a full disk).
+    Args:
+        target: The place. A link is followed: what it points to is made or replaced, and the link stays.
+        own: Names of the files that may be replaced.
+        overwrite: Replace a folder that holds nothing but regular files named in `own`. A folder that holds anything is
+            refused otherwise.
+
+    Raises:
+        FolderError: The target is refused, or an OSError in the block (a full disk).
     """
-    target = target.expanduser().absolute()
-    _check(target, own, overwrite=overwrite)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _clean(target)
-        folder = target.with_name(f".{target.name}.partial-{uuid.uuid4().hex}")
+        place = _resolved(target)
+        _check(place, own, overwrite=overwrite)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        _clean(place)
+        _check(place, own, overwrite=overwrite)  # again: cleaning may have brought an earlier folder back
+        folder = place.with_name(f".{place.name}.partial-{uuid.uuid4().hex}")
         folder.mkdir()
         lock = _lock(folder)
         try:
             yield folder
             _sync(folder)
-            _check(target, own, overwrite=overwrite)
+            _check(place, own, overwrite=overwrite)
             crash_point("before-export-rename")
-            _put(folder, target)
+            _put(folder, place)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             os.close(lock)
@@ -50,15 +57,23 @@ def new_folder(target: Path, own: Collection[str], *, overwrite: bool = False) -
         raise FolderError(f"{target} cannot be written: {error.strerror or error}{_named(error)}") from error
 
 
+def _resolved(target: Path) -> Path:
+    """Follow links, so that the folder is made and renamed beside the place that it will have."""
+    try:
+        return target.expanduser().resolve()
+    except RuntimeError as error:  # a loop of links, or `~` of an unknown user
+        raise FolderError(f"{target} leads nowhere ({error}): name another folder") from error
+
+
 def _check(target: Path, own: Collection[str], *, overwrite: bool) -> None:
     if not target.exists():
         return
     if not target.is_dir():
-        raise FolderError(f"{target} is a file: name a folder that is not there yet")
-    held = sorted(path.name for path in target.iterdir())
-    foreign = [name for name in held if name not in own]
+        raise FolderError(f"{target} is a file: name a folder that does not exist yet")
+    held = sorted(target.iterdir())
+    foreign = [path.name for path in held if path.name not in own or path.is_symlink() or not path.is_file()]
     if held and not overwrite:
-        raise FolderError(f"{target} holds {held[0]} already: name another folder, or replace it with --overwrite")
+        raise FolderError(f"{target} holds {held[0].name} already: name another folder, or replace it with --overwrite")
     if foreign:
         raise FolderError(f"{target} holds {foreign[0]}, which was not written by this command: name another folder")
 
@@ -74,7 +89,7 @@ def _put(folder: Path, target: Path) -> None:
 
 
 def _clean(target: Path) -> None:
-    """Remove what killed runs have left; bring back what one was about to replace."""
+    """Remove what killed processes have left, and bring back what one was about to replace."""
     for folder in target.parent.glob(f".{_literal(target.name)}.partial-*"):
         with suppress(OSError):
             lock = _lock(folder)
@@ -89,8 +104,8 @@ def _clean(target: Path) -> None:
 
 
 def _lock(folder: Path) -> int:
-    """The folder's lock, as long as the descriptor is open. Raises OSError when a living process has it."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    """Lock the folder for as long as the returned descriptor is open. Raises OSError if another process has it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -100,7 +115,7 @@ def _lock(folder: Path) -> int:
 
 
 def _sync(folder: Path, *, files: bool = True) -> None:
-    """On disk before its name is: a power cut must not leave a name without content."""
+    """Write to disk before the rename: a power failure must not leave a name without content."""
     for path in [*(folder.iterdir() if files else ()), folder]:
         descriptor = os.open(path, os.O_RDONLY)
         try:

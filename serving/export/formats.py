@@ -1,6 +1,6 @@
-"""The formats: each writes one corpus file, batch by batch, beside the files that all of them have.
+"""The export formats: each writes one corpus file, batch by batch, beside the files that all formats have.
 
-All name a word by its place in `vocab.txt`; where a format counts from 1, its description says so.
+A word is identified by its line in `vocab.txt`, from 0 or, where the format demands it, from 1.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import pyarrow.parquet as pq
 from serving.export import text
 
 MATRIX_HEADER = b"%%MatrixMarket matrix coordinate real general\n"
-SIZES_WIDTH = 63  # three numbers of up to 20 digits: padded, because they are known when the file is written
+SIZES_WIDTH = 63  # three numbers of up to 20 digits; padded, because they are known only at the end
 
 
 class Writer(Protocol):
-    """Writes one corpus file: a batch of CORPUS rows at a time, in order; leaving it completes the file."""
+    """Context manager that writes one corpus file; leaving it completes the file."""
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Append the documents of a batch."""
+        """Append the documents of a batch of CORPUS rows, which come in order."""
 
     def __enter__(self) -> Self: ...
 
@@ -36,7 +36,7 @@ class Writer(Protocol):
 
 
 class Lines:
-    """One line a document."""
+    """One line per document."""
 
     def __init__(self, path: Path, form: Callable[[pa.RecordBatch], pa.Array]) -> None:
         self._file = path.open("xb")
@@ -54,7 +54,7 @@ class Lines:
 
 
 class Matrix:
-    """Matrix Market, coordinates: documents x words, a line an entry, both numbered from 1."""
+    """Matrix Market coordinates: documents x words, numbered from 1, one line per entry."""
 
     def __init__(self, path: Path, words: int) -> None:
         self._file = path.open("xb")
@@ -106,7 +106,7 @@ def _spark_array(element: str) -> dict[str, object]:
     return {"type": "array", "elementType": element, "containsNull": False}
 
 
-# Spark reads a column so described as vectors of MLlib, without any conversion.
+# Spark reads a column with this description as MLlib vectors, without conversion.
 _VECTOR: Final = {
     "type": "udt",
     "class": "org.apache.spark.ml.linalg.VectorUDT",
@@ -131,7 +131,7 @@ SPARK_SCHEMA: Final = {
 
 
 class Vectors:
-    """Parquet: a row a document, its bag as a sparse vector of Spark's MLlib (a struct for everybody else)."""
+    """Parquet: one row per document, its bag as a sparse vector of Spark's MLlib (a struct for other readers)."""
 
     def __init__(self, path: Path, words: int) -> None:
         self._file = pq.ParquetWriter(path, PARQUET, compression="zstd", store_schema=False)
@@ -169,8 +169,7 @@ def _ldac(batch: pa.RecordBatch) -> pa.Array:
     return pc.binary_join_element_wise(text.word_numbers(batch), text.pairs(batch, " "), " ")
 
 
-# By format: name of the corpus file, the number of the first word in it, and what writes it, given the file and how
-# many words there are.
+# By format: name of the corpus file, number of word 0 in it, and its writer, given the path and the number of words.
 FORMATS: Final[dict[str, tuple[str, int, Callable[[Path, int], Writer]]]] = {
     "p21": ("corpus", 0, lambda path, words: Lines(path, _p21)),
     "svmlight": ("corpus.svmlight", 1, lambda path, words: Lines(path, _svmlight)),

@@ -1,4 +1,4 @@
-"""The 12 lines of P2.1's `statistics`."""
+"""The file `statistics` of P2.1."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from serving.lengths import PERCENTILES, length_summary
 
 
 def statistics_lines(words: int, lengths: Mapping[int, int]) -> list[str]:
-    """Words, documents, tokens, and the lengths of the documents: {length in tokens: documents}.
+    """Return the 12 lines of `statistics`; without documents, everything is 0.
 
-    Percentile p is `sorted[int(p * n)]`, the average is truncated. Without documents everything is 0.
+    Args:
+        words: Size of the vocabulary.
+        lengths: Documents by length in tokens. Percentile p is `sorted[int(p * n)]`, the average is truncated.
     """
     documents = sum(lengths.values())
     tokens = sum(length * n for length, n in lengths.items())

@@ -1,4 +1,4 @@
-"""Rows of CORPUS as lines of text, made by Arrow a batch at a time."""
+"""Renders rows of CORPUS as lines of text, a batch at a time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 
 def pairs(batch: pa.RecordBatch, separator: str, *, first_id: int = 0) -> pa.Array:
-    """A text a document: `id:count` for each of its words, `separator` between them; the first word is `first_id`."""
+    """Return a text for each document: `id:count` for its words, joined by `separator`; word 0 has `first_id`."""
     ids = batch.column("ids")
     found = _text(pc.add(ids.flatten(), pa.scalar(first_id, pa.int32())))
     joined = pc.binary_join_element_wise(found, _text(batch.column("counts").flatten()), ":")
@@ -16,12 +16,17 @@ def pairs(batch: pa.RecordBatch, separator: str, *, first_id: int = 0) -> pa.Arr
 
 
 def word_numbers(batch: pa.RecordBatch) -> pa.Array:
-    """A text a document: how many distinct words it has."""
+    """Return a text for each document: its number of distinct words."""
     return _text(batch.column("ids").value_lengths())
 
 
 def triples(batch: pa.RecordBatch, first_document: int) -> pa.Array:
-    """A text an entry of the matrix: `document word count`, both from 1 on; the batch begins with `first_document`."""
+    """Return a text for each pair: `document word count`, numbered from 1.
+
+    Args:
+        batch: Rows of CORPUS.
+        first_document: Number of documents before the batch.
+    """
     ids = batch.column("ids")
     row = np.repeat(np.arange(first_document + 1, first_document + 1 + len(ids)), ids.value_lengths().to_numpy())
     word = _text(pc.add(ids.flatten(), pa.scalar(1, pa.int32())))
@@ -29,7 +34,7 @@ def triples(batch: pa.RecordBatch, first_document: int) -> pa.Array:
 
 
 def lines(texts: pa.Array) -> memoryview:
-    """The texts, each with a line end, as bytes."""
+    """Return the texts as bytes, each with a line feed."""
     ended = pc.binary_join_element_wise(texts, "", "\n")
     _, bounds, data = ended.buffers()
     ends = np.frombuffer(bounds, np.int32)[ended.offset : ended.offset + len(ended) + 1]
@@ -41,5 +46,5 @@ def _text(numbers: pa.Array) -> pa.Array:
 
 
 def _bounds(lists: pa.ListArray) -> pa.Array:
-    """Offsets into the flattened list, also of a slice."""
+    """Return offsets into the flattened list; the list may be a slice."""
     return pc.subtract(lists.offsets, lists.offsets[0])

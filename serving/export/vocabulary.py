@@ -1,4 +1,4 @@
-"""The vocabulary of an export: the words of the chosen documents, counted, thresholds applied, numbered from 0."""
+"""The vocabulary of an export: words of the chosen documents, counted, under thresholds, numbered from 0."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ MERGE_TABLES = 32
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Words in bytewise order; the id of a word is its place.
+    """Words in bytewise order; the id of a word is its row.
 
-    `table`: word (binary), tf and df (int64). `documents`: how many documents were counted, also those without a word.
+    Attributes:
+        table: Columns word (binary), tf and df (int64).
+        documents: Documents that were counted, including those without a word.
     """
 
     table: pa.Table
@@ -31,7 +33,7 @@ class Vocabulary:
         return self.table.num_rows
 
     def under(self, view: View, stop_words: Collection[bytes] = ()) -> Vocabulary:
-        """The words that are in the view, and no stop words. Document frequencies stay what they are."""
+        """Return the words that are in the view and no stop words, with unchanged frequencies."""
         held = view.mask(self.table["df"].to_numpy(), self.documents)
         if stop_words:
             stops = pc.is_in(self.table["word"], pa.array(sorted(stop_words), pa.binary()))
@@ -39,13 +41,13 @@ class Vocabulary:
         return Vocabulary(self.table.filter(pa.array(held)).combine_chunks(), self.documents)
 
     def ids(self, words: pa.Array) -> NDArray[np.int32]:
-        """The id of each of these words; -1: it is none of the vocabulary."""
+        """Return the ids of words; -1 for a word that is not in the vocabulary."""
         place = pc.index_in(words.cast(pa.binary()), self.table["word"])
         return pc.fill_null(place, -1).to_numpy(zero_copy_only=False)
 
 
 def count(batches: Iterable[pa.RecordBatch]) -> Vocabulary:
-    """Term and document frequencies over all these documents rows. Needs the space of the vocabulary and a batch."""
+    """Count the words of documents rows, in the memory of the vocabulary and a batch."""
     tables: list[pa.Table] = []
     documents = 0
     for batch in batches:

@@ -1,4 +1,4 @@
-// Answers of the server, with the token where one is needed; and its events.
+// Requests to the server, with the token if it requires one, and its events.
 let token = sessionStorage.getItem("wetstream-token") || "";
 let asking = null;
 
@@ -25,7 +25,7 @@ async function request(path, options = {}) {
   return request(path, options);
 }
 
-// The answer as an object. Throws an Error with the server's message.
+// Returns the answer as an object. Throws an Error with the server's message.
 export async function get(path, parameters = {}) {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters)) {
@@ -37,7 +37,7 @@ export async function get(path, parameters = {}) {
   return answer;
 }
 
-// Calls onState for each event, onLost when the connection ends; connects again by itself, for ever.
+// Calls onState for each event and onLost when the connection ends; reconnects by itself, without end.
 export async function listen(onState, onLost) {
   for (let wait = 500; ; wait = Math.min(wait * 1.6, 5000)) {
     const stop = new AbortController();
@@ -48,7 +48,7 @@ export async function listen(onState, onLost) {
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       let text = "";
       for (;;) {
-        // The server says something every 10 s; a connection that is silent for longer is dead.
+        // The server sends something every 10 s; a connection that is silent for longer is dead.
         clearTimeout(silence);
         silence = setTimeout(() => stop.abort(), 25_000);
         const { value, done } = await reader.read();
@@ -62,7 +62,7 @@ export async function listen(onState, onLost) {
       }
       onLost("");
     } catch (error) {
-      // A browser's own words for "nobody there" (a TypeError, or that we gave up) say nothing to a reader.
+      // A browser's own words for an unreachable server (a TypeError, or our timeout) mean nothing to a reader.
       onLost(error instanceof TypeError || error.name === "AbortError" ? "" : error.message);
     } finally {
       clearTimeout(silence);

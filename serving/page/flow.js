@@ -19,7 +19,7 @@ export async function refreshFlow() {
   const speed = rows.map((b) => [b.at, b.rows_per_s]);
   draw($("chart-flow"), {
     label: "Records per second of the last micro-batches, and the lag after each",
-    empty: "the curve begins with the next micro-batches",
+    empty: "the curve starts with the next micro-batches",
     x: { format: clock, time: true }, y: { name: "records/s", own: "lag" },
     series: [{ points: speed, area: true }, { points: rows.map((b) => [b.at, b.lag]), second: true, own: true }],
     tip: (i) => `${clock(rows[i].at)}\n${count(rows[i].rows_per_s)} records/s\n${count(rows[i].rows)} records in ${seconds(phases(rows[i]).all)}\nlag ${count(rows[i].lag)}`,
@@ -52,7 +52,7 @@ const STATES = { done: "done", streaming: "streaming", ingesting: "ingesting", t
 export async function refreshSources() {
   const answer = await get(by, { limit });
   const rows = by === "sources" ? answer.sources : answer.groups;
-  $("sources").replaceChildren(...rows.map(by === "sources" ? sourceRow : groupRow), rows.length ? "" : el("p", { class: "empty" }, "no source yet"));
+  $("sources").replaceChildren(...rows.map(by === "sources" ? sourceRow : groupRow), rows.length ? "" : el("p", { class: "empty" }, "no sources yet"));
   $("sources-more").hidden = answer.total <= limit || limit >= 1000;
   $("sources-more").textContent = `Show more (${count(answer.total - limit)})`;
 }
@@ -69,7 +69,7 @@ function row(name, whole, produced, kept, rejected, text, state, kind) {
 
 function sourceRow(source) {
   const rejected = source.records - source.documents;
-  // Of a file that is still being read, how many records it will have is told by how far it is read.
+  // The records of a file still being read are extrapolated from how far it has been read.
   const read = source.size_bytes && source.read_bytes ? source.read_bytes / source.size_bytes : 1;
   const whole = Math.max(source.state === "ingesting" && read > 0 ? source.produced / Math.max(read, 0.001) : source.produced, source.records);
   const state = source.state === "streaming" || source.state === "ingesting" ? `${STATES[source.state]} ${whole ? Math.floor((100 * source.records) / whole) : 0} %` : STATES[source.state] || source.state;

@@ -1,4 +1,4 @@
-// Numbers, sizes and times for people.
+// Numbers, sizes and times as people read them.
 const whole = new Intl.NumberFormat("en-US");
 const short = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
 
@@ -24,7 +24,7 @@ export const when = (s) => {
 };
 export const seconds = (s) => (s < 10 ? `${s.toFixed(2)} s` : `${s.toFixed(1)} s`);
 
-// An element: el("td", { class: "num" }, "3"). Text is always text, never HTML.
+// Makes an element: el("td", { class: "num" }, "3"). Text is always text, never HTML.
 export function el(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {

@@ -1,4 +1,4 @@
-// The page: listens to the server's events, and asks for the panels anew when the numbers have moved.
+// The page: listens to the server's events, and refreshes the panels when the numbers have changed.
 import { listen } from "./api.js";
 import { $, brief, bytes, clock, count, el, share, when } from "./format.js";
 import { refreshFlow, refreshSources, showNow, startFlow } from "./flow.js";
@@ -14,11 +14,11 @@ function figures() {
   if (!s) return tell([["documents"], ["tokens"], ["vocabulary"], ["records"], ["rejected"]]);
   const rejected = Object.values(s.rejected).reduce((sum, n) => sum + n, 0);
   const moving = state.stream?.streaming && Date.now() / 1000 - s.as_of.time < MOVING_S;
-  const gain = (name) => (speed[name] > 0 && moving ? `+${brief(speed[name])} a second` : "");
+  const gain = (name) => (speed[name] > 0 && moving ? `+${brief(speed[name])} per second` : "");
   const rows = [
     ["documents", count(s.documents), gain("documents") || `in ${count(s.sources)} ${s.sources === 1 ? "file" : "files"}`],
-    ["tokens", count(s.tokens), gain("tokens") || (s.documents ? `${brief(s.tokens / s.documents)} a document` : "")],
-    ["vocabulary", count(s.words), "different words"],
+    ["tokens", count(s.tokens), gain("tokens") || (s.documents ? `${brief(s.tokens / s.documents)} per document` : "")],
+    ["vocabulary", count(s.words), "distinct words"],
     ["records", count(s.records), `${bytes(s.payload_bytes)} of text`],
     ["rejected", count(rejected), share(rejected, s.records)],
   ];
@@ -27,7 +27,7 @@ function figures() {
 
 function tell(rows) {
   const text = JSON.stringify(rows);
-  if (text === told) return; // what did not change can go on being selected
+  if (text === told) return; // so that a selection of text survives
   told = text;
   $("figures").replaceChildren(...rows.map(([name, value = "–", note = ""]) => el("div", { class: "figure" },
     el("div", { class: "name" }, name), el("div", { class: "value", id: `figure-${name}` }, value), el("div", { class: "note" }, note))));
@@ -43,17 +43,21 @@ function measure() {
   if (!before || now.at !== before.at) before = now;
 }
 
-// What is wrong, the worst first: [kind, word for the pill, sentence for the banner].
+// What is wrong, the worst first: [kind, text of the pill, sentence of the banner].
 function trouble() {
   const at = state?.stats ? `The numbers are as of ${when(state.stats.as_of.time)}.` : "";
   if (lost !== null) return ["bad", "no connection", `The server does not answer${lost && ` (${lost})`}. ${at} Trying again.`];
   if (!state) return ["", "connecting", ""];
-  if (state.away) return ["bad", "Redis is away", `Redis does not answer: ${state.away.replace(/\.+$/, "")}. ${at} The page goes on by itself when it is back.`];
-  if (state.missing) return ["warn", "nothing counted yet", state.missing[0].toUpperCase() + state.missing.slice(1)];
-  if (!state.stream?.streaming) return ["warn", "stream is down", `No stream is running: the numbers stand still. ${at} Go on with \`wetstream stream\`.`];
+  if (state.away) return ["bad", state.away.startsWith("Redis key") ? "Redis is unreadable" : "Redis is away", `${sentenceOf(state.away)} ${at} The page resumes by itself.`];
+  if (state.missing) return ["warn", "nothing counted yet", sentenceOf(state.missing)];
+  if (!state.stream?.streaming) return ["warn", "stream is down", `No stream is running, so the numbers do not change. ${at} Start one with \`wetstream stream\`.`];
   const age = Date.now() / 1000 - (state.stats.as_of.time || 0), lag = state.stream.lag || 0;
-  if (lag && age > STALE_S) return ["warn", "stale", `No commit for ${count(age)} s, while ${count(lag)} offsets wait in the topic.`];
+  if (lag && age > STALE_S) return ["warn", "stale", `No commit for ${count(age)} s, although ${count(lag)} offsets wait in the topic.`];
   return ["live", lag ? "live" : "live, up to date", ""];
+}
+
+function sentenceOf(text) {
+  return `${text[0].toUpperCase()}${text.slice(1).replace(/\.+$/, "")}.`;
 }
 
 function status() {
@@ -82,7 +86,7 @@ async function panels() {
   if (state.snapshot) jobs.push(refreshWords, refreshCurves);
   if ($("look-word").value) jobs.push(refreshLookUp);
   const done = await Promise.allSettled(jobs.map((job) => job()));
-  // A panel that could not be had is asked for again.
+  // Panels that failed are requested again.
   if (done.some((one) => one.status === "rejected")) { shown = ""; plan(); }
 }
 
@@ -93,7 +97,7 @@ function plan() {
 
 function onState(news) {
   lost = null;
-  // While Redis is away the last figures stay, said to be old.
+  // While Redis is away the last numbers stay, marked as old.
   state = news.stats || !state ? news : { ...news, stats: state.stats, stream: state.stream };
   if (news.missing) state.stats = null;
   measure();

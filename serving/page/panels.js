@@ -7,7 +7,7 @@ import { tabs } from "./flow.js";
 const SEEN_SHOWN = 8;
 let seen = "languages";
 
-// "eng" -> "English"; a code that the browser does not know stays as it is.
+// "eng" -> "English"; a code that the browser does not know is shown as it is.
 const languages = new Intl.DisplayNames(["en"], { type: "language", fallback: "code" });
 const nameOf = (code) => {
   if (seen !== "languages") return seen === "tlds" && code ? `.${code}` : code;
@@ -55,14 +55,14 @@ export async function refreshSeen() {
 export async function refreshCurves() {
   const [zipf, growth] = await Promise.all([get("zipf"), get("growth")]);
   draw($("chart-zipf"), {
-    label: "Term frequency by rank, both logarithmic", x: { log: true, name: "rank" }, y: { log: true, name: "times" },
+    label: "Term frequency by rank, both on logarithmic scales", x: { log: true, name: "rank" }, y: { log: true, name: "times" },
     series: [{ points: zipf.points.map((p) => [p.rank, p.tf]) }],
     tip: (i) => `#${count(zipf.points[i].rank)} ${zipf.points[i].word}\n${count(zipf.points[i].tf)} times`,
   });
   draw($("chart-heaps"), {
-    label: "Different words by tokens seen", empty: "the curve grows with the next micro-batches",
+    label: "Distinct words by tokens seen", empty: "the curve starts with the next micro-batches",
     x: { min: 0, name: "tokens" }, y: { name: "words" }, series: [{ points: [[0, 0], ...growth.points.map((p) => [p.tokens, p.words])], area: true }],
-    tip: (i) => (i ? `${count(growth.points[i - 1].tokens)} tokens\n${count(growth.points[i - 1].words)} words` : "the beginning"),
+    tip: (i) => (i ? `${count(growth.points[i - 1].tokens)} tokens\n${count(growth.points[i - 1].words)} words` : "start"),
   });
 }
 

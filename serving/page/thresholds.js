@@ -1,4 +1,4 @@
-// The thresholds: from words and tokens by document frequency, any view is a sum made here, while the slider moves.
+// Thresholds: any view is a sum of words and tokens by document frequency, computed here while the slider moves.
 import { get } from "./api.js";
 import { $, count, share } from "./format.js";
 
@@ -9,7 +9,7 @@ const minDf = () => {
   const most = held.df.at(-1) || 1;
   return Math.max(1, Math.round(most ** ($("min-df").value / STEPS)));
 };
-// Finer towards small shares, where it matters: 100 %, …, 10 %, …, 1 %, …, 0.1 %.
+// Finer steps towards small shares, where they matter: 100 %, …, 10 %, …, 1 %, …, 0.1 %.
 const maxDf = () => {
   const at = Number($("max-df").value);
   return at >= STEPS ? null : Number((10 ** ((at - STEPS) / (STEPS / 3))).toPrecision(2));
@@ -32,7 +32,7 @@ export function showThresholds() {
     $(`view-${name}-bar`).style.width = `${of ? (100 * part) / of : 0}%`;
   }
   const flags = (low > 1 ? ` --min-df ${low}` : "") + (ratio === null ? "" : ` --max-df ${ratio}`);
-  $("view-cli").replaceChildren("The same in a terminal: ", Object.assign(document.createElement("code"), { textContent: `wetstream stats${flags}` }));
+  $("view-cli").replaceChildren("In a terminal: ", Object.assign(document.createElement("code"), { textContent: `wetstream stats${flags}` }));
 }
 
 export async function refreshThresholds() {

@@ -5,13 +5,13 @@ import { $, brief, count, el } from "./format.js";
 const STEP = 100;
 let by = "tf", limit = STEP, asked = 0;
 
-// Throws when there is no answer; what was shown before then stays.
+// Throws when there is no answer; the rows shown before then stay.
 export async function refreshWords() {
   const number = ++asked, text = $("words-search").value.trim();
   const wanted = { by, limit };
   if (text) wanted[$("words-how").value] = text;
   const answer = await get("words/search", wanted);
-  if (number !== asked) return; // a later question is on its way
+  if (number !== asked) return; // a later request is under way
   const most = Math.max(1, ...answer.words.map((row) => (by === "df" ? row.df : row.tf)));
   const rows = answer.words.map((row) =>
     el("tr", {},
@@ -19,7 +19,7 @@ export async function refreshWords() {
       el("td", { class: "num" }, count(row.tf)), el("td", { class: "num" }, count(row.df)),
       el("td", { class: "num dim" }, row.idf === null ? "–" : row.idf.toFixed(2))));
   $("words").tBodies[0].replaceChildren(...(rows.length ? rows : [el("tr", {}, el("td", { colspan: 4, class: "empty" }, text ? `no word ${$("words-how").selectedOptions[0].text} “${text}”` : "no words yet"))]));
-  $("words-count").textContent = text ? `${count(answer.total)} found` : `${brief(answer.total)} in all`;
+  $("words-count").textContent = text ? `${count(answer.total)} found` : `${brief(answer.total)} in total`;
   $("words-more").hidden = answer.total <= limit || limit >= 1000;
 }
 

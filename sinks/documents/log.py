@@ -294,6 +294,8 @@ class DocumentsLog:
     def _partition_keys(self) -> list[str]:
         """Keys of all partitions that may have a position, also of those added since the topic was bound."""
         bound = self.properties
+        if "topic_id" not in bound:
+            return []
         partitions = max(int(bound.get("topic_partitions", 0)), self._transaction(TOPIC_PARTITIONS))
         return [partition_key(bound["topic_id"], number) for number in range(partitions)]
 

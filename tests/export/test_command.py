@@ -85,6 +85,44 @@ def test_what_is_not_ours_stays(tmp_path: Path) -> None:
     assert sorted(path.name for path in target.iterdir()) == ["chapter.tex", "corpus"]
 
 
+@pytest.mark.parametrize("there", [True, False], ids=["a folder", "not there yet"])
+def test_a_linked_folder_is_written_where_the_link_points(tmp_path: Path, there: bool) -> None:
+    real, link = tmp_path / "disk" / "real", tmp_path / "link"
+    link.symlink_to(real)
+    if there:
+        real.mkdir(parents=True)
+        (real / "corpus").write_text("old")
+    for text in ("new", "newer"):
+        with new_folder(link, {"corpus"}, overwrite=True) as folder:
+            assert folder.parent == real.parent
+            (folder / "corpus").write_text(text)
+        assert link.is_symlink() and link.resolve() == real
+        assert (real / "corpus").read_text() == text
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    assert [path.name for path in real.parent.iterdir()] == ["real"]
+
+
+def test_links_that_lead_nowhere_or_to_other_things_are_refused(tmp_path: Path) -> None:
+    loop, elsewhere, target = tmp_path / "loop", tmp_path / "elsewhere", tmp_path / "target"
+    loop.symlink_to(loop)
+    elsewhere.mkdir()
+    (elsewhere / "thesis").write_text("mine")
+    target.mkdir()
+    for refused, named in ((loop, "loop"), (Path("~nobody-of-this-name/x"), "nobody-of-this-name")):
+        with pytest.raises(FolderError, match=named), new_folder(refused, {"corpus"}, overwrite=True):
+            pytest.fail("not reached")
+    # A file's name with something else under it: replacing the folder would delete what is in there.
+    (target / "corpus").symlink_to(elsewhere)
+    with pytest.raises(FolderError, match="corpus"), new_folder(target, {"corpus"}, overwrite=True):
+        pytest.fail("not reached")
+    (target / "corpus").unlink()
+    (target / "corpus").mkdir()
+    (target / "corpus" / "thesis").write_text("mine")
+    with pytest.raises(FolderError, match="corpus"), new_folder(target, {"corpus"}, overwrite=True):
+        pytest.fail("not reached")
+    assert (target / "corpus" / "thesis").read_text() == (elsewhere / "thesis").read_text() == "mine"
+
+
 def test_an_export_that_is_still_at_work_is_left_alone(tmp_path: Path) -> None:
     target = tmp_path / "out"
     with new_folder(target, {"corpus"}) as first:

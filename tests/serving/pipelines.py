@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pyarrow as pa
 import pytest
+from fastapi import FastAPI
 from pydantic import SecretStr
 from redis import Redis
 
@@ -114,7 +115,8 @@ class Running:
 
     url: str
     port: int
-    live: StatisticsPoller
+    poller: StatisticsPoller
+    app: FastAPI
     http: httpx.Client
     stop: Callable[[], None]
 
@@ -138,16 +140,24 @@ def serve(made: Made) -> Iterator[Callable[..., Running]]:
     ends: list[Callable[[], None]] = []
 
     def start(
-        find: Callable[[], RedisUrl] | None = None, *, table: Any = None, token: str = "", **changes: Any
+        find: Callable[[], RedisUrl] | None = None,
+        *,
+        table: Any = None,
+        sources: Any = None,
+        token: str = "",
+        **changes: Any,
     ) -> Running:
         settings = made.settings.serve.model_copy(
             update={"port": 0, "refresh_ms": 50, "token": SecretStr(token), **changes}
         )
-        sources = WatchedSources(made.settings)
-        live = StatisticsPoller(
-            find or (lambda: made.settings.redis.url), made.pipeline, sources, refresh_s=settings.refresh_ms / 1000
+        poller = StatisticsPoller(
+            find or (lambda: made.settings.redis.url),
+            made.pipeline,
+            sources or WatchedSources(made.settings),
+            refresh_s=settings.refresh_ms / 1000,
         )
-        server = Server(make_app(live, table, token=token), settings)
+        app = make_app(poller, table, token=token)
+        server = Server(app, settings)
         listening = server.listen()
         port = listening.getsockname()[1]
         thread = threading.Thread(target=lambda: server.run(sockets=[listening]), daemon=True)
@@ -169,7 +179,7 @@ def serve(made: Made) -> Iterator[Callable[..., Running]]:
             assert ended, "the server did not end at once"
 
         ends.append(end)
-        return Running(f"http://127.0.0.1:{port}", port, live, http, server.end)
+        return Running(f"http://127.0.0.1:{port}", port, poller, app, http, server.end)
 
     yield start
     for end in ends:

@@ -54,10 +54,10 @@ def test_an_etag_holds_until_the_numbers_move(made: Made, serve: Serve) -> None:
     assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
     # A snapshot moves no number.
     server.wait_for("/api/v1/words/bottom", lambda answer: True)
-    copied = server.live.snapshot
+    copied = server.poller.snapshot
     assert copied is not None
     deadline = time.monotonic() + 20
-    while server.live.state.snapshot_taken != copied.taken:
+    while server.poller.state.snapshot_taken != copied.taken:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     for path, first in {path: server.http.get(f"/api/v1/{path}") for path in ("stats", "words/top", "tlds")}.items():
@@ -172,19 +172,19 @@ def test_the_ranking_is_read_along_with_the_rest_while_it_is_asked_for(made: Mad
     made.add(*BAGS)
     server = serve()
     add_one()
-    assert server.live.state.top_words is None
+    assert server.poller.state.top_words is None
     for _ in range(20):  # the look that brings it along may have been one for another reason
         server.get("/api/v1/words/top")
         add_one()
-        if server.live.state.top_words is not None:
+        if server.poller.state.top_words is not None:
             break
-    assert server.live.state.top_words is not None
+    assert server.poller.state.top_words is not None
     answer = server.get("/api/v1/words/top")
     assert {row["word"]: (row["tf"], row["df"]) for row in answer["words"]} == made.words()
     assert answer["as_of"]["positions"] == {"t/0": len(made.bags)}
     add_one()
     add_one()
-    assert server.live.state.top_words is None
+    assert server.poller.state.top_words is None
 
 
 def test_redis_away_is_said_and_recovers_by_itself(made: Made, serve: Serve, tmp_path: Path) -> None:
