@@ -8,13 +8,13 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
-import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
+from multiprocessing.util import Finalize
 from typing import Any
 
 from conf.addresses import BootstrapServers
@@ -24,7 +24,9 @@ from producers.report import Note, Outcome, OutcomeState, SourceProgress
 from producers.sources.follow import Follower
 from producers.sources.pace import shared_pace_memory, use_shared_pace
 from producers.sources.source import Source
+from producers.sources.urls import redact
 from producers.topic.topics import Topics
+from producers.worker_process import exit_with_parent, leave_signals_to_parent
 
 STOP = None
 POLL_S = 0.25
@@ -92,7 +94,7 @@ class _WorkerPool:
         *given, self._most = arguments
         # Forked from a server that has imported everything once, has no threads and holds no connection.
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["producers.workers"])
+        self._context.set_forkserver_preload(["producers.fork_server", "producers.workers"])
         self._stop = self._context.Event()
         self._arguments = (settings, *given, self._stop, shared_pace_memory(self._context))
         self._join_timeout_s = settings.producer.retry_s
@@ -157,6 +159,8 @@ class _WorkerPool:
         here, there = self._context.Pipe()
         process = self._context.Process(target=_work, args=(there, *self._arguments), daemon=True)
         process.start()
+        # At exit multiprocessing would send SIGTERM, which workers ignore, and wait.
+        Finalize(process, process.kill, exitpriority=1)
         there.close()
         return here, process
 
@@ -175,8 +179,8 @@ def _work(
     pace_memory: Any,
 ) -> None:
     """Body of a worker process: sources come in, progress and outcomes go out."""
-    # Ctrl-C reaches the whole process group; the parent decides what it means, at a transaction boundary.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_signals_to_parent()
+    exit_with_parent()
     use_shared_pace(pace_memory)
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # its retries are ours to report
     lock = threading.Lock()
@@ -202,7 +206,9 @@ def _work(
                 outcome = ingester.ingest(source)
             except Exception as error:  # a mistake of ours in one source must not end the others
                 logging.getLogger("wetstream").debug("ingesting %s", source.id, exc_info=True)
-                outcome = Outcome(source.id, OutcomeState.FAILED, f"{source.id}: {type(error).__name__}: {error}")
+                outcome = Outcome(
+                    source.id, OutcomeState.FAILED, redact(f"{source.id}: {type(error).__name__}: {error}")
+                )
             tell(outcome)
     except (EOFError, ConnectionResetError, _ParentGoneError):
         return

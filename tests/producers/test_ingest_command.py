@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from conf.settings import Settings
 from producers.sample.writer import write_sample
@@ -71,16 +74,25 @@ def test_a_source_that_failed_is_tried_once_more_and_then_listed(make_settings: 
     assert_whole(settings, here)
 
 
-def test_ctrl_c_ends_at_a_transaction_and_the_next_run_goes_on(make_settings: MakeSettings, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "send", "code"), [(signal.SIGINT, os.kill, 130), (signal.SIGTERM, os.killpg, 143)])
+def test_a_signal_ends_at_a_transaction_and_the_next_run_goes_on(
+    number: signal.Signals,
+    send: Callable[[int, int], None],
+    code: int,
+    make_settings: MakeSettings,
+    tmp_path: Path,
+) -> None:
     settings = make_settings(producer__transaction_ms=50, producer__transaction_bytes=1 << 20)
     paths = [write_sample(tmp_path / f"{seed}.wet.gz", raw_bytes=12_000_000, seed=seed).path for seed in (1, 2)]
-    process = subprocess.Popen(command(settings, *paths), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command(settings, *paths), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     deadline = time.monotonic() + 60
     while not any(marker.records > 500 for marker in markers(settings).values()) and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    send(process.pid, number)
     out, err = process.communicate(timeout=100)
-    assert process.returncode == 130, out + err
+    assert process.returncode == code, out + err
     assert "stopped; the next run goes on here" in out
     assert "Traceback" not in out + err
     before = markers(settings)
