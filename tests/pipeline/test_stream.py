@@ -150,13 +150,13 @@ def test_a_redis_key_of_another_type_is_named_at_once(make_pipeline: Make, sampl
     assert pipeline.verified() == before
 
 
-def test_a_documents_folder_that_cannot_be_written_ends_the_stream_at_once(
+def test_a_documents_folder_that_cannot_be_one_ends_the_stream_at_once(
     make_pipeline: Make, sample: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
     pipeline = make_pipeline(documents__path=str(tmp_path / "file" / "documents"))
     pipeline.ingest(sample)
-    with pytest.raises(StreamError, match=r"cannot go on: .*Not a directory.*file/documents"):
+    with pytest.raises(DocumentsError, match=r"file/documents.* cannot be read \(Not a directory\).*documents\.path"):
         pipeline.stream()
 
 
