@@ -250,3 +250,17 @@ def test_reading_can_be_interrupted_at_every_step() -> None:
     data = gzip.compress(record(0, b"first") + b"\r\n\r\n" + b"no record " * 4_000_000)
     with pytest.raises(InterruptedError):
         list(WetReader(io.BytesIO(data), "it", check=check))
+
+
+@pytest.mark.parametrize("form", ENCODED)
+def test_a_file_cut_around_the_end_of_a_record_continues_with_the_same_items(form: str) -> None:
+    records = [record(number, b"text %d" % number) for number in range(4)]
+    data, end = encode(form, records), len(encode(form, records[:2]))
+    expected = read_bytes(data)
+    for at in range(end - 14, end + 30):
+        items = read_bytes(data[:at])
+        if isinstance(items[-1], Stub):
+            items = [*items[:-1], *read_bytes(data, start=items[-1].next)]
+        else:
+            items += read_bytes(data, start=items[-1].next)
+        assert items == expected, at
