@@ -85,7 +85,7 @@ def test_bad_sources_are_named_with_the_place_and_the_remedy(wetstream: Command,
 
 def test_errors_are_one_sentence(wetstream: Command, sample: Path) -> None:
     for arguments, words in [
-        (["stats"], "nothing is counted yet"),
+        (["stats"], "nothing has been counted"),
         (["verify"], "no documents yet"),
         (["rebuild"], "no documents yet"),
         (["stats", "--set", "kafka.partition=1"], "did you mean kafka.partitions"),
