@@ -10,7 +10,7 @@ import lz4.frame
 
 from conf.settings import ProducerSettings
 from producers.plan import READS, PlanAction, plan_source
-from producers.sources.fingerprint import fingerprint
+from producers.sources.files import fingerprint
 from producers.sources.opening import open_source
 from producers.sources.source import Source
 from producers.sources.urls import is_url

@@ -23,8 +23,7 @@ from producers.fencing import FENCINGS_WITHOUT_CLAIM, Attempt, is_fencing, wait_
 from producers.plan import READS, PlanAction, SourcePlan, plan_source
 from producers.report import Note, Outcome, OutcomeState, SourceProgress
 from producers.source_producer import SourceProducer, open_producer
-from producers.sources.files import SourceFile
-from producers.sources.fingerprint import fingerprint
+from producers.sources.files import SourceFile, fingerprint
 from producers.sources.opening import open_source
 from producers.sources.source import Source
 from producers.topic.markers import ContractError, CutStub, Marker, MarkerReader, ProgressError, SourceState

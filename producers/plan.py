@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from producers.sources.files import SourceFile
-from producers.sources.fingerprint import Fingerprint, begins_with
+from producers.sources.files import Fingerprint, SourceFile, begins_with
 from producers.sources.source import Source
 from producers.topic.markers import COMPLETE, Marker, SourceState
 

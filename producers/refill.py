@@ -15,7 +15,7 @@ from conf.crash_points import crash_point
 from conf.errors import ExplainedError
 from conf.settings import Settings
 from producers.source_producer import open_producer
-from producers.sources.fingerprint import begins_with
+from producers.sources.files import begins_with
 from producers.sources.opening import open_location
 from producers.sources.source import Source
 from producers.topic.markers import Marker, MarkerReader

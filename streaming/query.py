@@ -7,7 +7,7 @@ import logging
 import shutil
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,12 @@ from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.streaming.query import StreamingQuery
 
 from conf.addresses import BootstrapServers
-from conf.settings import Settings
+from conf.settings import ProducerSettings, Settings
+from producers.sources.source import Source
 from producers.topic.topics import Topic
 from streaming.failures import describe
 from streaming.session import task_slots
+from streaming.tasks.files import files_pass
 from streaming.tasks.fused import TaskConfig, fused_pass
 from streaming.tasks.partials import SPARK_SCHEMA
 
@@ -85,7 +87,7 @@ def collects_directly(tasks: int) -> bool:
     return tasks <= DIRECT_TASKS
 
 
-def combine_partials(partials: DataFrame, config: TaskConfig) -> DataFrame:
+def _combine(partials: DataFrame, config: TaskConfig) -> DataFrame:
     """The partial rows that reach the driver."""
     if config.direct:
         return partials
@@ -96,7 +98,15 @@ def combine_partials(partials: DataFrame, config: TaskConfig) -> DataFrame:
 
 def sum_messages(records: DataFrame, config: Broadcast[TaskConfig]) -> DataFrame:
     """The partial rows of all tasks over a batch of messages."""
-    return combine_partials(records.mapInArrow(fused_pass(config), SPARK_SCHEMA), config.value)
+    return _combine(records.mapInArrow(fused_pass(config), SPARK_SCHEMA), config.value)
+
+
+def sum_files(
+    spark: SparkSession, groups: Sequence[Sequence[Source]], config: TaskConfig, settings: ProducerSettings
+) -> DataFrame:
+    """The partial rows of all sources, with one task per group."""
+    numbers = spark.range(0, len(groups), 1, len(groups))
+    return _combine(numbers.mapInArrow(files_pass(groups, config, settings), SPARK_SCHEMA), config)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,11 +39,11 @@ from sinks.statistics.sums import Sums
 from streaming.connections import Connections
 from streaming.errors import StreamError
 from streaming.failures import Outage, describe, is_permanent, permanent_failure
-from streaming.query import BatchProgress, collects_directly
+from streaming.query import BatchProgress, collects_directly, sum_files
 from streaming.session import spread_shuffles, task_slots
 from streaming.statistics_committer import StatisticsCommitter
 from streaming.stream import Stream
-from streaming.tasks.files import plan_parts, sum_files
+from streaming.tasks.files import plan_parts
 from streaming.tasks.fused import TaskConfig
 from streaming.tasks.partials import InconsistentPartialsError, MicroBatch, read_partials
 

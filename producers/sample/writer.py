@@ -61,20 +61,13 @@ def write_sample(
     lf_only: bool = False,
     progress: Callable[[SampleSummary], None] | None = None,
 ) -> SampleSummary:
-    """Write one WET file, up to `records` records or until `raw_bytes` bytes are reached, whichever is first.
+    """Write one WET file, until `records` records or `raw_bytes` bytes are reached; it appears only when it is whole.
 
-    A `path` that is a folder gets below it the path that file number `file` would have in `crawl`. `compression` is a
-    gzip member for each record (as Common Crawl does), a `single` member, or none; `lf_only` ends header lines with a
-    bare line feed.
-    `progress` is called now and then with the summary so far. The file appears under its name only when whole.
-    Raises ValueError if neither limit is given or a value is out of range.
+    Args as for `wetstream sample`. If `path` is a folder, the file goes where file number `file` of `crawl` would be.
+    `compression`: a gzip member per record (as Common Crawl does), a `single` member, or none. `progress` gets the
+    summary so far now and then. Raises ValueError if neither limit is given or a value is out of range.
     """
-    if records is None and raw_bytes is None:
-        raise ValueError("write_sample needs a limit: records or raw_bytes")
-    if min(records or 0, raw_bytes or 0, seed, file) < 0:
-        raise ValueError("records, raw_bytes, seed and file must not be negative")
-    if files_per_segment < 1 or not 0 <= english_share <= 1:
-        raise ValueError("files_per_segment must be 1 or more, and english_share from 0 to 1")
+    _check(records, raw_bytes, seed, file, files_per_segment, english_share)
     crawl_file = CrawlFile(crawl, file, files_per_segment)
     if path.is_dir():
         path /= crawl_file.path if compression != "none" else crawl_file.path.removesuffix(".gz")
@@ -113,6 +106,17 @@ def write_sample(
     if progress:
         progress(summary)
     return summary
+
+
+def _check(
+    records: int | None, raw_bytes: int | None, seed: int, file: int, files_per_segment: int, english_share: float
+) -> None:
+    if records is None and raw_bytes is None:
+        raise ValueError("write_sample needs a limit: records or raw_bytes")
+    if min(records or 0, raw_bytes or 0, seed, file) < 0:
+        raise ValueError("records, raw_bytes, seed and file must not be negative")
+    if files_per_segment < 1 or not 0 <= english_share <= 1:
+        raise ValueError("files_per_segment must be 1 or more, and english_share from 0 to 1")
 
 
 def write_samples(

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from conf.settings import ProducerSettings
-from producers.sources.fingerprint import EDGE_BYTES
+from producers.sources.files import EDGE_BYTES
 from producers.sources.retry import NoRangesError, Retrier
 from producers.sources.stores import StoreObject
 from producers.sources.urls import is_web, origin, public_url

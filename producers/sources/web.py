@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from producers.sources.files import SourceReadError
-from producers.sources.fingerprint import EDGE_BYTES
+from producers.sources.files import EDGE_BYTES, SourceReadError
 from producers.sources.retry import HttpStatusError, NoRangesError, SourceChangedError
 from producers.sources.urls import origin, public_url
 

@@ -22,7 +22,7 @@ from pydantic_core import from_json
 from conf.addresses import BootstrapServers
 from conf.errors import ExplainedError
 from conf.settings import Settings
-from producers.sources.fingerprint import Fingerprint
+from producers.sources.files import Fingerprint
 from producers.topic.message import CONTRACT, partition_of
 from producers.topic.topics import Topic, describe_topic
 from producers.wet.items import Stub

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
 
 from conf.settings import ProducerSettings
 from producers.sources.opening import open_source
@@ -19,9 +18,8 @@ from producers.sources.source import Source
 from producers.sources.urls import is_url
 from producers.topic.message import clip_header, message_key, message_value
 from producers.wet.records import NotWetError, WetReader
-from streaming.query import combine_partials
 from streaming.tasks.fused import ArrowFunction, FlushLimits, TaskConfig, TaskWork
-from streaming.tasks.partials import SPARK_SCHEMA, OffsetRange, unreadable_row
+from streaming.tasks.partials import OffsetRange, unreadable_row
 
 BATCH_BYTES = 32 << 20
 BATCH_RECORDS = 2000
@@ -57,14 +55,6 @@ def stored_bytes(source: Source) -> int:
         return Path(source.location).stat().st_size
     except OSError:
         return 0  # the task that reads it reports the error
-
-
-def sum_files(
-    spark: SparkSession, groups: Sequence[Sequence[Source]], config: TaskConfig, settings: ProducerSettings
-) -> DataFrame:
-    """The partial rows of all sources, with one task per group."""
-    numbers = spark.range(0, len(groups), 1, len(groups))
-    return combine_partials(numbers.mapInArrow(files_pass(groups, config, settings), SPARK_SCHEMA), config)
 
 
 def files_pass(groups: Sequence[Sequence[Source]], config: TaskConfig, settings: ProducerSettings) -> ArrowFunction:

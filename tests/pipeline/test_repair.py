@@ -13,7 +13,7 @@ from kafka import KafkaProducer
 from conf.settings import Settings
 from producers.sample.writer import write_sample
 from producers.source_producer import SourceProducer, open_producer
-from producers.sources.fingerprint import fingerprint
+from producers.sources.files import fingerprint
 from producers.sources.identity import source_id
 from producers.sources.opening import open_location
 from producers.topic.markers import Marker, SourceState
