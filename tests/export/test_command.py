@@ -45,7 +45,10 @@ def test_the_command(command: Command, tmp_path: Path) -> None:
     left = command("export", "ldac", tmp_path / "few", "--min-df", "2", "--max-df", "0.5")
     assert "the corpus is empty" in left.stderr
     assert "no source" in command("export", "ldac", tmp_path / "x", "--source", "1.7", code=1).stderr
-    assert "cannot be read" in command("export", "ldac", tmp_path / "x", "--stop-words", "absent", code=1).stderr
+    assert (
+        "cannot read the stop word file"
+        in command("export", "ldac", tmp_path / "x", "--stop-words", "absent", code=1).stderr
+    )
     assert "no documents yet" in command("export", "ldac", tmp_path / "x", "--pipeline", "other", code=1).stderr
     assert not (tmp_path / "x").exists()
     assert {path.name for path in tmp_path.iterdir()} == {"home", "stop", "out", "few"}
