@@ -1,4 +1,4 @@
-"""What an ingestion would do, and about how long it would take: the plan of `--dry-run`. Nothing is written."""
+"""The plan of `--dry-run`: what an ingestion would do, and roughly how long it would take. Writes nothing."""
 
 from __future__ import annotations
 
@@ -21,16 +21,22 @@ from producers.wet.records import NotWetError, WetReader
 SAMPLED_SOURCES = 3
 SAMPLE_BYTES = 8 << 20
 BATCH_BYTES = 1 << 20
-# Reading and compressing take this part of a producer's time; the rest is the client and the broker.
+# Share of a producer's time that reading and compressing take; the rest is the client and the broker.
 READING_SHARE = 0.5
 START_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedSource:
-    """What would be done with a source: `action` REFUSED comes with a message; sizes in bytes.
+    """What an ingestion would do with a source.
 
-    `left_bytes`: of the file, to be read.
+    Attributes:
+        source: Its identity.
+        location: Where it is, without secrets.
+        action: What would be done.
+        message: Why, if it would not be read.
+        bytes: Size of the file.
+        left_bytes: How much of the file would be read.
     """
 
     source: str
@@ -43,7 +49,7 @@ class PlannedSource:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Sums over the sources that would be read; `seconds` None when there is nothing to measure by."""
+    """Sums over the sources that would be read; `seconds` is None if none of them could be sampled."""
 
     sources: int
     file_bytes: int
@@ -55,14 +61,14 @@ class Estimate:
 def plan_all(
     sources: Sequence[Source], markers: Mapping[str, Marker], settings: ProducerSettings, *, allow_copies: bool = False
 ) -> Iterator[PlannedSource]:
-    """The plan of each source, in order. Trouble with a source is in its plan."""
+    """Yield the plan of each source, in order; a source that cannot be read is REFUSED."""
     for source in sources:
         if source.problem is not None:
             yield PlannedSource(source.id, source.name, PlanAction.REFUSED, source.problem, 0, 0)
             continue
         known = markers.get(source.id)
         if known is not None and known.state is SourceState.DONE and is_url(source.location):
-            # Not asked for again: a dry run over a crawl's listing would be 100,000 requests.
+            # Not opened again: a dry run over a crawl's listing would be 100,000 requests.
             size = known.fingerprint.size
             yield PlannedSource(source.id, source.name, PlanAction.ALREADY, f"{source.id} is already ingested", size, 0)
             continue
@@ -85,7 +91,7 @@ def plan_all(
 def estimate(
     planned: Sequence[PlannedSource], sources: Sequence[Source], settings: ProducerSettings, workers: int
 ) -> Estimate:
-    """Time and topic bytes, from the beginnings of some of the sources, read and compressed here and now."""
+    """Estimate time and topic size by reading and compressing the first megabytes of a few sources."""
     left = [plan for plan in planned if plan.left_bytes]
     by_id = {source.id: source for source in sources}
     read = raw = packed = 0
@@ -106,7 +112,7 @@ def estimate(
 
 
 def _sample(source: Source, settings: ProducerSettings) -> tuple[int, int, int]:
-    """Of the beginning of a source: bytes of the file, of its records, and of those in the topic."""
+    """Return bytes of the file, of its records, and of those compressed, for the beginning of a source."""
     raw = packed = 0
     batch = b""
     with open_source(source, settings) as file:

@@ -1,9 +1,9 @@
-"""One source into the topic, each record exactly once, whatever is killed and whenever.
+"""Ingests one source into the topic, each record exactly once, whatever is killed and whenever.
 
-Why that holds: records and the progress marker behind them are one Kafka transaction, so both are seen or neither is.
-A run, and every new try after an error, begins with `init_transactions`: that aborts what a predecessor left open and
-fences a predecessor that still lives. Only then is the marker read, and reading goes on at its place. Nothing is
-resumed from memory.
+Why that holds: records and their progress marker are one Kafka transaction, so both are visible or neither is. Every
+run, and every retry after an error, begins with `init_transactions`, which aborts the open transaction of a predecessor
+and fences one that is still alive. Only then is the marker read, and reading resumes at its place. Nothing is resumed
+from memory.
 """
 
 from __future__ import annotations
@@ -43,11 +43,20 @@ FATAL = (TopicAuthorizationFailedError, TransactionalIdAuthorizationFailedError)
 
 
 class StopError(Exception):
-    """Raised inside a wait, to end at the last transaction."""
+    """Raised inside a wait or a read to stop at the last commit."""
 
 
 class Ingester:
-    """Ingests sources one after the other. Make one a process: its connections to the progress topic are kept."""
+    """Ingests sources one after the other, over connections to the progress topic that it keeps.
+
+    Args:
+        settings: Limits of transactions, records and retries.
+        bootstrap_servers: The broker.
+        topics: Where records and markers go.
+        allow_copies: Also ingest a source whose content is ingested under another identity.
+        on_event: Called after each commit, and with notes; for remote sources also from a second thread.
+        should_stop: Asked between transactions and while waiting.
+    """
 
     def __init__(
         self,
@@ -65,13 +74,13 @@ class Ingester:
         self._allow_copies = allow_copies
         self._on_event = on_event
         self._should_stop = should_stop
-        # Not the client's half a minute: trying again is ours, and then a wish to stop is heard.
+        # Shorter than the client's default: we retry ourselves, and check for a stop in between.
         self._bootstrap_timeout_ms = int(min(5.0, settings.producer.retry_s) * 1000)
         self._progress: MarkerReader | None = None
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
 
     def ingest(self, source: Source) -> Outcome:
-        """Ingest a source to its end. Trouble with the source is in the outcome; nothing is raised for it."""
+        """Ingest a source to its end. Errors of the source, and of the broker, are in the outcome."""
         began = time.monotonic()
         outcome = Outcome(source.id, OutcomeState.FAILED)
         try:
@@ -90,11 +99,11 @@ class Ingester:
         return outcome
 
     def close(self) -> None:
-        """End the connections."""
+        """Close the connections."""
         self._drop_progress()
 
     def _ingest(self, source: Source, outcome: Outcome) -> None:
-        """Attempts until one comes to an end, or Kafka takes nothing for too long."""
+        """Retry until an attempt completes, or Kafka accepts nothing for `retry_s`."""
         retry_s = self._settings.producer.retry_s
         last_progress, wait_s, fencings = time.monotonic(), 0.2, 0
         while True:
@@ -132,7 +141,7 @@ class Ingester:
             on_wait=self._check_stop,
         ) as file:
             found = fingerprint(file)
-            # Most sources of a repeated run are done, which an older marker tells as well: no producer for those.
+            # Most sources of a repeated run are done; a marker that may be stale shows that too, without a producer.
             plan = plan_source(
                 source, file, found, self._reader().read_to_last_stable_offset(), allow_copies=self._allow_copies
             )
@@ -154,7 +163,7 @@ class Ingester:
                     records_partition = partition_of(source.id, self._topics.records.partitions)
                     marker = Marker.first(source.id, source.uri, records_partition, found)
                 marker = marker.at(marker.place, fingerprint=found, owner=self._owner, state=SourceState.INGESTING)
-                # Before the marker stands in the topic: a file that is no WET file leaves no trace there.
+                # Before the first marker is written: a file that is no WET file leaves no trace in the topic.
                 reader = self._open_reader(source, file, marker)
                 attempt.producer = SourceProducer(producer, self._topics, marker)
                 attempt.producer.claim()
@@ -177,7 +186,7 @@ class Ingester:
     def _send(
         self, producer: SourceProducer, reader: WetReader, file: SourceFile, source: Source, outcome: Outcome
     ) -> None:
-        """All that is left of the source."""
+        """Send the rest of the source."""
         limit = self._settings.producer
 
         def commit_if_due() -> None:
@@ -186,8 +195,7 @@ class Ingester:
                     self._commit(producer, reader, outcome)
                 self._check_stop()
 
-        # A source that keeps us waiting must not keep a transaction open: the broker would abort it.
-        # The same holds for one that is hard to read.
+        # A source that is slow to arrive or slow to read must not hold a transaction open: the broker would abort it.
         file.on_wait = reader.check = commit_if_due
         cut: Stub | None = None
         for item in reader:
@@ -243,7 +251,7 @@ class Ingester:
             self._progress = None
 
     def _taken_over(self, source: Source, attempt: Attempt, outcome: Outcome, *, surely: bool) -> bool:
-        """After fencing: whether another producer has this source now; if not, we go on."""
+        """Return whether another producer has this source now; otherwise the attempt is repeated."""
         try:
             claim = wait_for_claim(self._reader(), source.id, {self._owner, attempt.found_owner}, self._sleep)
         except KafkaError:

@@ -1,4 +1,4 @@
-"""What to do with a source, given what the progress topic knows of it."""
+"""Decides what to do with a source, given its marker in the progress topic."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ READS = frozenset({PlanAction.START, PlanAction.RESUME})
 
 @dataclass(frozen=True, slots=True)
 class SourcePlan:
-    """The action, and for those that do nothing the sentence that says why and what helps."""
+    """What to do with a source; `message` says why and names the remedy if it is not read."""
 
     action: PlanAction
     message: str = ""
@@ -49,7 +49,15 @@ def plan_source(
     *,
     allow_copies: bool = False,
 ) -> SourcePlan:
-    """Start, resume, or leave alone. `markers` are the last markers of all sources."""
+    """Decide what to do with a source.
+
+    Args:
+        source: The source.
+        file: Its opened file.
+        found: The file's fingerprint.
+        markers: The last marker of every source.
+        allow_copies: Whether content that is ingested under another identity may be ingested again.
+    """
     known = markers.get(source.id)
     if known is None or known.state == SourceState.REMOVED:
         twin = None if allow_copies else _same_content(found, markers)

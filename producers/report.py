@@ -1,4 +1,4 @@
-"""What ingestion tells while it goes on, and at its end."""
+"""Events of an ingestion: progress, notes and outcomes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,15 @@ RESUMABLE = frozenset({OutcomeState.STOPPED, OutcomeState.TRUNCATED})
 
 @dataclass(frozen=True, slots=True)
 class SourceProgress:
-    """Progress of one source, after each transaction: bytes of its file, and counts since the beginning of this run."""
+    """Progress of one source after a commit.
+
+    Attributes:
+        source: Its identity.
+        file_bytes: How far its file is read.
+        size: Size of the file in bytes.
+        records: Records committed by this run.
+        raw_bytes: Bytes of their messages.
+    """
 
     source: str
     file_bytes: int
@@ -40,7 +48,7 @@ class SourceProgress:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something about a source that a person should know now: a server that does not answer, say."""
+    """Something about a source that the user should know now, such as a server that does not answer."""
 
     source: str
     text: str
@@ -48,10 +56,16 @@ class Note:
 
 @dataclass(slots=True)
 class Outcome:
-    """How one source ended: its state, counts of this run, what was damaged, and a sentence for people.
+    """How the ingestion of one source ended.
 
-    States: done, damaged (read to the end with damage on the way), already, copy; and those that leave something to
-    do: truncated, changed, removing, not_wet, fenced, stopped, failed.
+    Attributes:
+        source: Its identity.
+        state: How it ended.
+        message: A sentence for the user; empty if there is nothing to say.
+        records: Records committed by this run.
+        raw_bytes: Bytes of their messages.
+        seconds: How long it took.
+        damage: A sentence for each damaged region.
     """
 
     source: str
@@ -64,16 +78,16 @@ class Outcome:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to do for this source."""
+        """Whether the source is complete, or skipped on purpose."""
         return self.state in FINISHED
 
     @property
     def resumes(self) -> bool:
-        """Whether a later run goes on by itself."""
+        """Whether the next run continues this source."""
         return self.state in RESUMABLE
 
     def after(self, first: Outcome) -> Outcome:
-        """This outcome of a second try, with what the first one had brought."""
+        """Return this outcome of a second attempt with the counts of the first one added."""
         self.records += first.records
         self.raw_bytes += first.raw_bytes
         self.seconds += first.seconds

@@ -1,10 +1,11 @@
-"""Several sources at the same time: a process each, because one process is bound to one core.
+"""Ingests several sources in parallel, a process each, since one Python process uses one core.
 
-A worker that dies takes nothing with it: its open transaction is aborted by whoever takes its source next.
+A worker that dies loses nothing: the next producer of its source aborts its open transaction.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import multiprocessing
 import os
@@ -18,6 +19,7 @@ from multiprocessing.util import Finalize
 from typing import Any
 
 from conf.addresses import BootstrapServers
+from conf.errors import ExplainedError
 from conf.settings import Settings
 from producers.ingest import Ingester
 from producers.report import Note, Outcome, OutcomeState, SourceProgress
@@ -42,10 +44,20 @@ def ingest_all(
     stop: threading.Event | None = None,
     follower: Follower | None = None,
 ) -> Iterator[SourceProgress | Note | Outcome]:
-    """Ingest `sources`, yielding progress as it comes and one Outcome a source.
+    """Ingest sources in parallel.
 
-    Sources that failed are tried once more at the end. When `stop` is set, workers end at their next transaction
-    boundary, and sources not begun are left out. With a `follower` it goes on with what that finds, until stopped.
+    Args:
+        settings: `producer.workers` is the number of processes.
+        bootstrap_servers: The broker.
+        topics: Where records and markers go.
+        sources: What to ingest, in this order.
+        allow_copies: Also ingest a source whose content is ingested under another identity.
+        stop: When set, workers stop at their next commit, and sources not yet begun are skipped.
+        follower: Finds more sources until `stop` is set.
+
+    Yields:
+        Progress and notes as they come, and one Outcome for each source. A source that failed is tried once more
+        after all others.
     """
     stop = stop or threading.Event()
     waiting, again = deque(source for source in sources if source.problem is None), deque[Source]()
@@ -87,12 +99,16 @@ def ingest_all(
         workers.end()
 
 
+class WorkersError(ExplainedError):
+    """No further worker process can be started; the message says why and the remedy."""
+
+
 class _WorkerPool:
-    """The processes, made when they are needed, and what each is at."""
+    """Worker processes, started on demand, and the source that each is ingesting."""
 
     def __init__(self, settings: Settings, *arguments: Any) -> None:
         *given, self._most = arguments
-        # Forked from a server that has imported everything once, has no threads and holds no connection.
+        # The fork server has imported everything once, and has neither threads nor connections.
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["producers.fork_server", "producers.workers"])
         self._stop = self._context.Event()
@@ -118,7 +134,7 @@ class _WorkerPool:
             return  # it has died; `events` finds its pipe closed
 
     def events(self) -> Iterator[tuple[Source, SourceProgress | Note | Outcome]]:
-        """What has come from the workers, waiting a moment for it."""
+        """Yield the events that workers have sent; waits up to POLL_S for the first."""
         for ready in wait(list(self._busy), timeout=POLL_S) if self._busy else ():
             assert isinstance(ready, Connection)
             process, source = self._busy[ready]
@@ -138,11 +154,11 @@ class _WorkerPool:
             yield source, event
 
     def stop(self) -> None:
-        """Let them end at their next transaction."""
+        """Let the workers stop at their next commit."""
         self._stop.set()
 
     def end(self) -> None:
-        """Let them end, and wait for it."""
+        """Let the workers stop and wait for them; kill those that do not."""
         self._stop.set()
         everyone = [*self._idle, *((pipe, process) for pipe, (process, _) in self._busy.items())]
         for pipe, _ in everyone:
@@ -156,9 +172,17 @@ class _WorkerPool:
                 process.kill()
 
     def _start(self) -> tuple[Connection, ForkServerProcess]:
-        here, there = self._context.Pipe()
-        process = self._context.Process(target=_work, args=(there, *self._arguments), daemon=True)
-        process.start()
+        try:
+            here, there = self._context.Pipe()
+            process = self._context.Process(target=_work, args=(there, *self._arguments), daemon=True)
+            process.start()
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+            raise WorkersError(
+                f"too many open files to start worker {len(self._busy) + len(self._idle) + 1:,} of {self._most:,}: "
+                "lower producer.workers (--workers), or raise the limit (`ulimit -n 4096`)"
+            ) from error
         # At exit multiprocessing would send SIGTERM, which workers ignore, and wait.
         Finalize(process, process.kill, exitpriority=1)
         there.close()
@@ -166,7 +190,7 @@ class _WorkerPool:
 
 
 class _ParentGoneError(BaseException):
-    """Nobody listens any more: the worker ends, and what is not committed is aborted by the next producer."""
+    """The main process is gone: the worker exits, and the next producer aborts what is not committed."""
 
 
 def _work(
@@ -178,7 +202,7 @@ def _work(
     stop: threading.Event,
     pace_memory: Any,
 ) -> None:
-    """Body of a worker process: sources come in, progress and outcomes go out."""
+    """Run a worker process: receive sources, send progress and outcomes."""
     leave_signals_to_parent()
     exit_with_parent()
     use_shared_pace(pace_memory)
