@@ -60,43 +60,54 @@ def ingest_all(
         after all others.
     """
     stop = stop or threading.Event()
-    waiting, again = deque(source for source in sources if source.problem is None), deque[Source]()
-    failed: dict[str, Outcome] = {}
+    for source in sources:
+        if source.problem is not None:
+            yield Outcome(source.id, OutcomeState.FAILED, source.problem)
     count = settings.producer.workers or os.cpu_count() or 1
     workers = _WorkerPool(settings, bootstrap_servers, topics, allow_copies, count)
-    next_poll = 0.0
     try:
-        for source in sources:
-            if source.problem is not None:
-                yield Outcome(source.id, OutcomeState.FAILED, source.problem)
-        while True:
-            if stop.is_set():
-                workers.stop()
-                waiting.clear()
-                again.clear()
-            elif follower is not None and time.monotonic() >= next_poll:
-                waiting.extend(follower.poll())
-                next_poll = time.monotonic() + settings.producer.follow_poll_s
-            while workers.free and (waiting or again):
-                workers.assign((waiting or again).popleft())
-            if not workers.busy:
-                if follower is None or stop.is_set():
-                    return
-                stop.wait(POLL_S)
-            for source, event in workers.events():
-                if isinstance(event, Outcome):
-                    if event.state is OutcomeState.FAILED and source.id not in failed and not stop.is_set():
-                        failed[source.id] = event
-                        again.append(source)
-                        yield Note(source.id, f"{event.message}; it is tried again at the end")
-                        continue
-                    if source.id in failed:
-                        event = event.after(failed.pop(source.id))
-                    if follower is not None:
-                        follower.record_outcome(event)
-                yield event
+        waiting = deque(source for source in sources if source.problem is None)
+        yield from _ingest_with(workers, waiting, stop, follower, settings.producer.follow_poll_s)
     finally:
         workers.end()
+
+
+def _ingest_with(
+    workers: _WorkerPool,
+    waiting: deque[Source],
+    stop: threading.Event,
+    follower: Follower | None,
+    poll_s: float,
+) -> Iterator[SourceProgress | Note | Outcome]:
+    again = deque[Source]()
+    failed: dict[str, Outcome] = {}
+    next_poll = 0.0
+    while True:
+        if stop.is_set():
+            workers.stop()
+            waiting.clear()
+            again.clear()
+        elif follower is not None and time.monotonic() >= next_poll:
+            waiting.extend(follower.poll())
+            next_poll = time.monotonic() + poll_s
+        while workers.free and (waiting or again):
+            workers.assign((waiting or again).popleft())
+        if not workers.busy:
+            if follower is None or stop.is_set():
+                return
+            stop.wait(POLL_S)
+        for source, event in workers.events():
+            if isinstance(event, Outcome):
+                if event.state is OutcomeState.FAILED and source.id not in failed and not stop.is_set():
+                    failed[source.id] = event
+                    again.append(source)
+                    yield Note(source.id, f"{event.message}; it is tried again at the end")
+                    continue
+                if source.id in failed:
+                    event = event.after(failed.pop(source.id))
+                if follower is not None:
+                    follower.record_outcome(event)
+            yield event
 
 
 class WorkersError(ExplainedError):
