@@ -174,7 +174,7 @@ def test_a_backup_from_before_a_switch_is_counted(homes: Homes) -> None:
     homes.assert_right("home")
 
 
-def test_a_generation_that_was_dropped_and_made_anew_is_counted_again(homes: Homes) -> None:
+def test_a_generation_that_was_dropped_and_created_again_is_counted_again(homes: Homes) -> None:
     generations = homes.generations("home")
     second = generations.create_next(RULES)
     stale = homes.builds().catch_up(second, second.documents.position(), live=False)
