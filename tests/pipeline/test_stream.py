@@ -15,6 +15,7 @@ from producers.sample.writer import write_sample
 from sinks.documents.errors import DocumentsError
 from sinks.keys import key_types, lease_key
 from sinks.lease import LeaseError
+from sinks.statistics.errors import OtherDocumentsError
 from streaming.errors import StreamError
 from streaming.query import DIRECT_TASKS
 from tests.harness import Pipeline
@@ -88,6 +89,20 @@ def test_a_cut_file_that_has_grown_gives_the_same_as_the_whole(
     mine, right = pipeline.live.stats(), whole.live.stats()
     for name in ("records", "documents", "tokens", "words", "payload_bytes", "rejected", "length"):
         assert mine[name] == right[name]
+
+
+def test_a_mistyped_documents_path_is_refused_and_creates_nothing(
+    make_pipeline: Make, sample: Path, tmp_path: Path
+) -> None:
+    pipeline = make_pipeline()
+    pipeline.ingest(sample)
+    pipeline.stream()
+    right = pipeline.verified().digest
+    mistyped = make_pipeline(documents__path=str(tmp_path / "mistyped"))
+    with pytest.raises(OtherDocumentsError, match=r"not of .*mistyped.*documents\.path"):
+        mistyped.stream()
+    assert not (tmp_path / "mistyped").exists()
+    assert pipeline.verified().digest == right
 
 
 def test_stop_ends_after_the_current_micro_batch(make_pipeline: Make, sample: Path) -> None:

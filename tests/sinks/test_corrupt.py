@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
@@ -181,6 +181,7 @@ def test_a_growth_curve_that_is_none_starts_again(value: str, redis_client: Redi
 ENTRIES = st.lists(st.tuples(st.integers(0, 1 << 40), st.integers(0, 1 << 40)).map(sorted), min_size=1, max_size=9)
 
 
+@settings(deadline=None)
 @given(entries=ENTRIES, place=st.integers(0, 8), garbage=st.text("0123456789 .-x", max_size=6))
 def test_word_entries_are_parsed_or_the_malformed_one_is_shown(
     entries: list[list[int]], place: int, garbage: str

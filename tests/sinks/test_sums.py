@@ -15,7 +15,7 @@ from sinks.statistics.sums import sum_words
 WORDS = st.dictionaries(st.binary(max_size=3), st.tuples(st.integers(-3, 9), st.integers(-3, 9)), max_size=30)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sets=st.lists(WORDS, max_size=5), threads=st.integers(1, 4))
 def test_several_threads_give_what_a_plain_sum_gives(
     sets: list[dict[bytes, tuple[int, int]]], threads: int, monkeypatch: pytest.MonkeyPatch
