@@ -12,26 +12,27 @@ EDGE_BYTES = 1 << 16
 
 
 class SourceFile(Protocol):
-    """Bytes that can be read from any offset on.
+    """A file that can be read from any offset.
 
-    `read` gives as many bytes as asked for, fewer only at the end of the file. `on_wait` is called again and again
-    while a read has to wait for a server; what it raises ends the read. `random_access`: whether seeking is cheap.
+    Attributes:
+        on_wait: Called repeatedly while a read waits for a server; whatever it raises ends the read.
+        random_access: Whether seeking is cheap.
     """
 
     on_wait: Callable[[], None]
     random_access: bool
 
     def read(self, size: int, /) -> bytes:
-        """Up to `size` bytes from here on."""
+        """Read `size` bytes, fewer only at the end of the file."""
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Go to a byte offset (whence 2: counted from the end); returns it."""
+        """Go to a byte offset (whence 2: from the end); return it."""
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the file."""
 
     def __enter__(self) -> SourceFile:
-        """Itself."""
+        """Return the file."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -40,11 +41,11 @@ class SourceFile(Protocol):
 
 
 def no_wait() -> None:
-    """Nothing to do while waiting."""
+    """Do nothing while waiting."""
 
 
 class LocalFile(io.BufferedReader):
-    """A file of this machine."""
+    """A file on this machine."""
 
     random_access = True
 
@@ -54,7 +55,7 @@ class LocalFile(io.BufferedReader):
 
 
 class SourceReadError(OSError):
-    """A remote source cannot be read, also not after waiting; the message says where and why."""
+    """A remote source cannot be read, even after retries; the message says what and why."""
 
 
 class Fingerprint(NamedTuple):

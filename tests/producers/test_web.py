@@ -89,6 +89,15 @@ def test_a_file_that_changes_while_it_is_read_is_no_mixture(
                 pass
 
 
+def test_a_strong_tag_that_changes_is_another_file_even_if_it_begins_alike(server: Server) -> None:
+    server.headers = {"ETag": '"a"'}
+    with open_location(f"{server.url}/it.wet.gz", options()) as file:
+        file.read(200_000)
+        server.headers = {"ETag": '"b"'}
+        with pytest.raises(OSError, match="another ETag or time of change"):
+            file.read(len(DATA))
+
+
 def test_weak_tags_of_several_servers_are_one_file(server: Server) -> None:
     server.headers = {"ETag": 'W/"a"'}
     with open_location(f"{server.url}/it.wet.gz", options()) as file:
