@@ -19,8 +19,9 @@ import psutil
 
 
 def latencies(url: str, words: list[str], seconds: float, while_pid: int = 0) -> dict[str, dict[str, float]]:
-    """p50 and p99 in ms by question, from one client that asks 50 times a second, in a process of its own; for so many
-    seconds at most, and as long as the process `while_pid` runs.
+    """Return p50 and p99 in ms by question, from one client that asks 50 times a second, in a process of its own.
+
+    It asks for so many seconds at most, and only as long as the process `while_pid` runs.
     """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         return process.submit(_latencies, url, words, seconds, while_pid).result()

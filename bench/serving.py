@@ -166,8 +166,10 @@ def commit_rate(backfill: Backfill, seconds: float) -> float:
 
 
 def freshness(settings: Settings, seconds: float, folder: Path) -> dict[str, float]:
-    """Ages at which records were seen in the API, from the producer's commit on: files of 50 records, one a second, by
-    one producer that runs all the time; asked every 50 ms. Begins when the first files were seen: Spark is warm.
+    """Return the age at which records are first seen in the API, counted from the producer's commit.
+
+    One producer that runs all the time sends a file of 50 records a second; the API is asked every 50 ms. It starts
+    when the first files were seen, so Spark is warm.
     """
     from producers.ingest import Ingester
     from wetstream.pipeline.spark_session import start_stream

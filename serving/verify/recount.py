@@ -78,8 +78,10 @@ limit 20"""
 
 @dataclass(frozen=True)
 class Recount:
-    """Everything additive, counted anew: `counts` by name and field, `words` (word, tf, df), records that are not there
-    exactly once, and a digest over all of it that is equal for equal documents.
+    """Every additive statistic, counted from the documents.
+
+    `counts` is by name and field, `words` has the columns word, tf and df, `doubled` names records that are not there
+    exactly once, and `digest` covers all of it: equal for equal documents.
     """
 
     counts: dict[str, dict[str, int]]
