@@ -8,7 +8,7 @@ from conf.settings import ProducerSettings
 from producers.sources.files import LocalFile, SourceFile, SourceReadError, no_wait
 from producers.sources.source import Source
 from producers.sources.stores import StoreError, open_store
-from producers.sources.urls import is_url, is_web, register_passwords
+from producers.sources.urls import URL_REMEDY, is_url, is_valid_url, is_web, register_passwords
 
 
 def open_source(
@@ -43,6 +43,9 @@ def open_location(
     """Open a path or a URL as `open_source` does; `confined`: redirects must stay on the URL's server."""
     if not is_url(location):
         return LocalFile(location)
+    if is_web(location) and not is_valid_url(location):
+        # At once: a name that no server can have looks to the network like one that cannot be resolved just now.
+        raise SourceReadError(f"the URL is not valid: {URL_REMEDY}")
     from producers.sources.remote import RemoteFile
 
     register_passwords(location)

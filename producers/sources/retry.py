@@ -14,7 +14,7 @@ from tenacity import RetryCallState, Retrying, sleep_using_event
 
 from producers.sources.files import SourceReadError
 from producers.sources.pace import current_pace
-from producers.sources.urls import redact
+from producers.sources.urls import URL_REMEDY, redact
 
 T = TypeVar("T")
 # 403 is how some stores (Common Crawl's among them) answer too many requests, and how they answer a wrong key.
@@ -207,7 +207,7 @@ def _judge(error: Exception) -> _Verdict:
         return _Verdict(str(cause), may_pass=False)
     if kind == "InvalidURL" or (isinstance(cause, ValueError) and "port" in str(cause).lower()):
         # Libraries name what they take for the port: with a slash in the password, a part of the password.
-        text = "the URL is not valid: see its host and port, and write / in a password as %2F, @ as %40"
+        text = f"the URL is not valid: {URL_REMEDY}"
         return _Verdict(text, may_pass=False)
     if isinstance(cause, (IsADirectoryError, NotImplementedError, TypeError, ValueError)):
         return _Verdict(redact(f"{kind}: {cause}"), may_pass=False)

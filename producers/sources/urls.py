@@ -9,6 +9,8 @@ import hashlib
 import re
 from urllib.parse import unquote_plus
 
+import can_ada
+
 from conf.redaction import register_secret
 
 SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*"
@@ -33,6 +35,7 @@ SECRET_NAME = re.compile(
     r"|.*accessid|(.*[-_.])?(sig|auth|authorization|bearer|pwd|pass|jwt|hmac|sas|session|session[-_.]?id|sid|hdnts|hdnea)"
     r"|expires|policy|key-pair-id)$"
 )
+URL_REMEDY = "see its host and port, and write / in a password as %2F, @ as %40"
 API_KEY = re.compile(r"[A-Za-z0-9_-]{20,}")
 # Parameters of an Azure signature that are no secrets themselves, and change with every signature.
 AZURE_SIGNED = re.compile(r"sv|st|se|sr|sp|sip|spr|ss|srt|skoid|sktid|skt|ske|sks|skv")
@@ -173,3 +176,12 @@ def _hashed_value(match: re.Match[str]) -> str:
 
 def _hashed(secret: str) -> str:
     return "~" + hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def is_valid_url(url: str) -> bool:
+    """Return whether a URL is valid by the URL Standard (https://url.spec.whatwg.org): its host and port above all."""
+    try:
+        can_ada.parse(url)
+    except ValueError:
+        return False
+    return True

@@ -40,7 +40,8 @@ def plan_parts(sources: Sequence[Source], tasks: int) -> Iterator[list[list[Sour
         groups: list[list[Source]] = [[] for _ in range(min(tasks, end - begin))]
         sizes = [0] * len(groups)
         for source in sorted(sources[begin:end], key=stored_bytes, reverse=True):
-            least = sizes.index(min(sizes))
+            # Of equal sizes the one with fewer files: sizes may be unknown, which counts as 0.
+            least = min(range(len(groups)), key=lambda group: (sizes[group], len(groups[group])))
             groups[least].append(source)
             sizes[least] += stored_bytes(source)
         yield groups

@@ -184,7 +184,8 @@ def test_a_narrow_terminal_shows_fewer_columns_of_batches_and_says_so(width: int
     assert (missing is None and not rest) or (missing in rest[0] and missing not in header)
 
 
-def test_into_a_pipe_names_stay_whole() -> None:
+def test_into_a_pipe_names_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     file = io.StringIO()
     long = "/data/" + "x" * 300
     show_outcomes(Terminal(file=file), [Outcome(long, OutcomeState.DONE)])

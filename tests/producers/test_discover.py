@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -131,19 +133,25 @@ def test_what_a_folder_leaves_out_is_said(tmp_path: Path) -> None:
     assert "is a pipe, not a file" in str(problems["pipe.wet.gz"])
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may enter: pytest's own are private."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 @pytest.mark.parametrize("pattern", ["", "*", "**/*.wet.gz", "*/*.wet.gz"])
-def test_a_folder_that_may_not_be_read_is_said(pattern: str, tmp_path: Path) -> None:
-    put(tmp_path, "in/a.wet.gz", b"")
-    put(tmp_path, "in/open/b.wet.gz", b"")
-    closed = put(tmp_path, "in/closed/c.wet.gz", b"").parent
+def test_a_folder_that_may_not_be_read_is_said(pattern: str, open_folder: Path) -> None:
+    put(open_folder, "in/a.wet.gz", b"")
+    put(open_folder, "in/open/b.wet.gz", b"")
+    closed = put(open_folder, "in/closed/c.wet.gz", b"").parent
     closed.chmod(0)
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        folder.chmod(0o755)
     user = os.geteuid()
     if user == 0:
         os.seteuid(65534)  # root may read everything
     try:
-        _, found = notes_and_sources(tmp_path / "in" / pattern)
+        _, found = notes_and_sources(open_folder / "in" / pattern)
     finally:
         os.seteuid(user)
         closed.chmod(0o755)

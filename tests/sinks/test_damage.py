@@ -96,8 +96,9 @@ def test_every_reader_names_a_damaged_file(damage: str, reader: str, documents: 
 def test_questions_to_the_documents_name_a_damaged_file(damage: str, documents: Documents) -> None:
     path = Path(documents.file_paths()[0])
     DAMAGES[damage](path)
+    as_of: Any = {}
     with pytest.raises(DamagedFileError, match=path.name):
-        DocumentQueries(lambda: documents).hosts()
+        DocumentQueries(lambda: documents).hosts(as_of)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -51,7 +51,7 @@ def test_a_file_that_breaks_off_is_named_and_the_others_are_counted(
     paths = [write_sample(tmp_path / f"{n}.warc.wet.gz", records=2500, seed=n).path for n in range(3)]
     sources = discover([str(path) for path in paths])
     right = counted([source for number, source in enumerate(sources) if number != broken], tmp_path)
-    real, reads = streaming.tasks.files.open_location, []
+    real, reads = streaming.tasks.files.open_source, []
 
     class Breaking(io.BufferedReader):
         def read(self, size: int | None = -1, /) -> bytes:
@@ -60,12 +60,12 @@ def test_a_file_that_breaks_off_is_named_and_the_others_are_counted(
                 raise OSError(5, "Input/output error")
             return super().read(size)
 
-    def open_location(location: str, settings: Any) -> Any:
-        if location != sources[broken].location:
-            return real(location, settings)
-        return Breaking(io.FileIO(location))
+    def open_source(source: Source, settings: Any) -> Any:
+        if source != sources[broken]:
+            return real(source, settings)
+        return Breaking(io.FileIO(source.location))
 
-    monkeypatch.setattr(streaming.tasks.files, "open_location", open_location)
+    monkeypatch.setattr(streaming.tasks.files, "open_source", open_source)
     found = counted(sources, tmp_path)
     assert reads, "the file did not break off in the middle"
     assert list(found.unreadable) == [sources[broken].id]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conf import reasons
@@ -166,6 +166,7 @@ def test_a_foreign_key_is_a_malformed_record_of_an_unknown_source(key: bytes | N
     ),
     st.integers(0, 7),
 )
+@settings(deadline=None)
 def test_arbitrary_bytes_and_slices_never_break_it(messages: list[tuple[bytes | None, bytes | None]], cut: int) -> None:
     keys = pa.array([key for key, _ in messages], pa.binary())
     values = pa.array([value for _, value in messages], pa.binary())
