@@ -17,7 +17,7 @@ help:               ## this list
 demo: setup         ## make a segment of sample pages, ingest it, stream it, show the statistics (each time one more)
 	@$(BIN)/wetstream demo
 
-test: setup         ## the tests: real broker, real Redis, real Spark; under 10 minutes on 2 cores
+test: setup         ## the tests: real broker, real Redis, real Spark; about 15 minutes on 2 cores
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not browser"
 
 test-all: setup     ## every test there is; needs Debian's chromium for the dashboard (apt install chromium)
