@@ -23,7 +23,7 @@ test: setup         ## the tests: real broker, real Redis, real Spark; about 15 
 test-all: setup     ## every test there is; needs Debian's chromium for the dashboard (apt install chromium)
 	$(BIN)/python -m pytest -q --hypothesis-profile=default
 
-fuzz: setup         ## damaged and hostile files and every property over hostile input, for 30 minutes (FUZZ="--minutes 5")
+fuzz: setup         ## damaged and hostile files and the properties marked `fuzz`, for 30 minutes (FUZZ="--minutes 5")
 	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 mutants: setup      ## change the protocol's modules a little at a time, and see that a test notices (hours)

@@ -1,4 +1,4 @@
-"""Fuzz the reader and every property over hostile input, with new seeds each time: `make fuzz`.
+"""Fuzz the reader, and the properties marked `fuzz`, with new seeds each time: `make fuzz`.
 
 First the files that once failed (corpus.txt), then new ones: damaged, hostile or both. A file that fails is named by
 its seed; add the seed to corpus.txt with the fix. Then the properties that are marked `fuzz`, with many examples each.
