@@ -1,8 +1,8 @@
-"""One more segment, and one less, beside counting all of them anew.
+"""One more segment, and one less, beside recounting all of them.
 
     python -m bench.segments [--mb 1050]
 
-20 segments are streamed; then one more comes in by Kafka, and is taken out again. Beside it, all 21 are counted anew:
+20 segments are streamed; then one more comes in by Kafka, and is taken out again. Beside it, all 21 are recounted:
 the same way (ingested and streamed), from their files by `wetstream replay`, and by the batch jobs that people use,
 which know no other way. The Spark session is warm; the batch jobs count their own seconds without Spark's start.
 """

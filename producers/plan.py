@@ -72,13 +72,13 @@ def plan_source(
         return SourcePlan(
             PlanAction.REMOVING,
             f"{source.id} is being taken out, and that has not come to its end: let `wetstream remove '{source.id}'` "
-            "finish it, then ingest it anew",
+            "finish it, then ingest it again",
         )
     if not begins_with(file, known.fingerprint):
         return SourcePlan(
             PlanAction.CHANGED,
             f"{source.name} has other content than when {source.id} was ingested ({known.fingerprint.size:,} bytes "
-            f"then, {found.size:,} now): take the old content out with `wetstream remove`, then ingest it anew, or "
+            f"then, {found.size:,} now): take the old content out with `wetstream remove`, then ingest it again, or "
             "give the new file another identity with --as",
         )
     if known.state == SourceState.INGESTING or found.size > known.fingerprint.size:

@@ -49,7 +49,7 @@ __all__ = [
 class LiveStatistics:
     """Live statistics of a pipeline.
 
-    Every method reads Redis anew; `aggregates` and `snapshot` return objects that answer many questions about one
+    Every method reads Redis again; `aggregates` and `snapshot` return objects that answer many questions about one
     instant. All methods raise NoStatisticsError when nothing has been counted yet, CorruptStatisticsError when Redis
     holds something that wetstream did not write, and redis.RedisError when Redis does not answer.
 

@@ -55,7 +55,7 @@ class RunEnd:
 
 
 class QueryRun:
-    """Runs one query over a topic into one generation and its statistics, which stand at the same position."""
+    """Runs one query over a topic into one generation and its statistics, which are at the same position."""
 
     def __init__(
         self,

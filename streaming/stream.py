@@ -143,7 +143,7 @@ class Stream:
             self._outage.retry(lambda: check_contract(self._settings, self._connections.bootstrap_servers))
         documents.check_writable()
         documents.bind_topic(topic.name, topic.id, topic.partitions)
-        # A removal that was decided and cut off. Redis, which has not seen it, is then counted anew.
+        # A removal that was decided on but interrupted. Redis, which has not seen it, is then recounted.
         finish_removal(documents, compression_level=self._settings.documents.compression_level)
         self._outage.retry(self._check_keys)
         check_retention(self._settings, self._connections.bootstrap_servers, topic, documents, self._outage)

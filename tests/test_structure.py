@@ -1,4 +1,4 @@
-"""The size of rooms: what a newcomer takes in at a look. (The direction of imports is in pyproject.toml.)"""
+"""Limits on the size of folders, modules and functions. (The direction of imports is checked by pyproject.toml.)"""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def test_there_is_something_to_measure() -> None:
+def test_structure_check_finds_modules() -> None:
     assert len(SOURCES) > 150
 
 
-def test_a_folder_is_taken_in_at_a_look() -> None:
+def test_folders_hold_at_most_15_modules() -> None:
     modules = Counter(file.parent for file in SOURCES if file.name != "__init__.py")
     assert {name(folder): n for folder, n in modules.items() if n > MODULES_IN_A_FOLDER} == {}
 
 
-def test_a_module_has_one_purpose() -> None:
+def test_modules_have_at_most_350_lines() -> None:
     lengths = {file: len(file.read_text("utf-8").splitlines()) for file in SOURCES}
     assert {name(file): n for file, n in lengths.items() if n > LINES_OF_A_MODULE} == {}
 
 
-def test_a_function_fits_on_a_screen() -> None:
+def test_functions_have_at_most_60_lines() -> None:
     too_long = {}
     for file in SOURCES:
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):

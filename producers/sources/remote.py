@@ -35,7 +35,7 @@ class RemoteObject(Protocol):
         """Return the bytes from `begin` to `end`, exactly."""
 
     def stream(self, begin: int, end: int) -> bytes:
-        """Return the same, of a server without ranges: by reading on, or anew from the front."""
+        """Return the same, of a server without ranges: by reading on, or again from the front."""
 
     def close(self) -> None:
         """Close connections that are open."""

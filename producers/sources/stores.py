@@ -76,7 +76,7 @@ class StoreObject:
         return block
 
     def stream(self, begin: int, end: int) -> bytes:
-        """Return the same without ranges: by reading on, or anew from the front."""
+        """Return the same without ranges: by reading on, or again from the front."""
         parts: list[bytes] = []
         try:
             if self._stream is None or self._stream_at > begin:

@@ -81,7 +81,7 @@ class Members:
         self._member = start.member
         self.member_at = 0
         self._fresh = True  # nothing of the current member was decoded yet
-        # Where members begin, and where slices of input do: decoded positions in order, and what stands there.
+        # Where members begin, and where slices of input do: decoded positions in order, and what is there.
         self._begin_positions, self._begins = [0], [start]
         self._slice_positions, self._slice_offsets = [0], [start.member]
         self._skip = start.inner

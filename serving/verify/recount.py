@@ -1,4 +1,4 @@
-"""The statistics counted anew from the documents table by DuckDB: no line of it is shared with the sink.
+"""The statistics recounted from the documents table by DuckDB: no line of it is shared with the sink.
 
 What it gives is compared with Redis (`serving.verify.compare`), so a fault would have to be made twice, in two
 engines, to stay hidden.

@@ -6,7 +6,7 @@ package are therefore copied to the user's cache directory, into a folder named 
 function claims to come from there. New sources mean a new folder, so machine code is never older than its source,
 even where one module inlines functions of another.
 
-`WETSTREAM_NUMBA_CACHE` names another folder. Where no folder is writable, every process compiles anew (some seconds).
+`WETSTREAM_NUMBA_CACHE` names another folder. Where no folder is writable, every process compiles again (some seconds).
 """
 
 from __future__ import annotations

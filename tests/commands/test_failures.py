@@ -117,7 +117,7 @@ def test_wrong_usage_is_refused_in_one_sentence(arguments: list[str], capsys: py
     assert "\x1b" not in told and "\u202e" not in told and len(line) > 20
 
 
-def test_every_help_is_there_and_fits_100_columns(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_help_text_exists_and_fits_100_columns(capsys: pytest.CaptureFixture[str]) -> None:
     def walk(command: click.Command, path: list[str]) -> None:
         assert failures.run(cli, [*path, "--help"]) == 0
         text = capsys.readouterr().out
@@ -129,7 +129,7 @@ def test_every_help_is_there_and_fits_100_columns(capsys: pytest.CaptureFixture[
     walk(cli, [])
 
 
-def test_a_reader_that_goes_away_is_no_error(offline: Command) -> None:
+def test_closed_output_pipe_is_not_an_error(offline: Command) -> None:
     process = offline.start("--help")
     assert process.stdout is not None
     process.stdout.close()
@@ -183,7 +183,7 @@ def test_too_few_open_files_are_refused_by_name(offline: Command, tmp_path: Path
     assert done.returncode == FAILED and "ulimit -n" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_link_to_itself_and_a_home_that_cannot_be(offline: Command, tmp_path: Path) -> None:
+def test_symlink_loop_and_impossible_home(offline: Command, tmp_path: Path) -> None:
     loop = tmp_path / "loop.wet.gz"
     loop.symlink_to(loop)
     assert "loop.wet.gz" in offline("ingest", loop, code=1).stderr
@@ -200,9 +200,7 @@ def test_a_redis_key_of_another_type_is_named(wetstream: Command, redis_client: 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_says_so_and_does_not_exit_with_0(
-    number: signal.Signals, wetstream: Command, sample: Path
-) -> None:
+def test_interrupted_run_says_so_and_exits_nonzero(number: signal.Signals, wetstream: Command, sample: Path) -> None:
     running = wetstream.start("run", sample)
     Command.read_until(running, "ingested")
     os.kill(running.pid, number)

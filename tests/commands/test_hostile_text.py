@@ -90,7 +90,7 @@ def test_printable_text_is_one_visible_line_and_idempotent(text: str) -> None:
         ("漢字 naïve e\u0301 🙂", "漢字 naïve e\u0301 🙂"),
     ],
 )
-def test_what_is_written_out_and_what_stays(text: str, expected: str) -> None:
+def test_escaped_and_unescaped_characters(text: str, expected: str) -> None:
     assert printable(text) == expected
 
 
@@ -139,7 +139,7 @@ def test_progress_shows_hostile_names(name: str, message: str, tty: bool) -> Non
     ),
     st.sampled_from(["utf-8", "ascii", "iso-8859-1"]),
 )
-def test_json_is_exactly_the_data_and_acts_on_nothing(value: object, encoding: str) -> None:
+def test_json_output_is_exactly_the_data(value: object, encoding: str) -> None:
     console, file = terminal(encoding=encoding)
     console.json(value)
     printed = shown(file)
@@ -150,7 +150,7 @@ def test_json_is_exactly_the_data_and_acts_on_nothing(value: object, encoding: s
 
 @settings(deadline=None)
 @given(hostile_text, st.integers(1, 40))
-def test_the_end_of_a_name_fits(text: str, width: int) -> None:
+def test_names_are_shortened_at_their_beginning(text: str, width: int) -> None:
     safe = printable(text)
     cut = end_of(safe, width)
     assert cell_len(cut) <= width and safe.endswith(cut.removeprefix("…"))
@@ -163,7 +163,7 @@ def test_wide_words_keep_the_columns_aligned() -> None:
     assert {cell_len(line.rstrip()) for line in lines} == {cell_len(lines[0].rstrip())}
 
 
-def test_tables_fit_into_80_columns_with_their_figures_whole() -> None:
+def test_tables_fit_80_columns_without_cutting_figures() -> None:
     long = "file:///data/" + "very-long-folder/" * 9 + "CC-MAIN-00001.warc.wet.gz"
     row = {"source": long, "state": "streaming", "records": 123456, "documents": 98765, "rejected": {"language": 9}}
     console, file = terminal(80)
@@ -184,7 +184,7 @@ def test_a_narrow_terminal_shows_fewer_columns_of_batches_and_says_so(width: int
     assert (missing is None and not rest) or (missing in rest[0] and missing not in header)
 
 
-def test_into_a_pipe_names_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_are_not_shortened_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
     file = io.StringIO()
     long = "/data/" + "x" * 300

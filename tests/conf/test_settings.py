@@ -69,7 +69,7 @@ def test_changed_settings_are_checked_and_keep_the_others() -> None:
         changed_settings(settings, {"serve.host": "a b"})
 
 
-def test_settings_can_be_sent_to_another_process() -> None:
+def test_settings_are_picklable() -> None:
     settings = load_settings(flags={"redis.url": f"redis://:{SECRET}@h/1"}, environ={})
     assert pickle.loads(pickle.dumps(settings)) == settings
 
@@ -125,7 +125,7 @@ def test_a_wrong_value_is_refused_by_name_with_the_remedy(name: str, value: obje
         ("a/\nb", "control character"),
     ],
 )
-def test_a_path_that_is_none_is_refused(name: str, value: str, told: str) -> None:
+def test_invalid_path_is_refused(name: str, value: str, told: str) -> None:
     said = refusal(flags={name: value})
     assert name in said and told in said
 
@@ -149,7 +149,7 @@ def test_a_home_that_is_empty_is_refused() -> None:
         load_settings(environ={"WETSTREAM_HOME": ""})
 
 
-def test_a_tilde_is_the_home_of_the_user() -> None:
+def test_tilde_is_the_users_home() -> None:
     settings = load_settings(flags={"home": "~/ws", "documents.path": "~/documents"}, environ={})
     assert settings.home == Path.home() / "ws"
     assert settings.documents_path == (Path.home() / "documents").resolve()
@@ -172,7 +172,7 @@ def test_a_tilde_is_the_home_of_the_user() -> None:
         ("300.1.1.1:1", "not an IP address"),
     ],
 )
-def test_addresses_of_kafka_that_are_none_are_refused(value: str, told: str) -> None:
+def test_invalid_kafka_addresses_are_refused(value: str, told: str) -> None:
     said = refusal(flags={"kafka.bootstrap_servers": value})
     assert "kafka.bootstrap_servers" in said and told in said
 
@@ -185,7 +185,7 @@ def test_addresses_of_kafka() -> None:
     assert load_settings(environ={}).bootstrap_servers is None
 
 
-def test_how_clients_of_kafka_are_let_in() -> None:
+def test_kafka_client_authentication() -> None:
     flags = {"kafka.bootstrap_servers": "a:1", "kafka.client.security_protocol": "SASL_SSL"}
     assert "kafka.client.username" in refusal(flags=flags)
     flags |= {"kafka.client.username": "me", "kafka.client.password": SECRET, "kafka.client.ca_file": "/ca.pem"}
@@ -222,7 +222,7 @@ def test_how_clients_of_kafka_are_let_in() -> None:
         (f"redis:/:{SECRET}@h", "does not begin with redis://"),
     ],
 )
-def test_a_redis_url_that_is_none_is_refused_and_not_shown(url: str, told: str) -> None:
+def test_invalid_redis_url_is_refused_and_not_shown(url: str, told: str) -> None:
     said = refusal(flags={"redis.url": url})
     assert "redis.url" in said and told in said and SECRET not in said
     with pytest.raises(SettingsError) as refused:
@@ -278,12 +278,12 @@ def test_spark_masters(master: str) -> None:
 @pytest.mark.parametrize(
     "master", ["", "local[0]", "local[", "local[x]", "spark://h", "spark://h:0", "mesos://h:1", "h:1"]
 )
-def test_a_spark_master_that_is_none_is_refused(master: str) -> None:
+def test_invalid_spark_master_is_refused(master: str) -> None:
     assert "stream.master" in refusal(flags={"stream.master": master})
 
 
 @pytest.mark.parametrize("memory", ["lots", "0g", "511m", "2", "2t", "99999999g", "-2g"])
-def test_a_memory_that_is_none_is_refused(memory: str) -> None:
+def test_invalid_memory_size_is_refused(memory: str) -> None:
     assert "as in 2g or 1500m" in refusal(flags={"stream.driver_memory": memory})
 
 
@@ -295,12 +295,12 @@ def test_one_topic_for_both_is_refused() -> None:
         assert "kafka.records_topic" in refusal(flags={"kafka.records_topic": topic})
 
 
-def test_topics_carry_the_pipeline_and_can_be_named() -> None:
+def test_topic_names_default_to_the_pipeline_and_can_be_set() -> None:
     settings = load_settings(flags={"pipeline": "p", "kafka.records_topic": "wet-{pipeline}"}, environ={})
     assert (settings.records_topic, settings.progress_topic) == ("wet-p", "p.wet-progress")
 
 
-def test_a_section_and_its_setting_at_once_are_refused() -> None:
+def test_section_and_value_under_one_name_are_refused() -> None:
     assert "remove one" in refusal(flags={"kafka": 1, "kafka.partitions": 2})
     assert "remove one" in refusal(flags={"kafka.partitions": 2, "kafka": 1})
 
@@ -308,7 +308,7 @@ def test_a_section_and_its_setting_at_once_are_refused() -> None:
 @pytest.mark.parametrize(
     "variable", ["WETSTREAM_KAFKA_PARTITION", "WETSTREAM_KAFKA", "wetstream_kafka_partitions", "WETSTREAM_"]
 )
-def test_a_variable_that_names_no_setting_is_said(variable: str) -> None:
+def test_environment_variable_without_a_setting_is_reported(variable: str) -> None:
     with pytest.raises(SettingsError, match=f"environment variable {variable} is not a setting"):
         load_settings(environ={variable: "1"})
 
@@ -339,7 +339,7 @@ def test_a_wrong_variable_is_refused_by_name() -> None:
         (b"pipeline = 2016-01-01\n", r"pipeline"),
     ],
 )
-def test_a_mistake_in_a_file_is_told_with_file_and_line(tmp_path: Path, content: bytes, told: str) -> None:
+def test_config_file_errors_name_file_and_line(tmp_path: Path, content: bytes, told: str) -> None:
     file = tmp_path / "wrong.toml"
     file.write_bytes(content)
     said = refusal(config=file)
@@ -352,7 +352,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     assert "larger than 4 MB" in refusal(config=Path("/dev/zero"))
 
 
-def test_byte_order_mark_and_line_ends_of_windows_do_no_harm(tmp_path: Path) -> None:
+def test_byte_order_mark_and_crlf_are_accepted(tmp_path: Path) -> None:
     file = tmp_path / "bom.toml"
     file.write_bytes(b'\xef\xbb\xbfpipeline = "here"\r\n[kafka]\r\npartitions = 3\r\n')
     settings = load_settings(file, environ={})

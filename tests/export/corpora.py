@@ -86,7 +86,7 @@ def row(place: tuple[str, int, int], bag: dict[str, int] | None, language: str |
 
 
 def make_table(folder: Path, rows: Sequence[Row], rows_a_file: int = 3) -> Documents:
-    """A documents table of these rows in this order; made anew if there is one."""
+    """A documents table of these rows in this order; replaced if there is one."""
     shutil.rmtree(folder, ignore_errors=True)
     generations = Generations(folder, "main")
     documents = generations.open_or_create(Rules("p21", "0")).documents

@@ -57,7 +57,7 @@ def test_the_command(command: Command, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "point", ["between-export-renames", pytest.param("before-export-rename", marks=pytest.mark.slow)]
 )
-def test_a_killed_export_leaves_no_half_one(command: Command, tmp_path: Path, point: str) -> None:
+def test_killed_export_leaves_nothing_partial(command: Command, tmp_path: Path, point: str) -> None:
     work = tmp_path / "work"
     out = work / "out"
     assert command("export", "p21", out, code=None, WETSTREAM_CRASH_AT=point).returncode == -9
@@ -76,7 +76,7 @@ def test_a_killed_export_leaves_no_half_one(command: Command, tmp_path: Path, po
     assert [path.name for path in work.iterdir()] == ["out"]
 
 
-def test_what_is_not_ours_stays(tmp_path: Path) -> None:
+def test_foreign_files_are_kept(tmp_path: Path) -> None:
     target = tmp_path / "thesis"
     target.mkdir()
     (target / "corpus").touch()
@@ -89,7 +89,7 @@ def test_what_is_not_ours_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["a folder", "not there yet"])
-def test_a_linked_folder_is_written_where_the_link_points(tmp_path: Path, there: bool) -> None:
+def test_symlinked_folder_is_written_at_its_target(tmp_path: Path, there: bool) -> None:
     real, link = tmp_path / "disk" / "real", tmp_path / "link"
     link.symlink_to(real)
     if there:
@@ -105,7 +105,7 @@ def test_a_linked_folder_is_written_where_the_link_points(tmp_path: Path, there:
     assert [path.name for path in real.parent.iterdir()] == ["real"]
 
 
-def test_links_that_lead_nowhere_or_to_other_things_are_refused(tmp_path: Path) -> None:
+def test_links_to_nothing_or_to_other_things_are_refused(tmp_path: Path) -> None:
     loop, elsewhere, target = tmp_path / "loop", tmp_path / "elsewhere", tmp_path / "target"
     loop.symlink_to(loop)
     elsewhere.mkdir()
@@ -126,7 +126,7 @@ def test_links_that_lead_nowhere_or_to_other_things_are_refused(tmp_path: Path) 
     assert (target / "corpus" / "thesis").read_text() == (elsewhere / "thesis").read_text() == "mine"
 
 
-def test_an_export_that_is_still_at_work_is_left_alone(tmp_path: Path) -> None:
+def test_running_export_is_left_alone(tmp_path: Path) -> None:
     target = tmp_path / "out"
     with new_folder(target, {"corpus"}) as first:
         (first / "corpus").write_text("first")

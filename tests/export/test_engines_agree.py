@@ -16,9 +16,7 @@ from tests.harness import Pipeline
 
 
 @pytest.mark.slow
-def test_streamed_compacted_and_batch_are_the_same(
-    make_pipeline: Callable[..., Pipeline], crawl: Path, tmp_path: Path
-) -> None:
+def test_stream_compaction_and_batch_agree(make_pipeline: Callable[..., Pipeline], crawl: Path, tmp_path: Path) -> None:
     files = sorted((crawl / "data").iterdir())
     few, whole = make_pipeline(stream__max_records=60), make_pipeline(pipeline="whole")
     for pipeline, order in ((few, files), (whole, files[::-1])):

@@ -140,21 +140,21 @@ def test_rows_that_cannot_be_written(crawl: Path, settings: Settings, tmp_path: 
     assert "absent cannot be written" in found.to_pylist()[0]["text"]
 
 
-def test_progress_is_told(run: Run, spark: SparkSession, crawl: Path) -> None:
+def test_progress_is_reported(run: Run, spark: SparkSession, crawl: Path) -> None:
     told: list[str] = []
     with report_progress(spark, 2, told.append, every_s=0.01):
         run(crawl / "data", crawl / "names", 1)
     assert "0 of 2 files read" in told
 
 
-def test_a_file_that_is_no_wet_file(run: Run, tmp_path: Path) -> None:
+def test_file_that_is_not_wet(run: Run, tmp_path: Path) -> None:
     (tmp_path / "page.warc.wet.gz").write_bytes(gzip.compress(b"<html>no WET file</html>" * 100))
     with pytest.raises(P21Error, match=r"page\.warc\.wet\.gz"):
         run(tmp_path, names_of(tmp_path, "page.warc.wet.gz"), 1)
     assert {path.name for path in tmp_path.iterdir()} <= {"page.warc.wet.gz", "names", "home"}
 
 
-def test_names_that_cannot_be(crawl: Path, settings: Settings, tmp_path: Path) -> None:
+def test_impossible_names(crawl: Path, settings: Settings, tmp_path: Path) -> None:
     def sources(*lines: str, data: Path = crawl / "data") -> ExplainedError:
         order = JobRequest(str(data), names_of(tmp_path, *lines), spec.STOP_WORDS, 1, 1, tmp_path / "out")
         with pytest.raises(ExplainedError) as raised:
@@ -186,7 +186,7 @@ def test_names_that_cannot_be(crawl: Path, settings: Settings, tmp_path: Path) -
         (None, "cannot read"),
     ],
 )
-def test_stop_words_that_are_none(tmp_path: Path, content: bytes | None, problem: str) -> None:
+def test_invalid_stop_words(tmp_path: Path, content: bytes | None, problem: str) -> None:
     path = tmp_path / "stop_words"
     if content is not None:
         path.write_bytes(content)

@@ -76,7 +76,7 @@ def test_the_same_documents_give_the_same_bytes(rows: list[Row], data: st.DataOb
         assert found[0].keys() | {"meta.json"} <= OUTPUT_FILES
 
 
-def test_meta_tells_what_was_asked_and_of_what(tmp_path: Path) -> None:
+def test_meta_echoes_the_query_and_the_pipeline(tmp_path: Path) -> None:
     rows = [corpora.row((SOURCES[0], n, 0), {"alpha": 1, "beta": n + 1}, "eng", None) for n in range(4)]
     documents = corpora.make_table(tmp_path / "tables", rows)
     choice = ExportOptions(View(2, 0.9), frozenset([b"zeta"]), ("eng",), ("1.1",))
@@ -111,13 +111,13 @@ def test_meta_tells_what_was_asked_and_of_what(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", list(FORMATS))
-def test_an_empty_corpus_is_written_too(tmp_path: Path, form: str) -> None:
+def test_empty_corpus_can_be_exported(tmp_path: Path, form: str) -> None:
     documents = corpora.make_table(tmp_path / "tables", [])
     out = corpora.exported(documents, tmp_path / "out", form, ExportOptions())
     assert corpora.vocabulary(out) == [] and corpora.documents_of(out) == []
 
 
-def test_a_source_by_a_part_of_its_name_is_a_whole_part(tmp_path: Path) -> None:
+def test_source_is_matched_by_whole_path_components(tmp_path: Path) -> None:
     rows = [corpora.row((CRAWL.format(segment, "a"), 0, 0), {"alpha": 1}, None, None) for segment in ("1.1", "1.11")]
     documents = corpora.make_table(tmp_path / "tables", rows)
     for entry in ("1.1", "crawl-data/CC-MAIN-2016-50/segments/1.1", CRAWL.format("1.1", "a")):
@@ -161,7 +161,7 @@ def test_runs_of_many_batches_are_merged(tmp_path: Path) -> None:
 
 
 @given(sizes=st.lists(st.integers(1, 9), max_size=6), rows=st.integers(1, 7))
-def test_batches_are_evened_out(sizes: list[int], rows: int) -> None:
+def test_batches_are_balanced(sizes: list[int], rows: int) -> None:
     places = [("s", n, 0) for n in range(sum(sizes))]
     batches = [corpus_batch(places[sum(sizes[:i]) : sum(sizes[: i + 1])]) for i in range(len(sizes))]
     found = list(rebatch(batches, rows))

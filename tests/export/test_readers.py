@@ -102,7 +102,7 @@ def vectors(frame: DataFrame) -> np.ndarray:
     return np.array([vector.toArray() for vector in found])
 
 
-def test_svmlight_by_mllib(export_as, matrix: np.ndarray, spark: SparkSession) -> None:  # type: ignore[no-untyped-def]
+def test_svmlight_read_by_mllib(export_as, matrix: np.ndarray, spark: SparkSession) -> None:  # type: ignore[no-untyped-def]
     path = export_as("svmlight") / "corpus.svmlight"
     frame = spark.read.format("libsvm").option("numFeatures", matrix.shape[1]).load(path.as_uri())
     assert (vectors(frame) == matrix).all()
@@ -118,7 +118,7 @@ def test_parquet_by_mllib(export_as, matrix: np.ndarray, spark: SparkSession) ->
     assert model.transform(frame).count() == len(matrix)
 
 
-def test_parquet_by_anybody(export_as, matrix: np.ndarray) -> None:  # type: ignore[no-untyped-def]
+def test_parquet_read_by_other_libraries(export_as, matrix: np.ndarray) -> None:  # type: ignore[no-untyped-def]
     folder = export_as("parquet")
     found = pq.read_table(folder / "corpus.parquet").to_pylist()
     bags = [list(zip(row["features"]["indices"], row["features"]["values"], strict=True)) for row in found]

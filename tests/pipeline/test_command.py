@@ -99,7 +99,7 @@ def test_errors_are_one_sentence(wetstream: Command, sample: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
-def test_a_running_stream_ends_in_order_on_a_signal(number: signal.Signals, wetstream: Command, sample: Path) -> None:
+def test_running_stream_shuts_down_on_a_signal(number: signal.Signals, wetstream: Command, sample: Path) -> None:
     wetstream("ingest", sample)
     running = wetstream.start("stream", "--profile", "p21")
     try:

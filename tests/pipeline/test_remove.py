@@ -1,4 +1,4 @@
-"""Sources taken out again, exactly: as if they had never been there; and added anew."""
+"""Sources taken out again, exactly: as if they had never been there; and added again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def state_of(pipeline: Pipeline, path: Path) -> str:
     return next(row["state"] for row in rows if row["source"] == source_id(path))
 
 
-def test_removed_is_as_if_never_there_and_added_again_the_same(make_pipeline: Make, sample: Path, second: Path) -> None:
+def test_removal_equals_never_ingested_and_is_reversible(make_pipeline: Make, sample: Path, second: Path) -> None:
     pipeline = make_pipeline(redis__top_words=500, redis__chunk_words=1_000)
     pipeline.ingest(sample)
     pipeline.stream()
@@ -39,7 +39,7 @@ def test_removed_is_as_if_never_there_and_added_again_the_same(make_pipeline: Ma
     assert pipeline.live.top(500)["words"] != top
     build = pipeline.live_prefix()
     assert pipeline.remove(second) == 201
-    assert pipeline.live_prefix() == build, "the rest is not counted anew"
+    assert pipeline.live_prefix() == build, "the rest is not recounted"
     assert pipeline.verified().digest == one and pipeline.live.top(500)["words"] == top
     assert state_of(pipeline, second) == "removed"
     pipeline.stream()
@@ -55,7 +55,7 @@ def test_removed_is_as_if_never_there_and_added_again_the_same(make_pipeline: Ma
     pipeline.verified()
 
 
-def test_what_is_removed_between_a_replay_and_its_switch_is_not_in_the_new_generation(
+def test_removal_between_a_replay_and_its_switch_reaches_the_new_generation(
     make_pipeline: Make, sample: Path, second: Path
 ) -> None:
     pipeline = make_pipeline()
@@ -72,7 +72,7 @@ def test_what_is_removed_between_a_replay_and_its_switch_is_not_in_the_new_gener
     assert pipeline.verified().digest == one
 
 
-def test_records_that_wait_in_the_topic_do_not_come_back(make_pipeline: Make, sample: Path, second: Path) -> None:
+def test_removed_records_still_in_the_topic_do_not_return(make_pipeline: Make, sample: Path, second: Path) -> None:
     pipeline = make_pipeline()
     pipeline.ingest(sample)
     pipeline.stream()
@@ -104,7 +104,7 @@ def test_a_running_stream_removes_between_micro_batches(make_pipeline: Make, sam
     pipeline.verified()
 
 
-def test_sources_from_files_are_removed_and_ingested_anew(make_pipeline: Make, sample: Path, second: Path) -> None:
+def test_sources_read_from_files_can_be_removed_and_ingested(make_pipeline: Make, sample: Path, second: Path) -> None:
     pipeline = make_pipeline()
     pipeline.replay(sample, second)
     both = pipeline.verified().digest
@@ -114,7 +114,7 @@ def test_sources_from_files_are_removed_and_ingested_anew(make_pipeline: Make, s
     assert pipeline.verified().digest == both
 
 
-def test_what_is_unknown_is_refused(make_pipeline: Make, sample: Path, tmp_path: Path) -> None:
+def test_unknown_settings_are_refused(make_pipeline: Make, sample: Path, tmp_path: Path) -> None:
     pipeline = make_pipeline()
     pipeline.ingest(sample)
     pipeline.stream()

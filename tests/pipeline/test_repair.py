@@ -107,7 +107,7 @@ def states(pipeline: Pipeline) -> dict[str, str]:
     return {row["source"]: row["state"] for row in rows}
 
 
-def test_doubled_and_missing_records_are_found_and_mended_exactly(
+def test_duplicate_and_missing_records_are_found_and_repaired_exactly(
     make_pipeline: Make, sample: Path, second: Path, right: str
 ) -> None:
     pipeline = make_pipeline()
@@ -162,9 +162,7 @@ def test_killed_while_repairing_and_run_again(
     assert checked(pipeline).ok and pipeline.verified().digest == right
 
 
-def test_a_source_whose_file_is_gone_is_mended_as_far_as_its_rows_tell(
-    make_pipeline: Make, tmp_path: Path, sample: Path
-) -> None:
+def test_source_without_its_file_is_repaired_from_its_rows(make_pipeline: Make, tmp_path: Path, sample: Path) -> None:
     doubled = write_sample(tmp_path / "doubled.warc.wet.gz", records=30, seed=3).path
     lacking = write_sample(tmp_path / "lacking.warc.wet.gz", records=30, seed=4).path
     pipeline = make_pipeline()
@@ -183,7 +181,7 @@ def test_a_source_whose_file_is_gone_is_mended_as_far_as_its_rows_tell(
     assert checked(pipeline).faulty_sources == [ids[1]]
 
 
-def test_hostile_messages_are_malformed_rows_and_the_books_balance(
+def test_hostile_messages_become_malformed_rows_and_totals_balance(
     make_pipeline: Make, tmp_path: Path, sample: Path
 ) -> None:
     import gzip
@@ -223,7 +221,7 @@ def test_hostile_messages_are_malformed_rows_and_the_books_balance(
     assert [outcome.state for outcome in pipeline.ingest(sample)] == ["already"]
 
 
-def test_a_source_that_nobody_has_ingested_is_dropped_on_request(make_pipeline: Make, sample: Path) -> None:
+def test_source_never_ingested_is_dropped_on_request(make_pipeline: Make, sample: Path) -> None:
     pipeline = make_pipeline()
     pipeline.ingest(sample)
     pipeline.stream()

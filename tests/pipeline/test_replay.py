@@ -54,14 +54,14 @@ def test_every_way_gives_the_same(make_pipeline: Make, sample: Path, second: Pat
     streamed.replay(*sources)
     assert streamed.documents.path.name == "g3" and streamed.verified().digest == digest
     assert len(streamed.documents.sources_from_files()) == 3
-    # What Redis forgets is counted anew from the documents, wherever those came from.
+    # What Redis forgets is recounted from the documents, wherever those came from.
     loaded.forget_redis()
     loaded.replay(*sources, switch_over=False)
     switch(loaded.settings, loaded.redis, "g1")
     assert loaded.verified().digest == digest
 
 
-def test_first_loaded_as_a_batch_then_streamed(make_pipeline: Make, sample: Path, second: Path) -> None:
+def test_replay_then_stream(make_pipeline: Make, sample: Path, second: Path) -> None:
     expected = make_pipeline()
     expected.ingest(sample, second)
     expected.stream()
@@ -105,7 +105,7 @@ def test_a_running_stream_carries_on_with_the_new_generation(
     assert pipeline.verified().digest == expected.verified().digest
 
 
-def test_what_cannot_be_read_keeps_the_replay_from_being_switched(
+def test_unreadable_sources_prevent_the_switch_after_a_replay(
     make_pipeline: Make, sample: Path, tmp_path: Path
 ) -> None:
     pipeline = make_pipeline()

@@ -79,7 +79,7 @@ def own(wetstream: Command, home: Path, canary_redis: str) -> Command:
 
 
 @pytest.mark.timeout(570)
-def test_nothing_that_is_written_holds_a_secret(own: Command, home: Path, tmp_path: Path, canary_redis: str) -> None:
+def test_no_written_file_holds_a_secret(own: Command, home: Path, tmp_path: Path, canary_redis: str) -> None:
     write_sample(tmp_path / "web" / "s.warc.wet.gz", records=30)
     said: list[str] = []
 

@@ -50,7 +50,7 @@ def test_many_tasks_are_added_up_by_spark(make_pipeline: Make, sample: Path) -> 
     assert many.verified().digest == few.verified().digest
 
 
-def test_segments_are_added_and_checkpoints_and_redis_can_be_lost(
+def test_segments_are_added_even_after_losing_checkpoint_and_redis(
     make_pipeline: Make, sample: Path, second: Path
 ) -> None:
     pipeline = make_pipeline(profile="english")
@@ -69,9 +69,7 @@ def test_segments_are_added_and_checkpoints_and_redis_can_be_lost(
     assert pipeline.verified().digest == both.digest
 
 
-def test_a_cut_file_that_has_grown_gives_the_same_as_the_whole(
-    make_pipeline: Make, sample: Path, tmp_path: Path
-) -> None:
+def test_truncated_then_completed_file_equals_the_whole_file(make_pipeline: Make, sample: Path, tmp_path: Path) -> None:
     whole = make_pipeline()
     whole.ingest(sample)
     whole.stream()
@@ -165,9 +163,7 @@ def test_a_redis_key_of_another_type_is_named_at_once(make_pipeline: Make, sampl
     assert pipeline.verified() == before
 
 
-def test_a_documents_folder_that_cannot_be_one_ends_the_stream_at_once(
-    make_pipeline: Make, sample: Path, tmp_path: Path
-) -> None:
+def test_unusable_documents_folder_ends_the_stream_at_once(make_pipeline: Make, sample: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     pipeline = make_pipeline(documents__path=str(tmp_path / "file" / "documents"))
     pipeline.ingest(sample)

@@ -51,7 +51,7 @@ def not_wet(error: NotWetError, damage: Damage, first: tuple[int, int]) -> None:
 @pytest.mark.parametrize("form", ["gzip", "lf", "zstd"])
 @MANY
 @given(draw=st.data())
-def test_members_that_are_not_touched_are_kept(form: str, draw: st.DataObject) -> None:
+def test_undamaged_members_are_kept(form: str, draw: st.DataObject) -> None:
     file = whole(form)
     damage = draw.draw(damages(file.data))
     try:
@@ -116,7 +116,7 @@ def decoded_size(file: WetFile, at: int) -> int:
 @pytest.mark.parametrize("verify", [True, False])
 @MANY
 @given(draw=st.data())
-def test_uncompressed_records_that_are_not_touched_are_kept(form: str, verify: bool, draw: st.DataObject) -> None:
+def test_undamaged_uncompressed_records_are_kept(form: str, verify: bool, draw: st.DataObject) -> None:
     file = whole(form)
     damage = draw.draw(damages(file.data))
     try:
@@ -159,7 +159,7 @@ def test_a_member_behind_a_text_without_line_end_is_found() -> None:
     assert (items[1].reason, items[1].length) == ("damaged", len(broken.rstrip()))
 
 
-def test_a_member_that_runs_on_over_others_is_damaged_and_not_cut() -> None:
+def test_member_that_overruns_others_is_damaged_not_truncated() -> None:
     """Zeros in a member can be decoded as data without an end; the members behind it are found all the same."""
     file = whole("gzip")
     begin, end = max(file.extents, key=lambda extent: extent[1] - extent[0])
@@ -209,7 +209,7 @@ def test_a_wrong_digest_makes_a_stub_when_digests_are_verified() -> None:
         assert (stub.reason, stub.detail, stub.length) == ("damaged", "digest", len(wrong))
 
 
-def test_a_content_length_that_is_only_damaged_costs_one_record() -> None:
+def test_damaged_content_length_costs_one_record() -> None:
     for form in ("gzip", "single", "plain"):
         for length in (b"99999999999", b"9999999", b"17", b"x"):
             file = wet_file("plain")
@@ -232,7 +232,7 @@ def encode(form: str, parts: list[bytes]) -> bytes:
     return gzip.compress(b"".join(parts)) if form == "single" else b"".join(parts)
 
 
-def test_a_record_that_seems_endless_takes_little_memory() -> None:
+def test_endless_record_takes_bounded_memory() -> None:
     import tracemalloc
 
     header = b"WARC/1.0\r\nWARC-Type: conversion\r\nContent-Length: 999999999999\r\n\r\n"

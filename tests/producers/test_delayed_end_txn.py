@@ -21,9 +21,7 @@ LONG = {"producer__transaction_bytes": 4 << 20, "producer__transaction_ms": 10_0
 
 
 @pytest.mark.parametrize("hold", [2, 3])
-def test_an_end_of_transaction_that_arrives_late_commits_nothing(
-    hold: int, make_settings: Callable[..., Settings], tmp_path: Path
-) -> None:
+def test_delayed_end_txn_commits_nothing(hold: int, make_settings: Callable[..., Settings], tmp_path: Path) -> None:
     path = write_sample(tmp_path / "long.warc.wet.gz", raw_bytes=12_000_000, seed=3).path
     settings = make_settings(**LONG)
     servers = settings.bootstrap_servers

@@ -42,7 +42,7 @@ def test_folders_globs_and_files_each_once_and_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["wet.paths", "wet.paths.gz", "names"])
-def test_a_listing_names_its_sources_from_beside_it_or_from_the_base(name: str, tmp_path: Path) -> None:
+def test_listing_paths_are_relative_to_it_or_to_the_base(name: str, tmp_path: Path) -> None:
     text = "\n".join(["# a comment", "", *LINES, ""]).encode()
     listing = put(tmp_path, name, gzip.compress(text) if name.endswith(".gz") else text)
     assert locations(listing) == [f"{tmp_path}/{line}" for line in LINES]
@@ -97,7 +97,7 @@ def test_wrong_kinds_of_listings_are_explained(tmp_path: Path) -> None:
     assert locations(other) == [str(other)]
 
 
-def test_another_identity_for_one_source(tmp_path: Path) -> None:
+def test_one_source_under_another_identity(tmp_path: Path) -> None:
     path = put(tmp_path, "it.wet.gz", b"")
     assert [source.id for source in discover([str(path)], alias="mine")] == ["mine"]
     put(tmp_path, "two.wet.gz", b"")
@@ -110,7 +110,7 @@ def notes_and_sources(*names: object) -> tuple[list[str], list[Source]]:
     return notes, discover([str(name) for name in names], keep_going=True, on_note=notes.append)
 
 
-def test_what_a_folder_leaves_out_is_said(tmp_path: Path) -> None:
+def test_files_omitted_from_a_folder_are_reported(tmp_path: Path) -> None:
     kept = put(tmp_path, "in/a.wet.gz", b"")
     elsewhere = put(tmp_path, "elsewhere/b.wet.gz", b"").parent
     (tmp_path / "in/linked").symlink_to(elsewhere)
@@ -142,7 +142,7 @@ def open_folder() -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("pattern", ["", "*", "**/*.wet.gz", "*/*.wet.gz"])
-def test_a_folder_that_may_not_be_read_is_said(pattern: str, open_folder: Path) -> None:
+def test_unreadable_folder_is_reported(pattern: str, open_folder: Path) -> None:
     put(open_folder, "in/a.wet.gz", b"")
     put(open_folder, "in/open/b.wet.gz", b"")
     closed = put(open_folder, "in/closed/c.wet.gz", b"").parent
@@ -179,7 +179,7 @@ def impatient() -> ProducerSettings:
     return load_settings(flags={"producer.source_timeout_s": 1, "producer.source_retry_s": 1}, environ={}).producer
 
 
-def test_two_sources_of_one_identity_are_said(tmp_path: Path) -> None:
+def test_sources_sharing_an_identity_are_reported(tmp_path: Path) -> None:
     one, other = (put(tmp_path, f"{mirror}/{LINES[0]}", mirror.encode()) for mirror in ("a", "b"))
     notes, found = notes_and_sources(tmp_path)
     assert [source.location for source in found] == [str(one)]
@@ -190,7 +190,7 @@ def test_two_sources_of_one_identity_are_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("alias", ["", " ", " a", "a\n", "a\x1b[1m", "\udc80", "a" * 2_000])
-def test_a_name_that_is_none_is_refused(alias: str, tmp_path: Path) -> None:
+def test_invalid_name_is_refused(alias: str, tmp_path: Path) -> None:
     with pytest.raises(SourceNotFoundError, match=r"--as .* is no name for a source"):
         discover([str(put(tmp_path, "it.wet.gz", b""))], alias=alias)
 
@@ -204,7 +204,7 @@ def test_names_with_colons_and_in_capitals(tmp_path: Path, monkeypatch: pytest.M
     assert len(locations(tmp_path)) == 2
 
 
-def test_following_goes_on_beside_what_is_empty_or_bad(tmp_path: Path) -> None:
+def test_follow_continues_beside_empty_or_bad_sources(tmp_path: Path) -> None:
     settings = load_settings(flags={"producer.follow_rest_s": 0}, environ={}).producer
     names = [tmp_path / name for name in ("a", "b", "names")]
     names[0].mkdir()

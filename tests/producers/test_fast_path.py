@@ -40,7 +40,7 @@ def short(data: bytes, start: int = 0) -> FastPath:
     return FastPath(io.BytesIO(data), start, LIMIT, verify_digests=False)
 
 
-def test_a_whole_file_goes_the_short_way_to_its_end() -> None:
+def test_intact_file_takes_the_fast_path_to_its_end() -> None:
     way = short(members())
     items = list(way.records())
     assert way.ended and way.consumed == len(members())
@@ -84,7 +84,7 @@ def test_damaged_anywhere(verify: bool, draw: st.DataObject) -> None:
     ],
 )
 @pytest.mark.parametrize("verify", [True, False])
-def test_odd_records_in_members_of_their_own(old: bytes, new: bytes, verify: bool) -> None:
+def test_unusual_records_in_their_own_members(old: bytes, new: bytes, verify: bool) -> None:
     records = wet_file("gzip", count=14).records
     for number in (0, 5, 13):
         parts = [record + b"\r\n\r\n" for record in records]
@@ -94,7 +94,7 @@ def test_odd_records_in_members_of_their_own(old: bytes, new: bytes, verify: boo
         assert by_reader(data, verify=verify) == by_splitter(data, verify=verify)
 
 
-def test_a_text_that_begins_like_the_end_of_a_header() -> None:
+def test_text_that_begins_with_line_ends() -> None:
     odd = b"WARC/1.0\nWARC-Type: conversion\nContent-Length: 6\n\n\r\nabcd"
     records = [*wet_file("gzip", count=14).records[:2], odd]
     data = b"".join(gzip.compress(record + b"\r\n\r\n") for record in records)
@@ -102,14 +102,14 @@ def test_a_text_that_begins_like_the_end_of_a_header() -> None:
 
 
 @pytest.mark.parametrize("between", [b"", b"\r\n", b"\r\n\r\nWARC", b"text"])
-def test_odd_members_between_the_records(between: bytes) -> None:
+def test_unusual_members_between_records(between: bytes) -> None:
     parts = [record + b"\r\n\r\n" for record in wet_file("gzip", count=14).records]
     for place in (3, 14):
         data = b"".join(map(gzip.compress, [*parts[:place], between, *parts[place:]]))
         assert by_reader(data, verify=False) == by_splitter(data, verify=False)
 
 
-def test_what_stands_behind_a_member_is_not_overlooked_because_it_ends_like_one() -> None:
+def test_bytes_after_a_member_are_not_overlooked_when_they_end_like_one() -> None:
     parts = [gzip.compress(record + b"\r\n\r\n") for record in wet_file("gzip", count=14).records]
     for number in (0, 5, 13):
         trailer = parts[number][-8:]
@@ -119,7 +119,7 @@ def test_what_stands_behind_a_member_is_not_overlooked_because_it_ends_like_one(
             assert by_reader(data, verify=False) == by_splitter(data, verify=False)
 
 
-def test_a_text_that_holds_what_members_begin_with() -> None:
+def test_text_that_contains_gzip_magic() -> None:
     text = b"so \x1f\x8b\x08\x00 it begins"
     odd = b"WARC/1.0\r\nWARC-Type: conversion\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text)
     records = wet_file("gzip", count=14).records
@@ -129,7 +129,7 @@ def test_a_text_that_holds_what_members_begin_with() -> None:
     assert [item.raw for item in by_reader(data, verify=False) if isinstance(item, Record)] == [*records, odd]
 
 
-def test_reading_goes_on_at_every_member() -> None:
+def test_reading_resumes_at_every_member() -> None:
     items = by_reader(members(), verify=False)
     for number, item in enumerate(items):
         assert list(short(members(), item.place.member).records()) == items[number:]

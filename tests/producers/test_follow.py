@@ -67,7 +67,7 @@ def follow(make_settings: MakeSettings) -> Iterator[tuple[Settings, Callable[...
         following.end()
 
 
-def test_new_files_are_ingested_and_a_growing_one_is_left_until_it_rests(
+def test_new_files_are_ingested_once_they_stop_growing(
     follow: tuple[Settings, Callable[..., Following]], tmp_path: Path
 ) -> None:
     settings, start = follow
@@ -99,7 +99,7 @@ def test_new_files_are_ingested_and_a_growing_one_is_left_until_it_rests(
     assert sorted(again.states(3)) == ["already"] * 3
 
 
-def test_a_listing_that_grows(follow: tuple[Settings, Callable[..., Following]], tmp_path: Path) -> None:
+def test_growing_listing(follow: tuple[Settings, Callable[..., Following]], tmp_path: Path) -> None:
     settings, start = follow
     for number in range(2):
         path = put(tmp_path, f"{number}.warc.wet.gz", wet_file("gzip", seed=number).data)

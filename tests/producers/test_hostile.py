@@ -111,9 +111,7 @@ def test_the_digest_proves_where_a_record_with_a_wrong_length_ends(form: str, le
 )
 @pytest.mark.parametrize("form", ["gzip", "plain"])
 @pytest.mark.parametrize("name", [b"Content-Length", b"content-length", b"CONTENT-LENGTH \t"])
-def test_content_length_is_a_number_in_the_first_field_of_that_name(
-    form: str, name: bytes, length: bytes, read: bool
-) -> None:
+def test_first_content_length_counts_and_must_be_a_number(form: str, name: bytes, length: bytes, read: bool) -> None:
     odd = HEADER % 1 + name + b":" + length + b"\r\n\r\n" + b"sixteen letters."
     records = [record(0, b"first"), odd, record(2, b"last")]
     items = read_bytes(encode(form, records))
@@ -144,7 +142,7 @@ PADDING = st.text("\0\r\n \t", max_size=3_000).map(str.encode) | st.builds(bytes
 @pytest.mark.parametrize("form", ["gzip", "single", "multi", "split", "zstd", "zstd-single"])
 @MANY
 @given(behind=PADDING, between=PADDING)
-def test_padding_behind_and_between_members_is_no_damage(form: str, behind: bytes, between: bytes) -> None:
+def test_padding_after_and_between_members_is_not_damage(form: str, behind: bytes, between: bytes) -> None:
     file = whole(form)
     items = read_bytes(file.data + behind)
     assert raws(items) == file.records and len(items) == len(file.records)
@@ -173,7 +171,7 @@ def test_zeros_behind_an_uncompressed_file_are_padding_and_zeros_inside_are_dama
 
 @pytest.mark.parametrize("form", ["plain", "single", "multi", "zstd"])
 @pytest.mark.parametrize("kind", ["sha1", "sha256", "md5"])
-def test_digests_are_compared_where_nothing_else_vouches_for_the_bytes(form: str, kind: str) -> None:
+def test_digests_are_verified_where_no_checksum_covers_the_bytes(form: str, kind: str) -> None:
     import hashlib
 
     block = b"a text of some words"
@@ -226,7 +224,7 @@ BROKEN[-6] ^= 1
     ],
     ids=range(14),
 )
-def test_work_is_linear_whatever_the_bytes(data: bytes) -> None:
+def test_work_is_linear_in_the_bytes(data: bytes) -> None:
     items, work = read_counted(data)
     decoded = len(gzip.decompress(data)) if data[:2] == b"\x1f\x8b" and len(data) < 50_000 else len(data)
     assert work <= 700 * decoded + (4 << 20), work / decoded
@@ -269,7 +267,7 @@ def test_a_file_cut_around_the_end_of_a_record_continues_with_the_same_items(for
 
 
 @pytest.mark.parametrize("length", [b"4294967297", b"99999999999", b"9" * 40])
-def test_a_length_that_no_page_has_is_not_believed_even_without_a_digest(length: bytes) -> None:
+def test_absurd_content_length_is_rejected_even_without_a_digest(length: bytes) -> None:
     records = [record(0, b"first"), HEADER % 1 + b"Content-Length: " + length + b"\r\n\r\ntext", record(2, b"last")]
     items = read_bytes(encode("plain", records))
     assert raws(items) == [records[0], records[2]]

@@ -89,7 +89,7 @@ def test_no_secret_of_a_url_is_shown_or_stored(secret: str, parameter: str, wrap
             assert secret not in shown
 
 
-def test_what_is_part_of_an_identity() -> None:
+def test_parts_of_an_identity() -> None:
     assert source_id("s3://bucket/part#1.wet") == "s3://bucket/part#1.wet"
     assert source_id("s3://bucket/part?1.wet") == "s3://bucket/part?1.wet"
     assert source_id("abfs://one@account/x.wet") != source_id("abfs://two@account/x.wet")
@@ -111,12 +111,12 @@ def test_what_is_a_url() -> None:
     assert public_url("HTTPS://A.example:443/x?") == "https://a.example/x"
 
 
-def test_a_link_to_itself_has_an_identity(tmp_path: Path) -> None:
+def test_symlink_loop_has_an_identity(tmp_path: Path) -> None:
     loop = tmp_path / "loop.wet.gz"
     loop.symlink_to(loop)
     assert source_id(loop).startswith("file:///")
 
 
 @pytest.mark.parametrize("url", ["http://[", "http://a b/", "http://:0x/", "s3://", "http://h:port/x", "://"])
-def test_a_bad_url_has_an_identity(url: str) -> None:
+def test_malformed_url_has_an_identity(url: str) -> None:
     assert source_id(url)

@@ -63,7 +63,7 @@ def test_good_and_bad_sources_side_by_side(make_settings: MakeSettings, tmp_path
     assert json.loads(again.stdout)[0]["state"] == "already"
 
 
-def test_a_source_that_failed_is_tried_once_more_and_then_listed(make_settings: MakeSettings, tmp_path: Path) -> None:
+def test_failed_source_is_retried_once_and_then_listed(make_settings: MakeSettings, tmp_path: Path) -> None:
     settings = make_settings()
     listing = put(tmp_path, "wet.paths", b"gone.warc.wet.gz\nhere.warc.wet.gz\n")
     here = put(tmp_path, "here.warc.wet.gz", wet_file("gzip").data)
@@ -75,7 +75,7 @@ def test_a_source_that_failed_is_tried_once_more_and_then_listed(make_settings: 
 
 
 @pytest.mark.parametrize(("number", "send", "code"), [(signal.SIGINT, os.kill, 130), (signal.SIGTERM, os.killpg, 143)])
-def test_a_signal_ends_at_a_transaction_and_the_next_run_goes_on(
+def test_signal_stops_at_a_transaction_and_the_next_run_resumes(
     number: signal.Signals,
     send: Callable[[int, int], None],
     code: int,

@@ -53,7 +53,7 @@ def paths_of(file: Path) -> list[str] | None:
     compressed=st.booleans(),
     last_end=st.booleans(),
 )
-def test_a_listing_names_its_paths_however_it_is_written(
+def test_listing_paths_in_every_notation(
     paths: list[str], noise: list[str], end: str, encoding: str, compressed: bool, last_end: bool, tmp_path: Path
 ) -> None:
     lines = [line for pair in zip(noise, paths, strict=False) for line in pair] + paths[len(noise) :]
@@ -91,11 +91,11 @@ def test_listings_joined_with_cat_and_names_in_another_encoding(tmp_path: Path) 
         b"a text\nof two lines\n",
     ],
 )
-def test_what_is_no_listing(content: bytes, tmp_path: Path) -> None:
+def test_files_that_are_not_listings(content: bytes, tmp_path: Path) -> None:
     assert paths_of(put(tmp_path, "it", content)) is None
 
 
-def test_a_bad_line_never_loses_the_others(tmp_path: Path) -> None:
+def test_invalid_line_does_not_lose_the_others(tmp_path: Path) -> None:
     text = "no path\na.wet.gz\nhttps://me:secret@[bad/x\nhttps://h/\x07.wet.gz\ncrawl-data/x.warc.wat.gz\nb.wet.gz\n"
     listing = put(tmp_path, "names", text.encode())
     with pytest.raises(ListingError, match=r"line 1: 'no path' is not the path of a WET file; .* and 1 more"):

@@ -62,7 +62,7 @@ WARC = b"WARC/1.0\r\nWARC-Type: response\r\nContent-Type: application/http\r\nCo
         "png",
     ],
 )
-def test_other_files_are_refused_with_what_they_look_like(data: bytes, said: str, tmp_path: Path) -> None:
+def test_other_file_types_are_refused_by_name(data: bytes, said: str, tmp_path: Path) -> None:
     path = put(tmp_path, "it.warc.wet.gz", data)
     with pytest.raises(NotWetError) as refused:
         list(read_records(path))

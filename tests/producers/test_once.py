@@ -81,7 +81,7 @@ def test_killed_inside_a_member_of_many_records(make_settings: MakeSettings, lon
     assert_whole(settings, path)
 
 
-def test_run_again_it_is_already_ingested_also_by_another_path(
+def test_second_run_recognises_ingested_sources_even_by_another_path(
     make_settings: MakeSettings, sample: Path, tmp_path: Path
 ) -> None:
     settings = make_settings()
@@ -121,7 +121,7 @@ def test_other_content_under_the_same_name_is_refused(make_settings: MakeSetting
 
 
 @pytest.mark.parametrize("form", ["gzip", "single"])
-def test_a_cut_file_is_carried_on_when_it_has_grown(form: str, make_settings: MakeSettings, tmp_path: Path) -> None:
+def test_truncated_file_is_resumed_once_it_has_grown(form: str, make_settings: MakeSettings, tmp_path: Path) -> None:
     file = wet_file(form)
     settings = make_settings()
     for end in (len(file.data) // 4, len(file.data) // 2, len(file.data) - 3):
@@ -164,7 +164,7 @@ def test_damage_is_in_the_topic_as_a_stub_and_in_the_outcome(make_settings: Make
     assert markers(settings)[source_id(path)].damaged == 1
 
 
-def test_what_is_no_wet_file_leaves_no_trace(make_settings: MakeSettings, tmp_path: Path) -> None:
+def test_file_that_is_not_wet_leaves_no_trace(make_settings: MakeSettings, tmp_path: Path) -> None:
     settings = make_settings()
     outcome = ingest(settings, put(tmp_path, "it.wet.gz", b"<html>"))
     assert (outcome.state, outcome.finished) == ("not_wet", False)
@@ -197,7 +197,7 @@ def test_a_second_producer_of_a_source_fences_the_first(make_settings: MakeSetti
     assert_whole(settings, long_sample)
 
 
-def test_a_dead_producers_open_transaction_is_aborted_before_its_place_is_read(
+def test_open_transaction_of_a_dead_producer_is_aborted_before_its_marker_is_read(
     make_settings: MakeSettings, sample: Path
 ) -> None:
     settings = make_settings()
@@ -232,7 +232,7 @@ def test_two_workers_keep_each_source_in_order(make_settings: MakeSettings, tmp_
     assert_whole(settings, *paths)
 
 
-def test_stopped_at_a_transaction_and_carried_on(make_settings: MakeSettings, long_sample: Path) -> None:
+def test_stopped_at_a_transaction_and_resumed(make_settings: MakeSettings, long_sample: Path) -> None:
     settings = make_settings(**SMALL)
     seen: list[SourceProgress] = []
     stopped = ingest(settings, long_sample, on_event=seen.append, should_stop=lambda: len(seen) >= 3)

@@ -93,7 +93,7 @@ def test_real_files_give_what_warcio_and_fastwarc_give(name: str, shared_data: P
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-def test_every_form_gives_every_record_as_it_stood(form: str, version: str) -> None:
+def test_every_form_yields_the_original_records(form: str, version: str) -> None:
     file = wet_file(form, version=version)
     items = file.read()
     assert raws(items) == file.records
@@ -109,14 +109,14 @@ def test_warcinfo_record_may_be_missing() -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_reading_goes_on_at_every_place_with_the_same_items(form: str) -> None:
+def test_reading_resumes_at_every_place_with_the_same_items(form: str) -> None:
     file = wet_file(form)
     items = file.read()
     for number, item in enumerate(items):
         assert file.read(start=item.next) == items[number + 1 :]
 
 
-def test_reading_goes_on_in_real_files(shared_data: Path) -> None:
+def test_reading_resumes_in_real_files(shared_data: Path) -> None:
     for path in sorted((shared_data / "wet").iterdir()):
         items = list(read_records(path))
         for number in range(0, len(items), 7):
@@ -125,7 +125,7 @@ def test_reading_goes_on_in_real_files(shared_data: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["gzip", "single", "plain", "zstd"])
-def test_reading_goes_on_where_a_cut_file_has_grown(form: str, tmp_path: Path) -> None:
+def test_reading_resumes_where_a_truncated_file_has_grown(form: str, tmp_path: Path) -> None:
     file = wet_file(form)
     for at in range(len(file.data) // 3, len(file.data), len(file.data) // 9):
         path = put(tmp_path, "it.wet", file.data[:at])
@@ -138,7 +138,7 @@ def test_reading_goes_on_where_a_cut_file_has_grown(form: str, tmp_path: Path) -
             assert whole + raws(list(read_records(path, start=last.next))) == file.records
 
 
-def test_a_record_over_the_limit_is_a_stub_and_the_rest_comes(tmp_path: Path) -> None:
+def test_oversized_record_becomes_a_stub_and_the_rest_follows(tmp_path: Path) -> None:
     for form in FORMS:
         file = wet_file(form)
         items = file.read(max_record_bytes=50_000)

@@ -58,7 +58,7 @@ def messages_of(settings: Settings, url: str) -> Messages:
     return read_topic(settings)[source_id(url)]
 
 
-def test_reads_are_those_of_the_local_file_whatever_the_server_does(server: Server, tmp_path: Path) -> None:
+def test_remote_reads_equal_the_local_file_whatever_the_server_does(server: Server, tmp_path: Path) -> None:
     data = random.Random(1).randbytes(800_000)
     put(tmp_path, "it.bin", data)
     chance = random.Random(2)
@@ -102,7 +102,7 @@ def test_a_file_that_has_shrunk_meanwhile_ends_in_an_error(server: Server, tmp_p
                 pass
 
 
-def test_a_server_that_falls_silent_is_asked_again(server: Server, tmp_path: Path) -> None:
+def test_silent_server_is_retried(server: Server, tmp_path: Path) -> None:
     put(tmp_path, "it.bin", bytes(range(256)) * 2_000)
     with open_location(f"{server.url}/it.bin", options()) as file:
         server.faults = iter(["stall"])
@@ -113,7 +113,7 @@ def test_a_server_that_falls_silent_is_asked_again(server: Server, tmp_path: Pat
         assert server.seen["stall"] == 1
 
 
-def test_what_cannot_pass_is_said_at_once_and_what_does_not_pass_in_time(server: Server, tmp_path: Path) -> None:
+def test_permanent_errors_fail_at_once_and_transient_ones_after_retry_s(server: Server, tmp_path: Path) -> None:
     put(tmp_path, "it.bin", bytes(300_000))
     with pytest.raises(OSError, match="its size: it does not exist"):
         open_location(f"{server.url}/gone.bin", options())
@@ -149,7 +149,7 @@ def test_ingested_over_http_exactly_once(
     assert ingest_url(settings, url).state == "changed"
 
 
-def test_a_waiting_source_keeps_no_transaction_open_and_hears_the_wish_to_stop(
+def test_waiting_source_holds_no_transaction_open_and_can_be_stopped(
     server: Server, make_settings: MakeSettings, tmp_path: Path
 ) -> None:
     write_sample(tmp_path / "it.warc.wet.gz", raw_bytes=6_000_000)
@@ -174,7 +174,7 @@ def test_a_waiting_source_keeps_no_transaction_open_and_hears_the_wish_to_stop(
     assert [(outcome.state, outcome.records) for outcome in outcomes] == [("stopped", records)]
 
 
-def test_identity_of_urls_has_no_secrets() -> None:
+def test_url_identities_hold_no_secrets() -> None:
     path = "crawl-data/CC-MAIN-2016-50/segments/1480698540409.8/wet/CC-MAIN-1.warc.wet.gz"
     assert source_id(f"https://data.commoncrawl.org/{path}") == path
     assert source_id(f"s3://commoncrawl/{path}") == path

@@ -73,7 +73,7 @@ def test_signed_and_anonymous_objects_and_folders(bucket: str, endpoint: str, ma
     assert "two.wet.gz cannot be read: its size: PermissionError" in refused.message
 
 
-def test_what_is_missing_is_named(
+def test_missing_requirements_are_named(
     bucket: str, endpoint: str, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = make_settings(producer__s3_endpoint=endpoint)

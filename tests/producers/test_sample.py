@@ -119,7 +119,7 @@ def test_document_lengths_are_those_of_a_real_file(corpus: Corpus, share: float,
     assert corpus.lengths[int(share * len(corpus.lengths))] == pytest.approx(expected, rel=0.12)
 
 
-def test_a_third_of_the_pages_is_dropped_and_the_summary_knows(corpus: Corpus) -> None:
+def test_summary_foretells_the_third_of_pages_that_is_dropped(corpus: Corpus) -> None:
     records = sum(summary.records for summary in corpus.summaries)
     assert len(corpus.lengths) == sum(summary.p21_documents for summary in corpus.summaries)
     assert 0.6 < len(corpus.lengths) / records < 0.72
@@ -131,7 +131,7 @@ def test_foretelling_agrees_with_the_plain_rule(tokens: list[str], space: str) -
     assert p21_keeps(np.frombuffer(text, np.uint8)) == (bag(text).total() > 10)
 
 
-def test_four_files_have_four_names_in_two_segments_and_no_record_in_common(tmp_path: Path) -> None:
+def test_sample_files_differ_and_are_spread_over_segments(tmp_path: Path) -> None:
     summaries = write_samples(tmp_path, files=4, records_each=20, files_per_segment=2, crawl="CC-MAIN-2016-50")
     form = r"crawl-data/CC-MAIN-2016-50/segments/\d{13}\.\d/wet/CC-MAIN-\d{14}-\d{14}-\d{5}\.warc\.wet\.gz"
     paths = [summary.path.relative_to(tmp_path).as_posix() for summary in summaries]
@@ -187,7 +187,7 @@ def test_every_record_is_a_gzip_member(tmp_path: Path) -> None:
     assert all(member.startswith(b"WARC/1.0\r\n") and member.endswith(b"\r\n\r\n") for member in members)
 
 
-def test_the_same_seed_gives_the_same_bytes_and_a_longer_sample_the_same_beginning(tmp_path: Path) -> None:
+def test_sample_is_deterministic_and_longer_samples_extend_shorter_ones(tmp_path: Path) -> None:
     first, again, longer, other, second_file = (
         write_sample(tmp_path / f"{name}.gz", records=records, seed=seed, file=file).path.read_bytes()
         for name, records, seed, file in [
@@ -236,7 +236,7 @@ def test_english_pages_hold_mostly_words_of_the_dictionary_and_stop_words_at_the
     assert 0.35 < stop / words.total() < 0.5
 
 
-def test_pages_hold_what_tokenizers_stumble_over(tmp_path: Path) -> None:
+def test_sample_pages_hold_hard_cases_for_tokenizers(tmp_path: Path) -> None:
     text = b"\n".join(payloads(write_sample(tmp_path / "a.gz", records=300).path)).decode()
     patterns = (
         r"[a-z]'s\b",
@@ -309,7 +309,7 @@ def test_wrong_values_are_refused_by_name(tmp_path: Path, options: dict[str, obj
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_that_was_not_finished_does_not_stand_there(tmp_path: Path) -> None:
+def test_unfinished_file_is_not_left_behind(tmp_path: Path) -> None:
     def stop(summary: SampleSummary) -> None:
         raise KeyboardInterrupt
 

@@ -60,6 +60,6 @@ def ingest_through_a_stall(make_settings: MakeSettings, tmp_path: Path, seconds:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", [20, 45])
-def test_a_broker_that_stands_still(seconds: float, make_settings: MakeSettings, tmp_path: Path) -> None:
+def test_stalled_broker(seconds: float, make_settings: MakeSettings, tmp_path: Path) -> None:
     """20 s: shorter than the transaction timeout. 45 s: the broker has aborted the transaction; it is sent again."""
     ingest_through_a_stall(make_settings, tmp_path, seconds)

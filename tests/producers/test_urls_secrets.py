@@ -25,7 +25,7 @@ def no_secrets_yet(monkeypatch: pytest.MonkeyPatch) -> None:
         "https://:canary-1@host/s.gz",
     ],
 )
-def test_a_part_of_a_password_is_masked(url: str) -> None:
+def test_parts_of_a_password_are_masked(url: str) -> None:
     register_passwords(url)
     assert redaction.redact("Invalid port: 'canary-1'") == "Invalid port: '***'"
 
@@ -34,6 +34,6 @@ def test_a_part_of_a_password_is_masked(url: str) -> None:
     "url",
     ["http://host:8080/canary-1@x.gz", "https://host/a:canary-1@x.gz", "http://[::1]:80/canary-1@x", "/a:canary-1@b"],
 )
-def test_other_parts_of_a_url_are_not(url: str) -> None:
+def test_remaining_url_parts_do_not_matter(url: str) -> None:
     register_passwords(url)
     assert "canary-1" in redaction.redact("canary-1")

@@ -52,7 +52,7 @@ def read_all(server: Server, **flags: object) -> bytes:
 
 @pytest.mark.parametrize("ranges", [True, False, "ignored"])
 @pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "br", "identity"])
-def test_a_stored_file_that_is_labelled_as_encoded_is_the_stored_file(
+def test_content_encoding_gzip_on_a_stored_gz_file_is_ignored(
     encoding: str, ranges: bool | str, server: Server
 ) -> None:
     server.headers = {"Content-Encoding": encoding}
@@ -60,7 +60,7 @@ def test_a_stored_file_that_is_labelled_as_encoded_is_the_stored_file(
     assert read_all(server) == DATA
 
 
-def test_answers_that_are_not_what_was_asked_for(server: Server) -> None:
+def test_wrong_range_responses(server: Server) -> None:
     server.faults = iter(["", "other", "", "whole", "other", "reset"])
     assert read_all(server) == DATA
     # After a whole answer all the rest is read from it.
@@ -76,7 +76,7 @@ def test_answers_that_are_not_what_was_asked_for(server: Server) -> None:
         ({"Last-Modified": "Wed, 25 Nov 2026 00:00:00 GMT"}, {"Last-Modified": "Wed, 25 Nov 2026 00:00:01 GMT"}),
     ],
 )
-def test_a_file_that_changes_while_it_is_read_is_no_mixture(
+def test_file_changed_during_reading_is_never_mixed(
     before: dict[str, str], after: dict[str, str], server: Server, tmp_path: Path
 ) -> None:
     server.headers = before
@@ -90,7 +90,7 @@ def test_a_file_that_changes_while_it_is_read_is_no_mixture(
                 pass
 
 
-def test_a_strong_tag_that_changes_is_another_file_even_if_it_begins_alike(server: Server) -> None:
+def test_changed_strong_etag_is_another_file_even_with_an_equal_beginning(server: Server) -> None:
     server.headers = {"ETag": '"a"'}
     with open_location(f"{server.url}/it.wet.gz", options()) as file:
         file.read(200_000)
@@ -107,7 +107,7 @@ def test_weak_tags_of_several_servers_are_one_file(server: Server) -> None:
         assert first + file.read(len(DATA)) == DATA
 
 
-def test_a_server_that_asks_for_more_time_gets_it(server: Server) -> None:
+def test_retry_after_is_honoured(server: Server) -> None:
     server.faults = iter(["", "503 1"])
     assert read_all(server) == DATA
     assert server.asked[2][0] - server.asked[1][0] >= 1
@@ -136,7 +136,7 @@ def test_a_listing_may_not_lead_elsewhere_by_a_redirect(server: Server, tmp_path
             open_location(f"{server.url}/round.wet.gz", options())
 
 
-def test_passwords_are_sent_and_not_shown(server: Server) -> None:
+def test_passwords_are_used_and_never_shown(server: Server) -> None:
     url = server.url.replace("http://", "http://me:secret@")
     with open_location(f"{url}/it.wet.gz?token=secret", options()) as file:
         assert file.read(10) == DATA[:10]
@@ -152,7 +152,7 @@ def ask(memory: Any, url: str, until: float) -> None:
             file.read(len(DATA))
 
 
-def test_all_processes_leave_a_server_alone_that_asks_for_it(server: Server) -> None:
+def test_all_processes_share_one_pace_per_server(server: Server) -> None:
     context = multiprocessing.get_context("forkserver")
     memory = shared_pace_memory(context)
     processes = [context.Process(target=ask, args=(memory, server.url, time.monotonic() + 8)) for _ in range(3)]
@@ -173,7 +173,7 @@ def test_all_processes_leave_a_server_alone_that_asks_for_it(server: Server) -> 
     assert any(at > refused_at + 1.8 for at, _ in server.asked)
 
 
-def test_the_interval_grows_and_shrinks_and_a_stop_is_heard() -> None:
+def test_polling_interval_adapts_and_stop_is_honoured() -> None:
     slots = [0.0] * 512
     pace, stop = Pace(slots, threading.Lock()), threading.Event()
     pace.wait("a", stop)

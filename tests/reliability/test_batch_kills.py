@@ -74,7 +74,7 @@ def test_a_replay_from_the_topic_killed(
 
 @slow
 @pytest.mark.parametrize("point", ["before-task-file", "after-delta-commit", "redis-chunk:2", "before-switch"])
-def test_a_load_from_files_killed(
+def test_killed_during_replay_from_files(
     point: str, wetstream: Command, make_pipeline: Make, sample: Path, second: Path
 ) -> None:
     expected = make_pipeline(pipeline=f"right-{os.getpid()}-{random.randrange(1 << 30)}")

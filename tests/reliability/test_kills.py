@@ -111,7 +111,7 @@ def test_a_python_worker_killed(
 
 
 @slow
-def test_spark_s_java_process_killed_under_a_running_stream(wetstream: Command, sample: Path, right: str) -> None:
+def test_java_process_of_spark_killed_under_a_running_stream(wetstream: Command, sample: Path, right: str) -> None:
     wetstream("ingest", sample)
     running = wetstream.start("stream", *P21, *SMALL)
     try:

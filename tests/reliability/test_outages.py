@@ -151,7 +151,7 @@ def test_the_stream_gives_up_after_the_set_time_and_loses_nothing(
 
 
 @pytest.mark.slow
-def test_a_broker_that_stalls_is_not_taken_for_fencing(own: Command, home: Path, tmp_path: Path) -> None:
+def test_stalled_broker_is_not_mistaken_for_fencing(own: Command, home: Path, tmp_path: Path) -> None:
     source = write_sample(tmp_path / "s.warc.wet.gz", records=3000).path
     running = own.start("run", *P21, source, "--set", "producer.transaction_bytes=1048576")
     try:
@@ -171,7 +171,7 @@ def test_a_broker_that_stalls_is_not_taken_for_fencing(own: Command, home: Path,
     assert own.json("verify")["records"] == 3001
 
 
-def test_a_restored_backup_of_any_one_store(make_pipeline: Callable[..., Pipeline], tmp_path: Path) -> None:
+def test_restored_backup_of_any_single_store(make_pipeline: Callable[..., Pipeline], tmp_path: Path) -> None:
     first, second = (write_sample(tmp_path / f"{n}.warc.wet.gz", records=150, seed=n).path for n in (1, 2))
     pipeline = make_pipeline()
     pipeline.ingest(first)
@@ -192,7 +192,7 @@ def test_a_restored_backup_of_any_one_store(make_pipeline: Callable[..., Pipelin
         pipeline.redis.restore(key, 0, value)
     pipeline.stream()
     assert pipeline.verified().digest == right
-    # The table alone, older: Redis is ahead, is counted anew, and the topic is read again from the table's positions.
+    # The table alone, older: Redis is ahead, is recounted, and the topic is read again from the table's positions.
     shutil.rmtree(pipeline.settings.documents_path)
     shutil.copytree(backup, pipeline.settings.documents_path)
     pipeline.stream()
@@ -200,7 +200,7 @@ def test_a_restored_backup_of_any_one_store(make_pipeline: Callable[..., Pipelin
 
 
 @pytest.mark.slow
-def test_a_broker_that_hangs_ends_the_stream_after_the_set_time(own: Command, home: Path, tmp_path: Path) -> None:
+def test_hanging_broker_ends_the_stream_after_retry_s(own: Command, home: Path, tmp_path: Path) -> None:
     """Spark itself would wait for it for minutes."""
     own("ingest", write_sample(tmp_path / "s.warc.wet.gz", records=100).path)
     running = own.start("stream", *P21, "--set", "stream.retry_s=8")
@@ -220,7 +220,7 @@ def test_a_broker_that_hangs_ends_the_stream_after_the_set_time(own: Command, ho
     assert own.json("verify")["records"] == 101
 
 
-def test_a_signal_to_the_whole_group_ends_the_stream_in_order(wetstream: Command, sample: Path) -> None:
+def test_signal_to_the_process_group_shuts_the_stream_down_cleanly(wetstream: Command, sample: Path) -> None:
     """As a shell or a supervisor sends it: Spark's Java gets it too, and must not die under the micro-batch."""
     wetstream("ingest", sample)
     running = wetstream.start("stream", *P21)

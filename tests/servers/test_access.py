@@ -66,7 +66,7 @@ def shared_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def test_redis_answers_nobody_without_the_password(both: tuple[Path, Endpoints]) -> None:
+def test_redis_requires_the_password(both: tuple[Path, Endpoints]) -> None:
     url = both[1].redis_url
     assert url
     port = state.read_ports(both[0], "redis")["port"]
@@ -105,7 +105,7 @@ def test_redis_refuses_what_wetstream_does_not_need(both: tuple[Path, Endpoints]
         client.execute_command(*command)
 
 
-def test_the_broker_answers_nobody_without_the_password(both: tuple[Path, Endpoints]) -> None:
+def test_broker_requires_the_password(both: tuple[Path, Endpoints]) -> None:
     servers = both[1].bootstrap_servers
     assert (
         servers and count_brokers("127.0.0.1", port_of(servers), "wetstream", servers.password.get_secret_value()) == 1
@@ -119,7 +119,7 @@ def test_the_broker_answers_nobody_without_the_password(both: tuple[Path, Endpoi
         count_brokers("127.0.0.1", port_of(servers), "wetstream", "guess")
 
 
-def test_the_controller_answers_nobody_without_the_password(both: tuple[Path, Endpoints]) -> None:
+def test_controller_requires_the_password(both: tuple[Path, Endpoints]) -> None:
     with pytest.raises((OSError, ValueError)):
         count_brokers("127.0.0.1", state.read_ports(both[0], "kafka")["controller_port"])
 
@@ -190,7 +190,7 @@ def test_a_home_of_another_user_is_refused(shared_folder: Path) -> None:
 
 
 @needs_root
-def test_a_home_behind_a_link_of_another_user_is_refused(shared_folder: Path) -> None:
+def test_home_behind_another_users_symlink_is_refused(shared_folder: Path) -> None:
     mine, link = shared_folder / "mine", shared_folder / "link"
     mine.mkdir(mode=0o700)
     link.symlink_to(mine)
@@ -201,7 +201,7 @@ def test_a_home_behind_a_link_of_another_user_is_refused(shared_folder: Path) ->
     assert list(mine.iterdir()) in ([], [mine / "below"])
 
 
-def test_a_home_that_others_can_write_to_is_refused_and_left_as_it_is(home: Path) -> None:
+def test_home_writable_by_others_is_refused_and_unchanged(home: Path) -> None:
     home.mkdir()
     (home / "something").touch()
     home.chmod(0o777)
@@ -232,7 +232,7 @@ def test_a_planted_link_for_a_log_or_a_password_is_not_followed(home: Path) -> N
     assert target.read_text() == "mine"
 
 
-def test_an_old_home_is_closed_and_its_data_are_kept(home: Path) -> None:
+def test_old_home_becomes_private_and_keeps_its_data(home: Path) -> None:
     up(home, kafka=False, log=quiet)
     down(home, quiet)
     (home / "redis" / "password").unlink()
@@ -244,7 +244,7 @@ def test_an_old_home_is_closed_and_its_data_are_kept(home: Path) -> None:
         assert client.ping()
 
 
-def test_a_server_that_an_older_wetstream_started_serves_on_and_is_told_of(home: Path) -> None:
+def test_server_started_by_an_older_wetstream_keeps_serving_and_is_reported(home: Path) -> None:
     folder = home / "redis"
     folder.mkdir(parents=True)
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -262,7 +262,7 @@ def test_a_server_that_an_older_wetstream_started_serves_on_and_is_told_of(home:
     assert again.redis_url and "@" in again.redis_url.get_secret_value()
 
 
-def test_a_lost_password_is_told_with_the_remedy(home: Path) -> None:
+def test_lost_password_is_explained_with_the_remedy(home: Path) -> None:
     up(home, kafka=False, log=quiet)
     (home / "redis" / "password").unlink()
     with pytest.raises(ServerError, match=r"password in .* cannot be read.*wetstream down, then wetstream up"):
@@ -298,7 +298,7 @@ def test_a_folder_below_another_users_is_not_trusted(shared_folder: Path) -> Non
     assert not is_trusted(folder)
 
 
-def test_jars_that_others_could_change_are_refused(tmp_path: Path, jars: Jars) -> None:
+def test_jars_writable_by_others_are_refused(tmp_path: Path, jars: Jars) -> None:
     shutil.copytree(jar_folder(default_cache()), jar_folder(tmp_path))
     assert present_jars(tmp_path)
     jar_folder(tmp_path).chmod(0o777)
@@ -310,7 +310,7 @@ def test_jars_that_others_could_change_are_refused(tmp_path: Path, jars: Jars) -
         present_jars(tmp_path)
 
 
-def test_machine_code_is_not_loaded_from_a_folder_that_others_can_change(
+def test_machine_code_is_not_loaded_from_a_folder_writable_by_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WETSTREAM_NUMBA_CACHE", str(tmp_path / "cache"))

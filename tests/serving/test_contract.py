@@ -38,7 +38,7 @@ CHECKS = [
 ]
 
 
-def test_the_api_keeps_its_own_description(made: Made, serve: Callable[..., Running], tmp_path: Path) -> None:
+def test_answers_conform_to_the_openapi_schema(made: Made, serve: Callable[..., Running], tmp_path: Path) -> None:
     made.add(*BAGS, rejected=2)
     documents = table_of(tmp_path, ["http://a.example/1", None])
     server = serve(table=DocumentQueries(lambda: documents))

@@ -160,7 +160,7 @@ def work(page: Page, pipeline: Pipeline) -> None:
     page.locator("#source-tabs button", has_text="files").click()
 
 
-def test_the_page_says_how_it_stands(
+def test_page_shows_the_connection_state(
     made: Made,
     serve: Callable[..., Running],
     open_page: Callable[..., Page],
@@ -224,7 +224,7 @@ def test_the_page_asks_for_the_token(
     expect(page.locator("#figure-documents")).to_have_text("1", timeout=SLOW_MS)
 
 
-def test_all_of_it_is_reached_by_keyboard_and_the_focus_is_seen(
+def test_everything_is_reachable_by_keyboard_with_visible_focus(
     made: Made, serve: Callable[..., Running], open_page: Callable[..., Page], request: pytest.FixtureRequest
 ) -> None:
     made.add({"alpha": 3, "beta": 1}, {"alpha": 1})

@@ -92,7 +92,7 @@ def test_garbage_in_redis_is_named_and_not_served(made: Made, serve: Serve, what
 
 
 @pytest.mark.parametrize("what", ["total", "position", "prefix", "type", "word"])
-def test_a_command_names_the_garbage_in_one_sentence(made: Made, command: Command, what: str) -> None:
+def test_command_names_the_corrupt_key_in_one_sentence(made: Made, command: Command, what: str) -> None:
     made.add(*BAGS)
     key = GARBAGE[what].key(made)
     GARBAGE[what].spoil(made.client, key)
@@ -116,7 +116,7 @@ class BrokenLedger:
         return []
 
 
-def test_a_fault_of_ours_stops_the_numbers_until_it_is_over(
+def test_internal_error_withholds_answers_until_it_is_gone(
     made: Made, serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     made.add(*BAGS)
@@ -136,7 +136,7 @@ def test_a_fault_of_ours_stops_the_numbers_until_it_is_over(
     assert server.get("/api/v1/stats")["documents"] == 4
 
 
-def test_a_background_thread_outlives_every_error_and_says_it() -> None:
+def test_background_thread_survives_and_reports_every_error() -> None:
     steps = 0
 
     def step() -> float:
@@ -157,9 +157,7 @@ def test_a_background_thread_outlives_every_error_and_says_it() -> None:
     assert thread.silent_s == float("inf")
 
 
-def test_a_request_that_fails_for_a_fault_of_ours_is_answered(
-    made: Made, serve: Serve, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_internal_error_is_answered(made: Made, serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     made.add(*BAGS)
     server = serve(table=object())  # which has no method at all
     problem = server.get("/api/v1/hosts", 500)
@@ -167,7 +165,7 @@ def test_a_request_that_fails_for_a_fault_of_ours_is_answered(
     assert "AttributeError" in caplog.text and "Traceback" not in caplog.text
 
 
-def test_kept_answers_are_bounded_by_their_bytes(made: Made, serve: Serve) -> None:
+def test_answer_cache_is_bounded_in_bytes(made: Made, serve: Serve) -> None:
     """Every URL is another answer: a client that counts up would fill the memory."""
     made.add({f"{'x' * 200}{number:03}": 1 for number in range(1000)})
     server = serve()
@@ -193,7 +191,7 @@ def test_an_answer_that_is_too_large_is_refused(made: Made, serve: Serve) -> Non
     assert len(server.get("/api/v1/words/top?limit=100")["words"]) == 100
 
 
-def test_clients_that_do_not_read_are_let_go(made: Made, serve: Serve) -> None:
+def test_clients_that_do_not_read_are_disconnected(made: Made, serve: Serve) -> None:
     made.add({f"{'x' * 10_000}{number:03}": 1 for number in range(1000)})
     server = serve(request_timeout_s=1)
     cache: ResponseCache = server.app.state.api.responses
@@ -217,7 +215,7 @@ def test_clients_that_do_not_read_are_let_go(made: Made, serve: Serve) -> None:
             one.close()
 
 
-def test_an_event_client_that_does_not_read_loses_its_place(made: Made, serve: Serve) -> None:
+def test_event_client_that_does_not_read_is_disconnected(made: Made, serve: Serve) -> None:
     made.add(*BAGS)
     made.client.hset(made.keys.as_of, "profile", "x" * 400_000)  # so that an event fills what lies between
     server = serve(request_timeout_s=1)

@@ -12,7 +12,7 @@ from tests.serving.pipelines import Made, Running
 DASHBOARD = Path(__file__).resolve().parents[2] / "conf" / "grafana" / "wetstream.json"
 
 
-def test_every_figure_of_the_dashboard_is_there(made: Made, serve: Callable[..., Running]) -> None:
+def test_every_dashboard_figure_is_present(made: Made, serve: Callable[..., Running]) -> None:
     from sinks.observations import BatchMetrics, Observer
 
     made.add({"alpha": 1}, rejected=1)

@@ -27,7 +27,7 @@ BAGS = [{"alpha": 3, "beta": 1}, {"alpha": 1, "gamma": 2}, {"alpha": 2, "beta": 
 Serve = Callable[..., Running]
 
 
-def test_answers_are_those_of_the_python_interface(made: Made, serve: Serve) -> None:
+def test_http_answers_equal_the_python_interface(made: Made, serve: Serve) -> None:
     made.add(*BAGS, rejected=2)
     made.stream_runs(lag=7)
     server = serve()
@@ -89,13 +89,13 @@ def test_an_etag_holds_until_the_numbers_move(made: Made, serve: Serve) -> None:
         ("nothing", 404, "openapi.json"),
     ],
 )
-def test_what_is_wrong_is_said(made: Made, serve: Serve, path: str, status: int, words: str) -> None:
+def test_problems_are_reported(made: Made, serve: Serve, path: str, status: int, words: str) -> None:
     made.add(*BAGS)
     problem = serve().get(f"/api/v1/{path}", status)
     assert words in problem["message"]
 
 
-def test_answers_are_sent_at_once(made: Made, serve: Serve) -> None:
+def test_answers_are_not_delayed(made: Made, serve: Serve) -> None:
     """With Nagle's algorithm each answer waits 40 ms for the client's delayed acknowledgement. asyncio switches it off
     on sockets that name their protocol, and accepted ones have that of the listening one."""
     settings = made.settings.serve.model_copy(update={"port": 0})
@@ -106,7 +106,7 @@ def test_answers_are_sent_at_once(made: Made, serve: Serve) -> None:
             socket.create_connection((host, listening.getsockname()[1]), timeout=5).close()
 
 
-def test_only_get_is_answered_and_headers_are_safe(made: Made, serve: Serve) -> None:
+def test_only_get_is_allowed_and_headers_are_safe(made: Made, serve: Serve) -> None:
     made.add(*BAGS)
     server = serve()
     refused = server.http.post("/api/v1/stats", json={})
@@ -118,7 +118,7 @@ def test_only_get_is_answered_and_headers_are_safe(made: Made, serve: Serve) -> 
     assert server.http.get("/page/%2e%2e/api/app.py").status_code == 404
 
 
-def test_nothing_counted_yet_is_no_error_of_the_server(made: Made, serve: Serve) -> None:
+def test_empty_statistics_are_not_a_server_error(made: Made, serve: Serve) -> None:
     server = serve()
     assert "wetstream run" in server.get("/api/v1/stats", 404)["message"]
     assert server.get("/health") == {"status": "ok", "reason": None}
@@ -134,7 +134,7 @@ def test_another_host_name_is_refused_without_a_token(made: Made, serve: Serve) 
     assert server.get("/api/v1/stats", headers={"Host": "localhost:1"})
 
 
-def test_a_token_is_needed_for_data_and_where_others_could_connect(made: Made, serve: Serve) -> None:
+def test_token_is_required_for_data_and_on_reachable_addresses(made: Made, serve: Serve) -> None:
     made.add(*BAGS)
     server = serve(token="0123456789abcdef")
     assert server.get("/api/v1/stats")["documents"] == 3
@@ -152,7 +152,7 @@ def test_a_token_is_needed_for_data_and_where_others_could_connect(made: Made, s
         check_access(base.model_copy(update={"host": host}))
 
 
-def test_events_tell_each_movement(made: Made, serve: Serve) -> None:
+def test_events_report_every_change(made: Made, serve: Serve) -> None:
     made.add(*BAGS)
     server = serve()
     with server.http.stream("GET", "/api/v1/events") as stream:
@@ -164,7 +164,7 @@ def test_events_tell_each_movement(made: Made, serve: Serve) -> None:
         assert next(event for event in events if event["stream"]["streaming"])["stream"]["lag"] == 3
 
 
-def test_the_ranking_is_read_along_with_the_rest_while_it_is_asked_for(made: Made, serve: Serve) -> None:
+def test_ranking_is_prefetched_while_it_is_in_demand(made: Made, serve: Serve) -> None:
     def add_one() -> None:
         made.add({"beta": 9})
         server.wait_for("/api/v1/stats", lambda stats: stats["documents"] == len(made.bags))
@@ -187,7 +187,7 @@ def test_the_ranking_is_read_along_with_the_rest_while_it_is_asked_for(made: Mad
     assert server.poller.state.top_words is None
 
 
-def test_redis_away_is_said_and_recovers_by_itself(made: Made, serve: Serve, tmp_path: Path) -> None:
+def test_redis_outage_is_reported_and_recovered_from(made: Made, serve: Serve, tmp_path: Path) -> None:
     settings = embedded.up(tmp_path, kafka=False, redis=True, log=lambda line: None)
 
     def find() -> RedisUrl:
@@ -220,7 +220,7 @@ def test_redis_away_is_said_and_recovers_by_itself(made: Made, serve: Serve, tmp
         embedded.down(tmp_path, lambda line: None)
 
 
-def test_half_written_requests_are_closed_and_hold_nobody_up(made: Made, serve: Serve) -> None:
+def test_incomplete_requests_are_closed_and_block_nobody(made: Made, serve: Serve) -> None:
     made.add(*BAGS)
     server = serve(request_timeout_s=1)
     halves = [
@@ -244,7 +244,7 @@ def test_half_written_requests_are_closed_and_hold_nobody_up(made: Made, serve: 
             one.close()
 
 
-def test_connections_that_are_too_many_are_turned_away_until_there_is_room(made: Made, serve: Serve) -> None:
+def test_excess_connections_are_rejected_until_there_is_room(made: Made, serve: Serve) -> None:
     made.add(*BAGS)
     server = serve(request_timeout_s=60, max_connections=16)
     sockets = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(16)]
@@ -257,7 +257,7 @@ def test_connections_that_are_too_many_are_turned_away_until_there_is_room(made:
     assert server.wait_for("/health", lambda answer: answer["status"] == "ok")
 
 
-def test_a_request_in_drips_is_closed_when_its_time_is_over(made: Made, serve: Serve) -> None:
+def test_slowly_dripping_request_is_closed_at_its_timeout(made: Made, serve: Serve) -> None:
     made.add(*BAGS)
     server = serve(request_timeout_s=1)
     with socket.create_connection(("127.0.0.1", server.port)) as slow:
@@ -287,7 +287,7 @@ def test_a_request_in_drips_is_closed_when_its_time_is_over(made: Made, serve: S
     ],
     ids=["huge header", "huge address", "many headers", "TLS", "negative length", "nothing of HTTP"],
 )
-def test_what_is_no_request_is_refused_and_nobody_notices(made: Made, serve: Serve, request_text: bytes) -> None:
+def test_malformed_requests_are_refused_without_affecting_others(made: Made, serve: Serve, request_text: bytes) -> None:
     made.add(*BAGS)
     server = serve()
     with socket.create_connection(("127.0.0.1", server.port), timeout=5) as one:
@@ -300,7 +300,7 @@ def test_what_is_no_request_is_refused_and_nobody_notices(made: Made, serve: Ser
     assert server.get("/api/v1/stats")["documents"] == 3
 
 
-def test_a_client_that_reads_nothing_costs_only_itself(made: Made, serve: Serve) -> None:
+def test_client_that_never_reads_delays_nobody_else(made: Made, serve: Serve) -> None:
     made.add(*BAGS)
     server = serve()
     lazy = socket.create_connection(("127.0.0.1", server.port))
@@ -366,7 +366,7 @@ def test_metrics_follow_the_stream(made: Made, serve: Serve) -> None:
     server.wait_for("/api/v1/stats", lambda stats: not stats["as_of"]["streaming"])
 
 
-def test_losing_the_observations_does_not_matter(made: Made) -> None:
+def test_lost_observations_change_nothing(made: Made) -> None:
     from sinks.observations import BATCHES_KEPT, BatchMetrics, Observer
 
     made.add(*BAGS)
@@ -385,7 +385,7 @@ def test_losing_the_observations_does_not_matter(made: Made) -> None:
     assert len(made.live.batches(1000)["batches"]) == BATCHES_KEPT
 
 
-def test_the_server_ends_at_once_though_clients_listen(made: Made, serve: Serve) -> None:
+def test_server_stops_at_once_despite_listening_clients(made: Made, serve: Serve) -> None:
     made.add(*BAGS)
     server = serve()
     started = threading.Event()

@@ -78,7 +78,7 @@ def test_words_have_frequencies_idf_and_rank(made: Made) -> None:
 
 
 @given(st.dictionaries(st.text("abcé", min_size=1, max_size=3), st.tuples(st.integers(1, 4), st.integers(1, 3))))
-def test_a_snapshot_orders_and_ranks_words_that_are_alike(held: dict[str, tuple[int, int]]) -> None:
+def test_snapshot_breaks_ties_between_words(held: dict[str, tuple[int, int]]) -> None:
     words = sorted(held, key=str.encode)
     columns = (np.array([held[word][column] for word in words], np.int64) for column in (0, 1))
     copied = VocabularySnapshot(pa.array([w.encode() for w in words], pa.binary()), *columns, 9, NOW, True, 0, 0)
@@ -124,7 +124,7 @@ def test_the_order_by_df_is_not_that_by_tf(made: Made, serve: Callable[..., Runn
     assert rows(command.json("top", "--max-df", "0.5", "--min-df", "1")) == [by_tf[0], by_tf[-1]]
 
 
-def test_prefix_search_and_its_borders(made: Made) -> None:
+def test_prefix_search_bounds(made: Made) -> None:
     made.add({"car": 3, "cart": 1, "cast": 5, "ca": 2, "caé": 1, "d": 1, "日本": 2, "日": 1})
     snapshot = made.live.snapshot()
     assert [row["word"] for row in snapshot.prefix("CA")["words"]] == ["cast", "car", "ca", "cart", "caé"]
@@ -137,7 +137,7 @@ def test_prefix_search_and_its_borders(made: Made) -> None:
 
 
 @given(st.dictionaries(st.integers(0, 5000), st.integers(1, 9), max_size=40))
-def test_lengths_are_exact_and_the_histogram_loses_none(lengths: dict[int, int]) -> None:
+def test_length_histogram_counts_every_document(lengths: dict[int, int]) -> None:
     flat = sorted(length for length, n in lengths.items() for _ in range(n))
     summary, bins = length_summary(lengths), histogram(lengths)
     assert sum(one["documents"] for one in bins) == len(flat)
@@ -186,13 +186,13 @@ def test_a_rebuild_that_switches_meanwhile_is_noticed(made: Made) -> None:
         read_atomically(made.client, made.pipeline, lambda pipe, at: None, before)
 
 
-def test_a_word_that_a_scan_meets_twice_is_taken_once_as_it_was_later() -> None:
+def test_word_returned_twice_by_a_scan_keeps_its_later_value() -> None:
     rows = {"word": [b"b", b"a", b"b", b"c"], "tf": [1, 5, 2, 7], "df": [1, 4, 2, 3]}
     words, tf, df = _columns(pa.table(rows))
     assert (words.to_pylist(), tf.tolist(), df.tolist()) == ([b"a", b"b", b"c"], [5, 2, 7], [4, 2, 3])
 
 
-def test_a_snapshot_of_many_words_is_all_of_them(made: Made) -> None:
+def test_snapshot_holds_every_word(made: Made) -> None:
     made.add({f"w{number}": number % 7 + 1 for number in range(12_345)}, {f"w{number}": 1 for number in range(3)})
     snapshot = made.live.snapshot()
     found = zip(snapshot.words.to_pylist(), snapshot.tf.tolist(), snapshot.df.tolist(), strict=True)
@@ -200,7 +200,7 @@ def test_a_snapshot_of_many_words_is_all_of_them(made: Made) -> None:
     assert {word.decode(): (tf, df) for word, tf, df in found} == made.words()
 
 
-def test_every_answer_says_as_of_when(made: Made) -> None:
+def test_every_answer_has_as_of(made: Made) -> None:
     with pytest.raises(NoStatisticsError, match="wetstream run"):
         made.live.stats()
     made.add(*BAGS)

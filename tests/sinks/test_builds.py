@@ -62,7 +62,7 @@ def test_an_empty_table_gives_empty_statistics(
     assert_right(redis_client, builds, documents)
 
 
-def test_redis_behind_gets_the_missing_range_only(
+def test_stale_redis_gets_only_the_missing_range(
     builds: StatisticsBuilds, documents: Documents, redis_client: Redis
 ) -> None:
     add(documents, BATCHES[0])

@@ -33,7 +33,7 @@ def net(rows: list[ChainRow]) -> dict[Span, int]:
     return {span: n for span, n in sums.items() if n}
 
 
-def test_a_whole_chain_needs_nothing() -> None:
+def test_complete_chain_needs_no_repair() -> None:
     assert not plan_repair(rows_of(TRUE), TRUE)
     assert chain_of(rows_of(TRUE), END, cut=False) == TRUE
 
@@ -53,7 +53,7 @@ def test_missing_records_need_the_source(begin: int, end: int) -> None:
     assert (plan.excess, plan.missing) == ([], TRUE[begin:end])
 
 
-def test_a_choice_needs_the_source() -> None:
+def test_choosing_requires_the_source() -> None:
     assert chain_of(rows_of([*TRUE, Span(PLACES[0], PLACES[3])]), END, cut=False) is None
 
 
@@ -63,13 +63,13 @@ def test_a_record_inside_another_is_in_excess() -> None:
     assert plan_repair(rows, TRUE).excess == [(0, len(TRUE))]
 
 
-def test_rows_of_one_place_that_differ_are_read_again() -> None:
+def test_conflicting_rows_of_one_place_are_read_again() -> None:
     rows = [*rows_of(TRUE), ChainRow(TRUE[3], 1, (0, 99), "forged")]
     plan = plan_repair(rows, TRUE)
     assert (plan.excess, plan.missing) == ([(0, 3), (0, 99)], [TRUE[3]])
 
 
-def test_the_stub_of_a_cut_record_and_its_retraction_stay() -> None:
+def test_stub_of_a_truncated_record_and_its_retraction_are_kept() -> None:
     stub = [ChainRow(Span(PLACES[3], PLACES[3]), n, (0, 90 + i), "stub") for i, n in enumerate([1, -1, 1, -1])]
     assert not plan_repair([*rows_of(TRUE), *stub], TRUE)
     again = ChainRow(stub[0].span, -1, (0, 95), "stub")
@@ -100,7 +100,7 @@ spans = st.tuples(any_place, any_place).map(lambda pair: Span(min(pair), max(pai
     st.lists(st.tuples(spans, st.sampled_from([1, 1, 1, -1]), st.sampled_from("aaab")), max_size=20),
     st.booleans(),
 )
-def test_whatever_is_doubled_lost_or_forged_the_true_chain_comes_back(
+def test_chain_is_restored_after_any_duplicates_losses_and_forgeries(
     found: list[tuple[Span, int, str]], cut: bool
 ) -> None:
     rows = [ChainRow(span, n, (0, i), content) for i, (span, n, content) in enumerate(found)]
@@ -111,7 +111,7 @@ def test_whatever_is_doubled_lost_or_forged_the_true_chain_comes_back(
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 30), st.booleans()), unique_by=lambda t: t[:2]))
-def test_ranges_hold_all_that_is_in_excess_and_nothing_else(rows: list[tuple[int, int, bool]]) -> None:
+def test_exclusion_ranges_cover_exactly_the_excess(rows: list[tuple[int, int, bool]]) -> None:
     excess = [(p, o) for p, o, out in rows if out]
     kept = [(p, o) for p, o, out in rows if not out]
     ranges = excess_ranges(excess, kept)

@@ -119,7 +119,7 @@ def test_a_malformed_value_is_named(
 @pytest.mark.parametrize("value", ["another:prefix:", "ws:{corrupt}:g1.1", "\xff", ""])
 @pytest.mark.parametrize("key", [live_key(PIPELINE), generations_key(PIPELINE), builds_key(PIPELINE)])
 @pytest.mark.parametrize("kind", ["value", "type"])
-def test_what_names_the_builds_is_checked(
+def test_malformed_build_names_are_refused(
     kind: str, key: str, value: str, builds: StatisticsBuilds, documents: Documents, redis_client: Redis
 ) -> None:
     if kind == "type":
@@ -147,7 +147,7 @@ def test_a_rebuild_skips_the_numbers_of_builds_that_are_in_use(
 
 
 @pytest.mark.parametrize("value", ["garbage", "[]", '{"pid": 1}', '{"host": "h", "pid": "x"}'])
-def test_a_lease_that_is_none_is_named(value: str, redis_client: Redis) -> None:
+def test_malformed_lease_is_named(value: str, redis_client: Redis) -> None:
     redis_client.set(lease_key(PIPELINE), value)
     with pytest.raises(LeaseError, match=r":writer holds something that is no writer lease: delete it"):
         Lease(redis_client, lease_key(PIPELINE), lease_s=5).acquire()
@@ -159,7 +159,7 @@ def test_a_lease_that_is_none_is_named(value: str, redis_client: Redis) -> None:
 
 
 @pytest.mark.parametrize("value", ["garbage", "[]", "{}", '{"ends": {"a": 1}, "id": "x"}', '{"ends": [], "id": "x"}'])
-def test_a_request_that_is_none_is_dropped_and_said(
+def test_malformed_request_is_dropped_and_reported(
     value: str, redis_client: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     redis_client.delete(requests_key(PIPELINE))
@@ -171,7 +171,7 @@ def test_a_request_that_is_none_is_dropped_and_said(
 
 
 @pytest.mark.parametrize("value", ["garbage", "[]", "{}", '{"generation": "g1", "tokens": "x"}'])
-def test_a_growth_curve_that_is_none_starts_again(value: str, redis_client: Redis) -> None:
+def test_corrupt_growth_curve_starts_over(value: str, redis_client: Redis) -> None:
     redis_client.delete(growth_key(PIPELINE))
     redis_client.rpush(growth_key(PIPELINE), value)
     Observer(redis_client, PIPELINE).begin(Keys("none:"), "g1")

@@ -93,7 +93,7 @@ def test_every_reader_names_a_damaged_file(damage: str, reader: str, documents: 
 
 
 @pytest.mark.parametrize("damage", ["cut", "missing"])
-def test_questions_to_the_documents_name_a_damaged_file(damage: str, documents: Documents) -> None:
+def test_document_queries_name_a_damaged_file(damage: str, documents: Documents) -> None:
     path = Path(documents.file_paths()[0])
     DAMAGES[damage](path)
     as_of: Any = {}
@@ -140,7 +140,7 @@ def test_a_damaged_pointer_is_explained(content: bytes, documents: Documents) ->
     assert pointer.read_bytes() == content
 
 
-def test_a_folder_as_pointer_is_explained(documents: Documents) -> None:
+def test_folder_in_place_of_the_pointer_file_is_explained(documents: Documents) -> None:
     generations = Generations(documents.path.parents[1], "main")
     (generations.folder / "live.json").unlink()
     (generations.folder / "live.json").mkdir()
@@ -170,7 +170,7 @@ def test_a_damaged_log_is_explained_in_one_line(content: str, documents: Documen
     assert len(str(found.value).splitlines()) == 1
 
 
-def test_a_start_that_was_killed_before_the_table_was_there_is_made_up_for(tmp_path: Path) -> None:
+def test_start_killed_before_the_table_existed_is_recovered(tmp_path: Path) -> None:
     generations = Generations(tmp_path, "main")
     (generations.folder / "g1" / "_delta_log").mkdir(parents=True)
     assert generations.open_or_create(RULES).documents.is_empty

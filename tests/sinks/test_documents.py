@@ -74,7 +74,7 @@ def test_another_topic_of_the_same_name_is_refused(table: Documents) -> None:
         table.bind_topic("records", "another id", 2)
 
 
-def test_a_folder_that_is_no_table_is_refused(tmp_path: Path) -> None:
+def test_folder_without_a_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DocumentsError, match="no documents table"):
         Documents.open(tmp_path)
 
@@ -127,7 +127,7 @@ def test_an_interrupted_drop_leaves_no_generation(tmp_path: Path, monkeypatch: p
     assert [path.name for path in generations.folder.iterdir() if path.is_dir()] == ["g1"]
 
 
-def test_the_table_is_plain_for_other_engines(table: Documents) -> None:
+def test_other_engines_read_the_table(table: Documents) -> None:
     table.commit([write(table, [row(0, {"alpha": 2, "été": 1}), row(1, None, "too_few_words")])], {"id/0": 2})
     frame = polars.read_parquet(table.file_paths())
     assert frame.select("words", "counts", "reason").rows() == [

@@ -74,7 +74,7 @@ def test_known_urls(url: str | None, host: str | None, tld: str) -> None:
 
 
 @given(URLS)
-def test_a_host_is_one_that_dns_or_ip_can_have(url: str) -> None:
+def test_hosts_are_valid_dns_names_or_ip_addresses(url: str) -> None:
     host = host_of(url)
     if host is None:
         return

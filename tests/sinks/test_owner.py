@@ -117,9 +117,7 @@ def test_statistics_are_replaced_where_their_id_is_named(homes: Homes) -> None:
         homes.start("home")
 
 
-def test_a_replacement_that_is_killed_changes_nothing_and_is_done_again(
-    homes: Homes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_replacement_changes_nothing_and_can_be_repeated(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
     homes.fill("elsewhere", ROWS[:1])
     live = homes.generations("home").open_live()
     assert live is not None
@@ -158,7 +156,7 @@ def test_an_older_backup_of_the_same_documents_is_counted(homes: Homes) -> None:
     homes.assert_right("home")
 
 
-def test_a_backup_from_before_a_switch_is_counted(homes: Homes) -> None:
+def test_backup_taken_before_a_switch_is_recounted(homes: Homes) -> None:
     """The statistics are those of a generation that the backup does not know."""
     shutil.copytree(homes.folder / "home", homes.folder / "backup")
     generations = homes.generations("home")
@@ -190,7 +188,7 @@ def test_statistics_of_other_rules_are_counted_again(homes: Homes) -> None:
     homes.assert_right("home")
 
 
-def test_lost_statistics_are_nobodys(homes: Homes) -> None:
+def test_lost_statistics_have_no_owner(homes: Homes) -> None:
     """Redis was emptied but for the name of the build."""
     homes.client.delete(*homes.start("home").keys.all())
     homes.start("home")

@@ -47,7 +47,7 @@ def test_any_split_into_micro_batches_and_chunks_gives_the_same(
 
 @QUICK
 @given(rows=documents())
-def test_what_is_held_equals_a_plain_count(
+def test_stored_counts_equal_a_plain_count(
     rows: list[dict[str, object]], make_statistics: Make, redis_client: Redis
 ) -> None:
     statistics = make_statistics()
@@ -74,7 +74,7 @@ def test_what_is_held_equals_a_plain_count(
 
 
 @pytest.mark.parametrize("spare", [10, 100_000])
-def test_after_a_removal_the_ranks_are_those_of_the_words_that_are_left(
+def test_removal_reranks_the_remaining_words(
     spare: int, make_statistics: Make, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sinks.statistics.store.SPARE_RANKED", spare)
@@ -102,7 +102,7 @@ def test_a_commit_made_twice_counts_once(make_statistics: Make, redis_client: Re
 
 
 @pytest.mark.parametrize("chunks_before_the_crash", [1, 2])
-def test_a_half_applied_commit_is_finished_from_its_last_word(
+def test_half_applied_commit_resumes_after_its_last_word(
     chunks_before_the_crash: int, make_statistics: Make, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sums = sums_of([row(0, dict.fromkeys(WORDS, 2)), row(1, {"alpha": 1})])
@@ -132,7 +132,7 @@ def test_a_half_applied_commit_is_finished_from_its_last_word(
     assert again.half_applied() is None
 
 
-def test_a_lost_answer_in_the_middle_is_found_out(
+def test_lost_reply_in_the_middle_of_a_commit_is_detected(
     make_statistics: Make, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sums = sums_of([row(0, dict.fromkeys(WORDS, 2))])
@@ -154,7 +154,7 @@ def test_a_lost_answer_in_the_middle_is_found_out(
 
 
 @pytest.mark.parametrize("chunks_of_the_rival", ["one", "some"])
-def test_a_rival_that_writes_between_our_reading_and_writing_is_noticed(
+def test_write_between_our_read_and_write_is_detected(
     chunks_of_the_rival: str, make_statistics: Make, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sums = sums_of([row(0, dict.fromkeys(WORDS, 2))])
@@ -174,7 +174,7 @@ def test_a_rival_that_writes_between_our_reading_and_writing_is_noticed(
     turns=st.lists(st.booleans(), max_size=30),
     first=st.booleans(),
 )
-def test_two_that_commit_the_same_in_any_turns_count_it_once(
+def test_interleaved_commits_of_one_micro_batch_count_once(
     before: list[dict[str, object]],
     rows: list[dict[str, object]],
     sizes: tuple[int, int],
@@ -241,7 +241,7 @@ def test_a_rival_that_counts_something_else_is_not_joined(
     assert held(redis_client, statistics.keys) == right
 
 
-def test_what_was_watched_on_a_connection_that_is_lost_is_not_written_on_another(
+def test_watch_lost_with_its_connection_prevents_the_write(
     make_statistics: Make, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sums = sums_of([row(0, dict.fromkeys(WORDS, 2))])

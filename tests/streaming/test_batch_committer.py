@@ -105,7 +105,7 @@ def test_the_commit_that_names_a_new_partition_makes_it_part_of_the_position(
     assert Documents.open(documents.path).position() == {"id/0": 1, "id/2": 4} == committing.counted[-1][1]
 
 
-def test_a_rival_is_fenced_also_where_neither_has_files(documents: Documents) -> None:
+def test_rival_is_fenced_even_when_neither_has_files(documents: Documents) -> None:
     first, second = Committing(documents), Committing(Documents.open(documents.path))
     first.committer.process(first.partials(0, range(0)), 0, {0: 2})
     with pytest.raises(FencedError, match="another writer"):

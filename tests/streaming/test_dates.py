@@ -83,7 +83,7 @@ def almost_dates(draw: st.DrawFn) -> tuple[bytes, datetime | None]:
 
 
 @given(st.lists(almost_dates(), min_size=1, max_size=6))
-def test_dates_that_may_not_exist(dates: list[tuple[bytes, datetime | None]]) -> None:
+def test_impossible_dates(dates: list[tuple[bytes, datetime | None]]) -> None:
     assert read(*(text for text, _ in dates)) == [moment for _, moment in dates]
 
 
@@ -96,7 +96,7 @@ def test_dates_that_may_not_exist(dates: list[tuple[bytes, datetime | None]]) ->
     )
 )
 @example([b"2016-12-02T18:03:04Z", b"2016-02-30T18:03:04Z"])
-def test_the_column_is_parsed_as_each_date_is(dates: list[bytes]) -> None:
+def test_date_column_equals_parsing_each_date(dates: list[bytes]) -> None:
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     micros = [parse_date(date) for date in dates]
     assert read(*dates) == [None if n is None else epoch + timedelta(microseconds=n) for n in micros]

@@ -94,7 +94,7 @@ def test_one_line_that_names_the_cause(error: Exception, line: str) -> None:
     ],
     ids=str,
 )
-def test_what_no_waiting_mends_ends_the_stream_at_once(error: Exception) -> None:
+def test_permanent_errors_end_the_stream_at_once(error: Exception) -> None:
     assert is_permanent(error)
     with pytest.raises(StreamError, match="cannot go on"):
         Outage(60, threading.Event()).check(error)
@@ -117,7 +117,7 @@ def test_what_no_waiting_mends_ends_the_stream_at_once(error: Exception) -> None
     ],
     ids=str,
 )
-def test_what_can_pass_is_retried(error: Exception) -> None:
+def test_transient_errors_are_retried(error: Exception) -> None:
     assert not is_permanent(error)
     Outage(60, threading.Event()).check(error)
 
@@ -154,7 +154,7 @@ def test_a_retry_returns_what_the_first_success_returns() -> None:
     assert Outage(60, threading.Event()).retry(act) == "done" and not outcomes
 
 
-def test_a_stopped_stream_waits_no_longer() -> None:
+def test_stopped_stream_stops_waiting() -> None:
     stop = threading.Event()
     stop.set()
 

@@ -45,7 +45,7 @@ def counted(sources: list[Source], folder: Path) -> MicroBatch:
 
 
 @pytest.mark.parametrize("broken", [0, 1, 2])
-def test_a_file_that_breaks_off_is_named_and_the_others_are_counted(
+def test_truncated_file_is_named_and_the_others_are_counted(
     broken: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = [write_sample(tmp_path / f"{n}.warc.wet.gz", records=2500, seed=n).path for n in range(3)]

@@ -72,7 +72,7 @@ def test_any_split_into_tasks_gives_the_same(sample: Path, tmp_path: Path) -> No
     assert len(split.files) == 3
 
 
-def test_a_task_that_failed_leaves_no_counts_behind(sample: Path, tmp_path: Path) -> None:
+def test_failed_task_leaves_no_counts(sample: Path, tmp_path: Path) -> None:
     job = TaskConfig(load_profile("p21"), tmp_path, 1)
     batches = messages(sample)
     right = result(run(job, batches))
@@ -86,7 +86,7 @@ def test_a_task_that_failed_leaves_no_counts_behind(sample: Path, tmp_path: Path
     assert result(run(job, batches)).sums == right.sums
 
 
-def test_a_task_that_ran_twice_with_both_its_rows_is_noticed(sample: Path, tmp_path: Path) -> None:
+def test_task_committed_twice_is_detected(sample: Path, tmp_path: Path) -> None:
     job = TaskConfig(load_profile("p21"), tmp_path, 1)
     batches = messages(sample)
     once, twice = run(job, batches), run(job, batches)
@@ -101,7 +101,7 @@ def test_two_tasks_that_read_the_same_offsets_are_noticed(sample: Path, tmp_path
         result(run(job, batches, 0), run(job, batches[1:], 1))
 
 
-def test_poison_is_a_row_with_a_reason(sample: Path, tmp_path: Path) -> None:
+def test_poison_messages_become_rows_with_a_reason(sample: Path, tmp_path: Path) -> None:
     schema = messages(sample)[0].schema
     rows = [
         {"key": None, "value": b"\xff" * 9, "partition": 0, "offset": 0},
@@ -120,7 +120,7 @@ def test_an_empty_task_writes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_records_that_do_not_follow_the_one_before_are_counted(sample: Path, tmp_path: Path) -> None:
+def test_breaks_in_the_chain_are_counted(sample: Path, tmp_path: Path) -> None:
     job = TaskConfig(load_profile("p21"), tmp_path, 1)
     rows = pa.Table.from_batches(messages(sample))
 

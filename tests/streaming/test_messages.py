@@ -186,7 +186,7 @@ names = st.text(min_size=1, max_size=20) | st.text(alphabet="@+- 019recordstub",
 
 
 @given(names, places, places, st.sampled_from(["record", "stub", "cut", "retraction"]), st.binary(max_size=40))
-def test_whatever_a_source_is_called_its_messages_are_read_as_written(
+def test_messages_round_trip_for_any_source_name(
     source: str, place: Place, following: Place, kind: str, header: bytes
 ) -> None:
     place, following = min(place, following), max(place, following)

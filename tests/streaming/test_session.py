@@ -17,7 +17,7 @@ from wetstream.servers.java.runtime import find_java
 from wetstream.servers.java.spark_runtime import quiet_java
 
 
-def test_the_workers_of_a_local_master_stand_back_behind_whoever_answers_queries(spark: SparkSession) -> None:
+def test_local_workers_yield_to_query_serving_processes(spark: SparkSession) -> None:
     wanted = load_settings(flags={}, environ={}).stream.niceness
 
     def niceness(_: int) -> int:
@@ -53,7 +53,7 @@ def test_any_property_of_spark_overrides_ours(tmp_path: Path) -> None:
         load_settings(flags={"spark": "local"}, environ={})
 
 
-def test_a_local_session_is_closed_to_others(tmp_path: Path) -> None:
+def test_local_session_is_closed_to_other_users(tmp_path: Path) -> None:
     found = configuration(load_settings(flags={"home": str(tmp_path)}, environ={}), [])
     assert found["spark.authenticate"] == "true" and found["spark.ui.enabled"] == "false"
     assert found["spark.driver.bindAddress"] == "127.0.0.1"
@@ -61,7 +61,7 @@ def test_a_local_session_is_closed_to_others(tmp_path: Path) -> None:
     assert "spark.driver.host" not in configuration(remote, [])
 
 
-def test_a_master_that_cannot_be_is_named(tmp_path: Path) -> None:
+def test_invalid_master_is_named(tmp_path: Path) -> None:
     """In a process of its own: this one has its session already."""
     program = f"""
 from conf.settings import load_settings

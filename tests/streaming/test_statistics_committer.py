@@ -50,9 +50,7 @@ class Sink:
 
 
 @given(words=st.lists(st.lists(st.sampled_from([b"a", b"b", b"c"]), unique=True), max_size=6), deferred=st.booleans())
-def test_however_they_are_merged_micro_batches_are_committed_once_and_in_order(
-    words: list[list[bytes]], deferred: bool
-) -> None:
+def test_merged_micro_batches_are_committed_once_and_in_order(words: list[list[bytes]], deferred: bool) -> None:
     sink = Sink()
     with StatisticsCommitter(sink.commit, {"t": 0}, deferred=deferred) as committer:
         for number, some in enumerate(words):

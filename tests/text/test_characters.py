@@ -42,7 +42,7 @@ def test_letters_marks_and_numbers_are_unicodes() -> None:
     assert of_kind(characters.SPOILER) == of_property(r"\p{N}")
 
 
-def test_white_space_is_unicodes_and_all_controls() -> None:
+def test_white_space_is_unicode_white_space_and_all_controls() -> None:
     assert of_kind(characters.WHITE) == of_property(r"[\p{White_Space}\p{Cc}]")
 
 
@@ -60,7 +60,7 @@ def test_lower_case_is_that_of_utf8proc() -> None:
     assert lower_letter("\u0130") == "i", "one character, where Unicode's full mapping has two"
 
 
-def test_rules_of_our_own() -> None:
+def test_custom_rules() -> None:
     profile = load_profile("english")
     kinds = {c: characters.kind_of(c, profile) for c in EXCEPTIONS}
     assert kinds["'"] == kinds["\u2019"] == characters.JOINER

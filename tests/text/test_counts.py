@@ -96,7 +96,7 @@ def test_words_with_the_same_hash_are_different_words(prefix: bytes, p21: Profil
     assert_same(Bagger(p21), pages)
 
 
-def test_words_comes_back_as_it_was() -> None:
+def test_words_round_trip() -> None:
     vocabulary = Vocabulary()
     words = [
         b"a",

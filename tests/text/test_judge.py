@@ -65,5 +65,5 @@ def test_one_header_a_record(english_bagger: Bagger) -> None:
         judge(english_bagger, *packed([b"", b""]), [None])
 
 
-def test_reasons_are_different() -> None:
+def test_reasons_are_distinct() -> None:
     assert len(set(ALL)) == len(ALL) == 7

@@ -87,7 +87,7 @@ def test_every_character(bagger: Bagger) -> None:
         *(b"\x81", b"\xc3", b"\xc3A", b"\xe3\x81", b"\xe3\x81A", b"\xf0\x9f\x98", b"\xf0\x9f\x98A"),  # cut
     ],
 )
-def test_what_is_no_utf8(bagger: Bagger, wrong: bytes) -> None:
+def test_invalid_utf8(bagger: Bagger, wrong: bytes) -> None:
     assert_same(bagger, [b"word %s a%s %sa a%sb " % (wrong, wrong, wrong, wrong) * 3, b"a " * 12 + wrong])
 
 
@@ -184,7 +184,7 @@ def test_offsets_beyond_two_gigabytes(bagger: Bagger) -> None:
     assert found == specified([page] * 3, bagger.profile)
 
 
-def test_documents_are_numbered_without_end(fresh_bagger: Bagger) -> None:
+def test_document_numbers_are_unbounded(fresh_bagger: Bagger) -> None:
     """A document's number is kept in 32 bits: at the end it starts again from 1, and no old mark may count."""
     words = [b"apple", b"pear", b"plum", b"cherry"]
     pages = [b" ".join(words[n:] * 4) for n in range(3)]

@@ -27,12 +27,12 @@ def test_the_first_code_of_the_header_counts(header: str | None, code: str | Non
     assert from_header(header) == code
 
 
-def test_the_detector_speaks_the_headers_codes() -> None:
+def test_detector_and_header_share_language_codes() -> None:
     assert detect(ENGLISH_TEXT) == "eng"
     assert detect(GERMAN_TEXT) == "deu"
 
 
-def test_what_the_detector_refuses_is_taken_out() -> None:
+def test_characters_the_detector_rejects_are_removed() -> None:
     dirt = [b"\x00", b"\x01\x02", b"\x7f", b"\xff", b"\xe2\x80", b"\xed\xa0\x80", "\x81\ufffe\ufdd0\U0001ffff".encode()]
     for bad in dirt:
         assert detect(ENGLISH_TEXT + bad + ENGLISH_TEXT) == "eng", bad
@@ -43,7 +43,7 @@ def test_unknown(payload: bytes) -> None:
     assert detect(payload) is None
 
 
-def test_header_before_detector(english: Profile) -> None:
+def test_language_header_takes_precedence_over_the_detector(english: Profile) -> None:
     assert language_of("spa", ENGLISH_TEXT, english) == ("spa", "header")
     assert language_of(None, ENGLISH_TEXT, english) == ("eng", "detect")
     assert language_of(None, b"", english) == (None, None)

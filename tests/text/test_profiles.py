@@ -25,7 +25,7 @@ def test_p21_is_as_specified(p21: Profile) -> None:
     assert (p21.min_valid_tokens, p21.valid_words, len(p21.stop_words)) == (11, None, 174)
 
 
-def test_english_is_as_designed(english: Profile) -> None:
+def test_english_profile_settings(english: Profile) -> None:
     assert (english.tokenizer, english.language, english.language_methods) == ("unicode", "eng", ("header", "detect"))
     assert english.valid_words is not None
     assert {b"word", "café".encode()} < set(english.valid_words)
@@ -43,7 +43,7 @@ def test_builtin_profiles_name_every_setting_and_explain_it() -> None:
             assert lines[number - 1].startswith("#") or line.startswith("description"), line
 
 
-def test_the_dictionary_is_that_of_pyspellchecker() -> None:
+def test_dictionary_equals_pyspellchecker() -> None:
     distribution = metadata.distribution("pyspellchecker")  # a dependency for development
     packed = Path(str(distribution.locate_file("spellchecker/resources/en.json.gz"))).read_bytes()
     frequencies = json.loads(gzip.decompress(packed))
@@ -60,14 +60,14 @@ def test_the_stop_words_are_the_174() -> None:
     assert digest == "1ab5c50f44a3bb9616c1978098c9061ede10984532f0302592414f93a62d4f0b"
 
 
-def test_a_profile_can_be_sent(english: Profile) -> None:
+def test_profile_is_picklable(english: Profile) -> None:
     sent = pickle.dumps(english)
     assert len(sent) < 1_000_000
     assert pickle.loads(sent) == english
     assert pickle.loads(sent).rules_hash == english.rules_hash
 
 
-def test_the_hash_changes_with_every_rule(english: Profile) -> None:
+def test_rules_hash_changes_with_every_rule(english: Profile) -> None:
     changed = [
         replace(english, tokenizer="ascii"),
         replace(english, language="deu"),
@@ -92,7 +92,7 @@ def test_the_hash_changes_with_every_rule(english: Profile) -> None:
     assert replace(english, dictionary=backwards).rules_hash == english.rules_hash
 
 
-def test_the_hash_knows_rules_and_detector(english: Profile, p21: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rules_hash_covers_rules_and_detector(english: Profile, p21: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     before = english.rules_hash, p21.rules_hash
     monkeypatch.setattr("conf.profiles.metadata.version", lambda name: "another")
     assert english.rules_hash != before[0]
@@ -110,7 +110,7 @@ min_valid_tokens = 2
 """
 
 
-def test_a_profile_of_ones_own(tmp_path: Path) -> None:
+def test_custom_profile(tmp_path: Path) -> None:
     (tmp_path / "lists").mkdir()
     (tmp_path / "lists" / "wörter.txt.gz").write_bytes(gzip.compress("Haus\nSTRASSE\nÜber\nmu\u0308de\n\n".encode()))
     (tmp_path / "stopp.txt").write_bytes("\ufeffund\r\nÜber\r\n".encode())
@@ -173,5 +173,5 @@ def test_unknown_names(tmp_path: Path) -> None:
         load_profile(str(tmp_path / "none.toml"))
 
 
-def test_word_lists_are_brought_into_the_tokens_form() -> None:
+def test_word_lists_are_normalised_like_tokens() -> None:
     assert parse_words("O’Clock\nÉTÉ\nİzmir\nété\n".encode(), "'’") == [b"o'clock", "été".encode(), b"izmir"]

@@ -49,7 +49,7 @@ def test_other_settings_equal_the_specification(profile: str) -> None:
     assert_same(shared_bagger(profile), real_pages(MERGED))
 
 
-def test_any_cut_into_batches_gives_the_same(p21: Profile) -> None:
+def test_any_split_into_batches_gives_the_same_sums(p21: Profile) -> None:
     pages = real_pages(MERGED)
     whole, cut = Bagger(p21), Bagger(p21)
     whole.bag(*packed(pages))

@@ -93,7 +93,7 @@ def test_english_does_not_count_punctuation(english: Profile) -> None:
     assert list(tokens("\u2022 | -- \u2026 // @ ' \ufe0f".encode(), english)) == []
 
 
-def test_what_is_no_utf8_spoils_its_run_only(english: Profile) -> None:
+def test_invalid_utf8_affects_its_token_only(english: Profile) -> None:
     assert valid(b"good b\xffd \xe2\x80 words", english) == ["good", "words"]
     assert [cause for _, cause in dropped(b"good b\xffd \xe2\x80 words", english)] == ["broken characters"] * 2
 

@@ -164,7 +164,7 @@ class Pipeline(PipelineReader):
         return result, live
 
     def recount(self) -> None:
-        """Count the statistics anew from the documents table, for `replay --from documents`.
+        """Recount the statistics from the documents table, for `replay --from documents`.
 
         Raises:
             OtherRulesError: Another profile is asked for than the one of the documents.
@@ -202,7 +202,7 @@ class Pipeline(PipelineReader):
             options: How `files` are found.
 
         Raises:
-            RepairError: Faults appear anew all the time.
+            RepairError: New faults keep appearing.
             LeaseError: A stream, a removal or a replay of this pipeline runs.
         """
         from wetstream.pipeline.ingest import find_ingest_sources, stream_job
@@ -226,7 +226,7 @@ class Pipeline(PipelineReader):
         return repair(self.settings, servers.bootstrap_servers, self.redis, stream, sources=found, drop=drop, note=note)
 
     def rebuild(self) -> None:
-        """Count the statistics in Redis anew from the documents table. Raises LeaseError while a stream runs."""
+        """Recount the statistics in Redis from the documents table. Raises LeaseError while a stream runs."""
         from wetstream.pipeline.writer_lease import rebuild
 
         rebuild(self.settings, self.redis)

@@ -122,7 +122,7 @@ def repair(
         note: Called with what is being done.
 
     Raises:
-        RepairError: There is no topic, Kafka fails, or faults appear anew all the time.
+        RepairError: There is no topic, Kafka fails, or new faults keep appearing.
         LeaseError: A stream, a removal or a replay of this pipeline runs.
     """
     topics = describe_topics(settings, bootstrap_servers)
@@ -141,7 +141,7 @@ def repair(
             if held:
                 stream()
                 run.round(held)
-        raise RepairError("faults appear anew after each round of the repair: is something else writing to the topic?")
+        raise RepairError("new faults appear after each round of the repair: is something else writing to the topic?")
     except KafkaError as error:
         raise RepairError(
             f"Kafka at {bootstrap_servers} did not take part in the repair ({type(error).__name__}: {error}); run the "
@@ -242,7 +242,7 @@ class _Repair:
             if plan is None or plan.missing:
                 raise RefillError(
                     f"{error}; name the file that was ingested (`wetstream repair FILE`), or remove the source and "
-                    "ingest it anew"
+                    "ingest it again"
                 ) from error
             return plan
         return plan_repair(rows, [Span(place, end) for place, end in links])

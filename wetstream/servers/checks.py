@@ -172,7 +172,7 @@ def _answering_redis(url: RedisUrl, *, outside: bool) -> Check:
         )
         return Check("Redis", "fail", detail, remedy)
     if outside and not append_only:
-        remedy = "It loses its data when it ends; they are then made anew from the documents. CONFIG SET appendonly yes"
+        remedy = "It loses its data when it ends; they are then rebuilt from the documents. CONFIG SET appendonly yes"
         return Check("Redis", "warn", detail, remedy)
     return Check("Redis", "ok", detail)
 
