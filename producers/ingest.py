@@ -104,6 +104,7 @@ class Ingester:
 
     def _ingest(self, source: Source, outcome: Outcome) -> None:
         """Retry until an attempt completes, or Kafka accepts nothing for `retry_s`."""
+        # Not by tenacity: it counts waits and limits from the first attempt, whereas here each commit resets both.
         retry_s = self._settings.producer.retry_s
         last_progress, wait_s, fencings = time.monotonic(), 0.2, 0
         while True:

@@ -1,4 +1,4 @@
-"""What the p21 profile should find in a sample, counted by a state machine of its own: an oracle for tests."""
+"""An independent oracle for tests: whether the p21 profile keeps a page, decided by a small state machine."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from producers.sample.page import compiled
 
 @compiled
 def p21_keeps(text: NDArray[np.uint8]) -> bool:
-    """Foretell whether the p21 rule keeps this text, by other means than its code: more than ten valid tokens.
+    """Return whether the p21 rule keeps this text (more than ten valid tokens), computed without the product's code.
 
-    A token stands between ASCII white space. Valid are ASCII letters, - and ', with " at the edges only, and not edges
-    alone.
+    Tokens are separated by ASCII white space. A valid one has ASCII letters, - and ', and " at its edges only; it
+    has at least one letter.
     """
     valid = state = 0  # 0 between tokens, 1 edges so far, 2 letters seen, 3 a quotation mark after letters, 4 not valid
     for byte in text:

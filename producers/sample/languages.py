@@ -17,8 +17,8 @@ class Language:
     """One language. `share` is relative to the other languages that are not English.
 
     `kept_per_100_words`: how many of 100 words on a page count under the p21 rule (ASCII, no comma or full stop
-    attached, no English stop word), as measured; 0 where the script is not Latin. It turns a wished document length
-    into a number of words.
+    attached, no English stop word), as measured; 0 where the script is not Latin. It converts a desired document
+    length into a number of words.
     """
 
     code: str

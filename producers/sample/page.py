@@ -1,12 +1,12 @@
 """The text of one page, compiled: a title, then menus, headlines, paragraphs and facts, until enough words are written.
 
-In two passes: `compose` decides on the pieces (words, spaces, marks), `spell` writes them as bytes. Everything comes by
-integer arithmetic from the page's seed, so a page depends on nothing else. Words of a subject come in bursts, and menu
-lines and teasers come again. That is why about half of all words are seen only once: with independent words it
-would be as many as the exponent of Heaps' law says.
+There are two passes: `compose` chooses the pieces (words, spaces, marks), `spell` writes them as bytes. Everything is
+derived from the page's seed by integer arithmetic, so a page depends on nothing else. Words of a topic come in bursts,
+and menu lines and teasers repeat. As in real crawls, about half of all words therefore occur only once; independent
+draws would give the share that the exponent of Heaps' law predicts.
 
-All that is compiled, and every constant in it, stands in this one file, since Numba's cache of machine code notices
-a change of the file that holds a function but not of others.
+All compiled code and its constants are in this one file: Numba's cache of machine code is invalidated by a change of
+the file that holds a function, but not by a change of other files.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ DIGIT, ENGLISH_WORD = 35, 126
 
 
 class Tables(NamedTuple):
-    """What pages are made from; string i is `blob[offsets[i]:offsets[i + 1]]`, in UTF-8.
+    """The strings and distributions that pages are made from; string i is `blob[offsets[i]:offsets[i + 1]]`, in UTF-8.
 
-    The first strings are MARKS and then `fact_count` facts. `heads[slot]` is a head rank, which has as many slots as it
-    is probable; `steps[i]` and `octaves[i]` are powers of which the product, times HEAD, is a tail rank.
+    The first strings are MARKS and then `fact_count` facts. `heads[slot]` is a head rank; the number of its slots is
+    proportional to its probability. `steps[i]` and `octaves[i]` are powers whose product, times HEAD, is a tail rank.
     """
 
     blob: NDArray[np.uint8]
@@ -75,7 +75,7 @@ class Tables(NamedTuple):
 
 
 def compiled(function: F) -> F:
-    """Machine code for `function`, cached on disk where a folder for it can be written."""
+    """Compile `function`; the machine code is cached on disk where a folder is writable."""
     try:
         return cast(F, njit(cache=True, error_model="numpy")(function))
     except RuntimeError:
@@ -83,13 +83,13 @@ def compiled(function: F) -> F:
 
 
 def inlined(function: F) -> F:
-    """Machine code that becomes part of the functions which call it."""
+    """Compile `function` and inline it into its callers."""
     return cast(F, njit(error_model="numpy", forceinline=True)(function))
 
 
 @inlined
 def mix(key: np.uint64, number: int) -> np.uint64:
-    """Give the 64 random bits number `number` under this key (splitmix64)."""
+    """Return the 64 random bits with this number under this key (splitmix64)."""
     z = key + np.uint64(number + 1) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -98,13 +98,13 @@ def mix(key: np.uint64, number: int) -> np.uint64:
 
 @inlined
 def field(bits: np.uint64, first: int, width: int) -> int:
-    """Cut `width` bits out of `bits`."""
+    """Return `width` bits of `bits`, from bit `first` on."""
     return int((bits >> np.uint64(first)) & np.uint64((1 << width) - 1))
 
 
 @inlined
 def tail_rank(bits: np.uint64, steps: NDArray[np.float64], octaves: NDArray[np.float64]) -> int:
-    """Draw a rank from HEAD on: HEAD * u ** -(b / (1 - b)) for uniform u, b being the exponent of Heaps' law."""
+    """Draw a rank of at least HEAD: HEAD * u ** -(b / (1 - b)) for uniform u, b being the exponent of Heaps' law."""
     octave = 0
     while octave < OCTAVES - 1 and field(bits, octave, 1):
         octave += 1

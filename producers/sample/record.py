@@ -1,4 +1,4 @@
-"""WARC records in the form of Common Crawl's WET files: what is in the headers of a synthetic page.
+"""WARC records in the form of Common Crawl's WET files: the headers of synthetic pages.
 
 All of a record's random choices come from one SHAKE hash of seed, file number and record number, so a record is the
 same in any run, on any machine, in a longer or a shorter file.
@@ -36,7 +36,7 @@ LENGTHS = (
 
 @dataclass(frozen=True)
 class CrawlFile:
-    """Where a file stands in a crawl. Raises ValueError unless `crawl` is like CC-MAIN-2024-33 (year and week)."""
+    """The position of a file in a crawl. Raises ValueError unless `crawl` is like CC-MAIN-2024-33 (year and week)."""
 
     crawl: str = CRAWL
     file: int = 0
@@ -75,7 +75,7 @@ class RecordPlan:
 
 
 class Draws:
-    """Whole numbers cut from the hash of a record's name; a sentinel bit on top notices when it is used up."""
+    """Random integers taken from the hash of a record's name; a sentinel bit on top detects exhaustion."""
 
     def __init__(self, name: str) -> None:
         self.left = int.from_bytes(hashlib.shake_128(name.encode()).digest(96), "little") | 1 << 768
@@ -97,7 +97,7 @@ class Draws:
 
 
 def plan_record(seed: int, crawl_file: CrawlFile, record: int, english_share: float) -> RecordPlan:
-    """Decide on a record: its language, length, address and time."""
+    """Choose the language, length, URL and time of a record."""
     draws = Draws(f"{seed}/{crawl_file.file}/{record}")
     page_seed, record_id, refers_to = draws.bits(64), draws.uuid(), draws.uuid()
     number = _pick_language(draws, english_share)
@@ -140,7 +140,7 @@ def _words(draws: Draws, language: Language) -> int:
 
 
 def _url(draws: Draws, language: Language) -> str:
-    """Give an address on a made-up host; hosts follow Zipf's law with exponent 1."""
+    """Return a URL on a made-up host; hosts follow Zipf's law with exponent 1."""
     octave = 5 + draws.below(16)
     host = (1 << octave) + draws.bits(octave)
     name = spell_number(host * 7919)
@@ -159,7 +159,7 @@ def _url(draws: Draws, language: Language) -> str:
 
 
 def spell_number(number: int) -> str:
-    """Spell a number in English syllables: a made-up name."""
+    """Spell a number in English syllables, as a made-up name."""
     language, word = LANGUAGES[ENGLISH], ""
     number, digit = divmod(number, len(language.starts))
     word += language.starts[digit]
@@ -170,12 +170,12 @@ def spell_number(number: int) -> str:
 
 
 def iso_time(time_s: int) -> str:
-    """Write a Unix time as WARC does."""
+    """Format a Unix time as a WARC-Date."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time_s))
 
 
 def conversion(plan: RecordPlan, text: bytes, language_headers: bool, end: bytes) -> bytes:
-    """Make the whole conversion record around a page's text; `end` ends a header line."""
+    """Return the conversion record of a page's text; `end` ends a header line."""
     headers = [
         ("WARC-Type", "conversion"),
         ("WARC-Target-URI", plan.url),
@@ -192,7 +192,7 @@ def conversion(plan: RecordPlan, text: bytes, language_headers: bool, end: bytes
 
 
 def warcinfo(seed: int, crawl_file: CrawlFile, end: bytes) -> bytes:
-    """Make the record at the beginning of a file, which says that all of it is made up."""
+    """Return the warcinfo record at the start of a file, which says that its content is synthetic."""
     draws = Draws(f"{seed}/{crawl_file.file}/warcinfo")
     made = iso_time(crawl_file.start_s + FETCH_S)
     fields = (
@@ -217,7 +217,7 @@ def warcinfo(seed: int, crawl_file: CrawlFile, end: bytes) -> bytes:
 
 
 def block_digest(block: bytes) -> str:
-    """Give the digest in the form that WARC uses."""
+    """Return the digest in the notation of WARC-Block-Digest."""
     return "sha1:" + base64.b32encode(hashlib.sha1(block, usedforsecurity=False).digest()).decode()
 
 

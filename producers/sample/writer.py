@@ -1,9 +1,9 @@
 """`wetstream sample`: WET files of any size, with made-up text that has the statistics of real pages.
 
 The same arguments give the same records, byte for byte, on any machine; a longer sample begins with the records of a
-shorter one. (How they are compressed is up to the version of isal and may differ with the processor.) Distinct words
-grow with the sample without end (Heaps' law, exponent about 0.65), across files too: all draw from one vocabulary.
-Memory stays bounded: one page is held at a time.
+shorter one. (How they are compressed is up to the version of isal and may differ with the processor.) The
+vocabulary keeps growing with the sample (Heaps' law, exponent about 0.65), also across files, which share it. Memory is
+bounded: one page is held at a time.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 from isal import isal_zlib
@@ -32,10 +32,15 @@ PROGRESS_RECORDS = 256
 
 @dataclass
 class SampleSummary:
-    """What was written to `path`; `records` leaves the warcinfo record out.
+    """What was written to `path`.
 
-    `p21_documents` is how many pages the p21 rule keeps (more than ten valid tokens), counted on the way without its
-    code. `raw_bytes` are the records uncompressed, `gz_bytes` the file.
+    Attributes:
+        path: The file.
+        records: Number of pages; the warcinfo record is not counted.
+        p21_documents: Number of pages that the p21 rule keeps, by an independent count.
+        raw_bytes: Size of the uncompressed records.
+        gz_bytes: Size of the file.
+        languages: Pages by ISO 639-3 code.
     """
 
     path: Path
@@ -44,6 +49,34 @@ class SampleSummary:
     raw_bytes: int = 0
     gz_bytes: int = 0
     languages: dict[str, int] = field(default_factory=dict)
+
+    def add_page(self, language: str, kept: bool) -> None:
+        """Count a page."""
+        self.records += 1
+        self.p21_documents += kept
+        self.languages[language] = self.languages.get(language, 0) + 1
+
+
+class _RecordWriter:
+    """Compresses records into a file, and adds their sizes to the summary."""
+
+    def __init__(self, output: BinaryIO, compression: Compression, summary: SampleSummary) -> None:
+        self._output = output
+        self._compression = compression
+        self._summary = summary
+        self._member = isal_zlib.compressobj(GZIP_LEVEL, isal_zlib.DEFLATED, GZIP_WINDOW)
+
+    def write(self, record: bytes) -> None:
+        self._summary.raw_bytes += len(record)
+        if self._compression == "members":
+            record = isal_zlib.compress(record, GZIP_LEVEL, wbits=GZIP_WINDOW)
+        elif self._compression == "single":
+            record = self._member.compress(record)
+        self._summary.gz_bytes += self._output.write(record)
+
+    def finish(self) -> None:
+        if self._compression == "single":
+            self._summary.gz_bytes += self._output.write(self._member.flush())
 
 
 def write_sample(
@@ -61,11 +94,24 @@ def write_sample(
     lf_only: bool = False,
     progress: Callable[[SampleSummary], None] | None = None,
 ) -> SampleSummary:
-    """Write one WET file, until `records` records or `raw_bytes` bytes are reached; it appears only when it is whole.
+    """Write one WET file of `records` pages or about `raw_bytes` bytes; it appears under its name only when complete.
 
-    Args as for `wetstream sample`. If `path` is a folder, the file goes where file number `file` of `crawl` would be.
-    `compression`: a gzip member per record (as Common Crawl does), a `single` member, or none. `progress` gets the
-    summary so far now and then. Raises ValueError if neither limit is given or a value is out of range.
+    Args:
+        path: The file, or a folder, in which it then gets the path of file number `file` in `crawl`.
+        records: Number of pages.
+        raw_bytes: Size of the uncompressed records at which to stop.
+        seed: Equal arguments and seed give equal records.
+        crawl: Name of the crawl, such as CC-MAIN-2016-50.
+        file: Number of the file in the crawl; each has other pages.
+        files_per_segment: Determines the segment of the file.
+        language_headers: Whether pages carry WARC-Identified-Content-Language.
+        english_share: Fraction of English pages, 0 to 1.
+        compression: A gzip member a record (as Common Crawl has it), a `single` member, or none.
+        lf_only: End header lines with LF instead of CRLF.
+        progress: Called now and then with the summary so far.
+
+    Raises:
+        ValueError: Neither limit is given, or a value is out of range.
     """
     _check(records, raw_bytes, seed, file, files_per_segment, english_share)
     crawl_file = CrawlFile(crawl, file, files_per_segment)
@@ -78,29 +124,16 @@ def write_sample(
     with ExitStack() as stack:
         output = stack.enter_context(unfinished.open("wb"))
         stack.callback(unfinished.unlink, missing_ok=True)
-        compressor = isal_zlib.compressobj(GZIP_LEVEL, isal_zlib.DEFLATED, GZIP_WINDOW)
-
-        def write(record: bytes) -> None:
-            summary.raw_bytes += len(record)
-            if compression == "members":
-                record = isal_zlib.compress(record, GZIP_LEVEL, wbits=GZIP_WINDOW)
-            elif compression == "single":
-                record = compressor.compress(record)
-            summary.gz_bytes += output.write(record)
-
-        write(warcinfo(seed, crawl_file, end))
+        writer = _RecordWriter(output, compression, summary)
+        writer.write(warcinfo(seed, crawl_file, end))
         for plan, text, kept in _pages(seed, crawl_file, english_share):
             if summary.records == records or (raw_bytes is not None and summary.raw_bytes >= raw_bytes):
                 break
-            write(conversion(plan, text, language_headers, end))
-            summary.records += 1
-            summary.p21_documents += kept
-            code = LANGUAGES[plan.language].code
-            summary.languages[code] = summary.languages.get(code, 0) + 1
+            writer.write(conversion(plan, text, language_headers, end))
+            summary.add_page(LANGUAGES[plan.language].code, kept)
             if progress and summary.records % PROGRESS_RECORDS == 0:
                 progress(summary)
-        if compression == "single":
-            summary.gz_bytes += output.write(compressor.flush())
+        writer.finish()
         output.close()
         unfinished.replace(path)
     if progress:
@@ -131,7 +164,7 @@ def write_samples(
     english_share: float = ENGLISH_SHARE,
     progress: Callable[[SampleSummary], None] | None = None,
 ) -> list[SampleSummary]:
-    """Write several files below `folder`, each under the path it would have in the crawl."""
+    """Write several files below `folder`, each at its path in the crawl."""
     folder.mkdir(parents=True, exist_ok=True)
     return [
         write_sample(
@@ -150,7 +183,7 @@ def write_samples(
 
 
 def _pages(seed: int, crawl_file: CrawlFile, english_share: float) -> Iterator[tuple[RecordPlan, bytes, bool]]:
-    """Yield the pages of a file without an end: plan, text, and whether the p21 rule keeps it."""
+    """Yield endless pages of a file: the plan, the text, and whether the p21 rule keeps it."""
     tables = load_tables()
     pieces, out = np.empty(PIECES, np.int64), np.empty(OUT_BYTES, np.uint8)
     record = 0
