@@ -101,8 +101,8 @@ def seconds(work: Callable[[], None]) -> float:
 
 def main() -> None:
     endpoints = embedded.up(HOME / "servers", kafka=False)
-    assert endpoints.redis_url is not None
-    client = open_redis(endpoints.redis_url)
+    assert endpoints.redis_url is not None and endpoints.redis_servers is not None
+    client = open_redis(endpoints.redis_servers, "bench")
     rows: list[dict[str, Any]] = []
     ratios: dict[str, float] = {}
     try:

@@ -143,7 +143,7 @@ def streaming(settings: Settings) -> Iterator[int]:
         "--set",
         limit,
     ]
-    statistics = LiveStatistics(open_redis(find_redis(settings)), settings.pipeline)
+    statistics = LiveStatistics(open_redis(find_redis(settings), settings.pipeline), settings.pipeline)
 
     def records() -> int:
         try:
@@ -261,14 +261,14 @@ def main() -> None:
         settings = load_settings(flags=flags, environ={})
         running = embedded.up(home, log=lambda line: None)
         try:
-            assert running.redis_url is not None
+            assert running.redis_servers is not None
             words = settings.model_copy(update={"pipeline": "words"})
             assert running.bootstrap_servers is not None
             ingest(words, running.bootstrap_servers, first)
             with streaming(words):
                 pass
             ingest(words, running.bootstrap_servers, backlog)
-            client = open_redis(running.redis_url)
+            client = open_redis(running.redis_servers, "words")
             keys = Keys(str(client.get(live_key("words")), "utf-8"))
             result["vocabulary"] = client.hlen(keys.words)
             known = [word.decode() for word in client.hrandfield(keys.words, 10_000)]

@@ -66,14 +66,15 @@ class Bench:
     """One run: servers, Spark, and what was measured."""
 
     def __init__(self, endpoints: embedded.Endpoints) -> None:
-        assert endpoints.redis_url is not None and endpoints.bootstrap_servers is not None
+        assert endpoints.redis_servers is not None and endpoints.bootstrap_servers is not None
         self.endpoints = endpoints
         self.run = uuid.uuid4().hex[:6]
         java = find_java(HOME)
         jars = obtain_jars(default_cache(), java, print)
         settings = self.settings("spark")
         spark = start_session(settings, java_home=quiet_java(java.executable, HOME), jars=jars.connector)
-        self.connections = Connections(endpoints.bootstrap_servers, open_redis(endpoints.redis_url), spark)
+        redis = open_redis(endpoints.redis_servers, "bench")
+        self.connections = Connections(endpoints.bootstrap_servers, redis, spark)
 
     def settings(self, pipeline: str) -> Settings:
         flags = {

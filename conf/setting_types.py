@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr, TypeAdapter, ValidationError
 
@@ -140,8 +140,15 @@ def _check_redis_url(url: str) -> None:
     form = "write redis://HOST:PORT/DATABASE, with USER:PASSWORD and @ before HOST if needed (rediss:// with TLS)"
     if any(not letter.isprintable() or letter == " " for letter in url):
         raise ValueError(f"holds a space or a control character; {form}")
-    if not re.match(r"(redis|rediss|unix)://", url):
-        raise ValueError(f"does not begin with redis://, rediss:// or unix://; {form}")
+    found = re.match(r"(?:unix|rediss?(?:\+(sentinel|cluster))?)://", url)
+    if not found:
+        raise ValueError(
+            f"does not begin with redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://; {form}"
+        )
+    if found[1] == "sentinel":
+        form = "write redis+sentinel://HOST:PORT,HOST:PORT/MASTER/DATABASE with the addresses of the Sentinels"
+    elif found[1]:
+        form = "write redis+cluster://HOST:PORT,HOST:PORT with the addresses of some nodes"
     # A / ? # or @ in a password would end it; what then looks like a host would be wrong without a word.
     if (
         url.count("@") > 1
@@ -150,32 +157,47 @@ def _check_redis_url(url: str) -> None:
         or "[" in url.rpartition("@")[0]
     ):
         raise ValueError(f"holds a sign that has to be percent-encoded (in a password: %2F for /, %40 for @); {form}")
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise ValueError(f"its port is no number from 1 to {_MAX_PORT}; {form}") from None
-    if port == 0:
-        raise ValueError(f"its port is no number from 1 to {_MAX_PORT}; {form}")
     if re.search(r"%(?![0-9A-Fa-f]{2})", url):
         raise ValueError(f"holds a % that is no code: write %25 for it; {form}")
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    address, _, query = url.partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
     if unknown := sorted(set(options) - _REDIS_OPTIONS):
         raise ValueError(f"its option {unknown[0][:40]} is not known; possible are {', '.join(sorted(_REDIS_OPTIONS))}")
-    database = options.get("db", "0")
-    if parts.scheme == "unix":
-        if parts.hostname or not parts.path.startswith("/"):
+    if found[0] == "unix://":
+        if not address.removeprefix("unix://").rpartition("@")[2].startswith("/"):
             raise ValueError(f"names no socket by its whole path; {form}")
+        path: list[str] = []
     else:
-        if not parts.hostname:
+        host, _, rest = address.removeprefix(found[0]).rpartition("@")[2].partition("/")
+        _check_redis_nodes(host, form, several=found[1] is not None)
+        path = [part for part in rest.split("/") if part]
+    _check_redis_database(path, options, found[1], form)
+
+
+def _check_redis_nodes(hosts: str, form: str, *, several: bool) -> None:
+    addresses = hosts.split(",") if several else [hosts]
+    for address in addresses:
+        bracketed = re.fullmatch(r"\[([^\]]*)\](?::(.*))?", address)
+        host, colon, port = (bracketed[1], bracketed[2], bracketed[2]) if bracketed else address.partition(":")
+        if not host:
             raise ValueError(f"names no host; {form}")
-        _check_host(unquote(parts.hostname), "its host")
-        in_path = parts.path.strip("/")
-        if in_path and "db" in options:
-            raise ValueError("names a database twice: in the path and with db=")
-        database = in_path or database
+        if colon and not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= _MAX_PORT):
+            raise ValueError(f"its port is no number from 1 to {_MAX_PORT}; {form}")
+        _check_host(unquote(host), "its host")
+
+
+def _check_redis_database(path: list[str], options: Mapping[str, str], topology: str | None, form: str) -> None:
+    if topology == "sentinel":
+        if not path:
+            raise ValueError(f"names no master; {form}")
+        path = path[1:]
+    if path and "db" in options:
+        raise ValueError("names a database twice: in the path and with db=")
+    database = "/".join(path) or options.get("db", "0")
     if not (database.isascii() and database.isdigit() and int(database[:8]) <= _MAX_REDIS_DATABASE):
         raise ValueError(f"its database is no number (databases of Redis have numbers, not names); {form}")
+    if topology == "cluster" and int(database):
+        raise ValueError(f"names a database, but a Redis Cluster has database 0 only; {form}")
 
 
 def _token(value: SecretStr) -> SecretStr:

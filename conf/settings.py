@@ -16,9 +16,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from conf.addresses import BootstrapServers
+from conf.addresses import BootstrapServers, RedisServers, TlsFiles, password_of
 from conf.redaction import is_secret_name, register_secret
-from conf.setting_errors import explain
+from conf.setting_errors import check_kafka_client, check_redis_client, explain
 from conf.setting_sources import EnvironmentSource, FileSource, FlagSource, ObjectSource, SettingsError, Source
 from conf.setting_sources import setting_names as _names
 from conf.setting_types import (
@@ -54,7 +54,10 @@ class KafkaClientSettings(_Section):
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
     username: Text
     password: Password
+    password_file: OptionalPath
     ca_file: OptionalPath
+    certificate_file: OptionalPath
+    key_file: OptionalPath
 
 
 class KafkaSettings(_Section):
@@ -64,19 +67,35 @@ class KafkaSettings(_Section):
     records_topic: TopicName
     progress_topic: TopicName
     partitions: int = Field(ge=1, le=10_000)
-    replication_factor: int = Field(ge=1, le=9)
+    replication_factor: int = Field(ge=0, le=9)
+    min_insync_replicas: int = Field(ge=0, le=9)
     request_timeout_ms: int = Field(ge=1_000, le=600_000)
     client: KafkaClientSettings
+
+
+class RedisClientSettings(_Section):
+    """How clients prove to a Redis of the user's who they are."""
+
+    username: Text
+    password: Password
+    password_file: OptionalPath
+    ca_file: OptionalPath
+    certificate_file: OptionalPath
+    key_file: OptionalPath
+    sentinel_username: Text
+    sentinel_password: Password
+    sentinel_password_file: OptionalPath
 
 
 class RedisSettings(_Section):
     """Where the statistics live and how they are written."""
 
     url: RedisAddress
-
+    max_memory_mb: int = Field(ge=0, le=1 << 24)
     chunk_words: int = Field(ge=100, le=200_000)
     top_words: int = Field(ge=10, le=1_000_000)
     replace_statistics: str = Field(pattern=r"^[\w-]*$")
+    client: RedisClientSettings
 
 
 class DocumentsSettings(_Section):
@@ -199,10 +218,33 @@ class Settings(BaseSettings):
 
     @property
     def bootstrap_servers(self) -> BootstrapServers | None:
-        """The configured Kafka; None: the embedded broker is used."""
+        """The configured Kafka; None: the embedded broker is used. Raises CredentialsError."""
         if not self.kafka.bootstrap_servers:
             return None
-        return BootstrapServers(self.kafka.bootstrap_servers, **dict(self.kafka.client))
+        client = self.kafka.client
+        return BootstrapServers(
+            self.kafka.bootstrap_servers,
+            client.security_protocol,
+            client.sasl_mechanism,
+            client.username,
+            password_of("kafka.client.password_file", client.password, client.password_file),
+            TlsFiles(client.ca_file, client.certificate_file, client.key_file, "kafka.client"),
+        )
+
+    @property
+    def redis_servers(self) -> RedisServers | None:
+        """The configured Redis; None: the embedded one is used. Raises CredentialsError."""
+        if not self.redis.url:
+            return None
+        client = self.redis.client
+        return RedisServers(
+            self.redis.url,
+            client.username,
+            password_of("redis.client.password_file", client.password, client.password_file),
+            TlsFiles(client.ca_file, client.certificate_file, client.key_file, "redis.client"),
+            client.sentinel_username,
+            password_of("redis.client.sentinel_password_file", client.sentinel_password, client.sentinel_password_file),
+        )
 
     @property
     def documents_path(self) -> Path:
@@ -241,7 +283,8 @@ def _settings(sources: tuple[Source, ...]) -> Settings:
     except ValidationError as error:
         raise SettingsError(explain(error, Settings, sources)) from None
     _check_together(settings)
-    for secret in (settings.serve.token, settings.kafka.client.password):
+    redis = settings.redis.client
+    for secret in (settings.serve.token, settings.kafka.client.password, redis.password, redis.sentinel_password):
         register_secret(secret.get_secret_value())
     for name, value in settings.spark.items():
         if is_secret_name(name):
@@ -265,14 +308,5 @@ def _check_together(settings: Settings) -> None:
             f"kafka.records_topic and kafka.progress_topic are the same topic ({settings.records_topic}; "
             "Kafka does not tell a dot from an underscore): give each a name of its own"
         )
-    client = settings.kafka.client
-    if client.security_protocol.startswith("SASL") and not (client.username and client.password.get_secret_value()):
-        raise SettingsError(
-            f"kafka.client.security_protocol is {client.security_protocol}, which needs kafka.client.username and "
-            "kafka.client.password (WETSTREAM_KAFKA_CLIENT_PASSWORD)"
-        )
-    if client.username and not client.security_protocol.startswith("SASL"):
-        raise SettingsError(
-            f"kafka.client.username is set, but kafka.client.security_protocol {client.security_protocol} sends no "
-            'user: set it to "SASL_SSL" (or "SASL_PLAINTEXT"), or remove the user'
-        )
+    check_kafka_client(settings.kafka.client)
+    check_redis_client(settings.redis)

@@ -26,7 +26,15 @@ log = logging.getLogger("wetstream")
 MAX_WAIT_S = 10.0
 MAX_TEXT = 300
 # Replies of Redis that no waiting changes. (READONLY, OOM, MISCONF, LOADING and the like pass.)
-PERMANENT_REPLIES = ("WRONGTYPE", "NOPERM", "NOAUTH", "WRONGPASS", "unknown command", "DB index is out of range")
+PERMANENT_REPLIES = (
+    "WRONGTYPE",
+    "NOPERM",
+    "NOAUTH",
+    "WRONGPASS",
+    "unknown command",
+    "DB index is out of range",
+    "CERTIFICATE_VERIFY_FAILED",
+)
 PERMANENT_ERRNOS = {
     errno.ENOENT,
     errno.EACCES,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from conf.settings import Settings
 
 # Room for the largest record (16 MiB) with its key and the batch around it.
 MAX_MESSAGE_BYTES = 24 << 20
+MAX_REPLICAS = 3
 
 
 class TopicError(ExplainedError):
@@ -47,38 +49,41 @@ def ensure_topics(settings: Settings, bootstrap_servers: BootstrapServers) -> To
     Raises:
         TopicError: The broker does not answer, or refuses.
     """
-    kafka = settings.kafka
-    records = NewTopic(
-        settings.records_topic,
-        kafka.partitions,
-        kafka.replication_factor,
-        topic_configs={"retention.ms": "-1", "retention.bytes": "-1", "max.message.bytes": str(MAX_MESSAGE_BYTES)},
-    )
-    progress = NewTopic(
-        settings.progress_topic,
-        kafka.partitions,
-        kafka.replication_factor,
-        topic_configs={
-            "cleanup.policy": "compact",
-            "min.cleanable.dirty.ratio": "0.1",
-            "segment.bytes": str(16 << 20),
-            "segment.ms": "600000",
-        },
-    )
+    names = (settings.records_topic, settings.progress_topic)
     admin = _admin(settings, bootstrap_servers)
     try:
         existing = set(admin.list_topics())
-        for topic in (records, progress):
-            if topic.name not in existing:
-                try:
-                    admin.create_topics([topic])
-                except TopicAlreadyExistsError:
-                    continue
-        return Topics(_describe(admin, records.name), _describe(admin, progress.name))
+        missing = [name for name in names if name not in existing]
+        if missing:
+            for topic in _new_topics(settings, brokers=len(admin.describe_cluster()["brokers"])):
+                if topic.name in missing:
+                    with contextlib.suppress(TopicAlreadyExistsError):
+                        admin.create_topics([topic])
+        return Topics(*(_describe(admin, name) for name in names))
     except KafkaError as error:
         raise TopicError(f"Kafka at {bootstrap_servers} refused to create or describe the topics: {error}") from error
     finally:
         admin.close()
+
+
+def _new_topics(settings: Settings, brokers: int) -> tuple[NewTopic, NewTopic]:
+    """The topics of a pipeline as they are created on a cluster of so many brokers."""
+    kafka = settings.kafka
+    replicas = kafka.replication_factor or min(brokers, MAX_REPLICAS)
+    # Stated even where it is 1: the brokers' own default may be more than there are replicas.
+    in_sync = kafka.min_insync_replicas or (2 if replicas >= MAX_REPLICAS else 1)
+    common = {"min.insync.replicas": str(in_sync)}
+    keeps_all = {"retention.ms": "-1", "retention.bytes": "-1", "max.message.bytes": str(MAX_MESSAGE_BYTES)}
+    compacted = {
+        "cleanup.policy": "compact",
+        "min.cleanable.dirty.ratio": "0.1",
+        "segment.bytes": str(16 << 20),
+        "segment.ms": "600000",
+    }
+    return (
+        NewTopic(settings.records_topic, kafka.partitions, replicas, topic_configs=common | keeps_all),
+        NewTopic(settings.progress_topic, kafka.partitions, replicas, topic_configs=common | compacted),
+    )
 
 
 def describe_topics(settings: Settings, bootstrap_servers: BootstrapServers) -> Topics | None:

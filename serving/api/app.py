@@ -61,7 +61,7 @@ def make_app(
         allow_origins: Origins whose pages may call the API.
         max_event_clients: Open event streams.
     """
-    redis = AsyncRedisClient()
+    redis = AsyncRedisClient(poller.pipeline)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from redis import Redis, RedisError
 
-from conf.addresses import RedisUrl
+from conf.addresses import RedisServers
 from conf.errors import ExplainedError
 from serving.api.live_state import LiveState, SourceLedger, read_live_state
 from serving.api.redis_clients import connect
@@ -40,7 +40,7 @@ class StatisticsPoller:
     """Holds the last `state` and `snapshot`, and calls `on_change` in its thread when the state has changed.
 
     Args:
-        find: Returns the URL of the Redis to use now; called again after each failure, because an embedded server may
+        find: Returns the Redis to use now; called again after each failure, because an embedded server may
             come back on another port.
         pipeline: Name of the pipeline.
         sources: What the producers report.
@@ -48,14 +48,14 @@ class StatisticsPoller:
     """
 
     def __init__(
-        self, find: Callable[[], RedisUrl], pipeline: str, sources: SourceLedger, *, refresh_s: float = 0.25
+        self, find: Callable[[], RedisServers], pipeline: str, sources: SourceLedger, *, refresh_s: float = 0.25
     ) -> None:
         self._find = find
         self.pipeline = pipeline
         self._sources = sources
         self._refresh_s = refresh_s
         self._client: Redis | None = None
-        self._url = RedisUrl("")
+        self._servers: RedisServers | None = None
         self.state = LiveState()
         self.snapshot: VocabularySnapshot | None = None
         self._top_words: tuple[str, TopWords] | None = None
@@ -96,11 +96,11 @@ class StatisticsPoller:
         return self._copier.failure
 
     @property
-    def url(self) -> RedisUrl:
-        """URL of the Redis that answers now. Raises RedisError when none does."""
-        if self._client is None:
+    def servers(self) -> RedisServers:
+        """The Redis that answers now. Raises RedisError when none does."""
+        if self._client is None or self._servers is None:
             raise RedisError(self.state.unavailable)
-        return self._url
+        return self._servers
 
     def top_words_at_hand(self, state: LiveState) -> TopWords | None:
         """Return the ranked words if they were read with this state; the next read will include them."""
@@ -147,8 +147,8 @@ class StatisticsPoller:
 
     def _read_state(self, old: LiveState) -> LiveState:
         if self._client is None:
-            self._url = self._find()
-            self._client = connect(self._url)
+            self._servers = self._find()
+            self._client = connect(self._servers, self.pipeline)
         with_top_words, self._top_words_wanted = self._top_words_wanted, False
         new = read_live_state(
             self._client,

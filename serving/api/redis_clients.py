@@ -4,24 +4,16 @@ from __future__ import annotations
 
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
-from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from conf.addresses import RedisUrl
+from conf.addresses import RedisServers
+from sinks.redis_clients.clients import Patience, open_async_client, open_client
 
-TIMEOUT_S = 5.0
-CONNECT_TIMEOUT_S = 1.0
+PATIENCE = Patience(answer_s=5, connect_s=1, retries=1, backs_off=False)
 
 
-def connect(url: RedisUrl) -> Redis:
-    """Return a client for threads. Raises RedisError when Redis does not answer."""
-    client = Redis.from_url(
-        url.get_secret_value(),
-        socket_timeout=TIMEOUT_S,
-        socket_connect_timeout=CONNECT_TIMEOUT_S,
-        retry=Retry(NoBackoff(), 1),
-    )
+def connect(servers: RedisServers, pipeline: str) -> Redis:
+    """Return a client for threads. Raises RedisError when Redis does not answer, CredentialsError."""
+    client = open_client(servers, pipeline, PATIENCE)
     client.ping()
     return client
 
@@ -29,21 +21,17 @@ def connect(url: RedisUrl) -> Redis:
 class AsyncRedisClient:
     """A client for the event loop, where waiting for Redis wakes no thread."""
 
-    def __init__(self) -> None:
-        self._url = RedisUrl("")
+    def __init__(self, pipeline: str) -> None:
+        self._pipeline = pipeline
+        self._servers: RedisServers | None = None
         self._client: AsyncRedis | None = None
 
-    async def at(self, url: RedisUrl) -> AsyncRedis:
-        """Return the client for a URL; the same one as long as the URL is the same."""
-        if self._client is None or url != self._url:
+    async def at(self, servers: RedisServers) -> AsyncRedis:
+        """Return the client for a Redis; the same one as long as the Redis is the same."""
+        if self._client is None or servers != self._servers:
             await self.close()
-            self._url = url
-            self._client = AsyncRedis.from_url(
-                url.get_secret_value(),
-                socket_timeout=TIMEOUT_S,
-                socket_connect_timeout=CONNECT_TIMEOUT_S,
-                retry=AsyncRetry(NoBackoff(), 1),
-            )
+            self._servers = servers
+            self._client = open_async_client(servers, self._pipeline, PATIENCE)
         return self._client
 
     async def close(self) -> None:

@@ -188,7 +188,7 @@ def test_addresses_of_kafka() -> None:
 def test_kafka_client_authentication() -> None:
     flags = {"kafka.bootstrap_servers": "a:1", "kafka.client.security_protocol": "SASL_SSL"}
     assert "kafka.client.username" in refusal(flags=flags)
-    flags |= {"kafka.client.username": "me", "kafka.client.password": SECRET, "kafka.client.ca_file": "/ca.pem"}
+    flags |= {"kafka.client.username": "me", "kafka.client.password": SECRET}
     servers = load_settings(flags=flags, environ={}).bootstrap_servers
     assert servers
     assert SECRET not in repr(servers) + str(servers)

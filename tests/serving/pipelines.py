@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from redis import Redis
 
-from conf.addresses import RedisUrl
+from conf.addresses import RedisServers
 from conf.settings import Settings
 from serving.api.app import make_app
 from serving.api.poller import StatisticsPoller
@@ -140,7 +140,7 @@ def serve(made: Made) -> Iterator[Callable[..., Running]]:
     ends: list[Callable[[], None]] = []
 
     def start(
-        find: Callable[[], RedisUrl] | None = None,
+        find: Callable[[], RedisServers] | None = None,
         *,
         table: Any = None,
         sources: Any = None,
@@ -151,7 +151,7 @@ def serve(made: Made) -> Iterator[Callable[..., Running]]:
             update={"port": 0, "refresh_ms": 50, "token": SecretStr(token), **changes}
         )
         poller = StatisticsPoller(
-            find or (lambda: made.settings.redis.url),
+            find or (lambda: RedisServers(made.settings.redis.url)),
             made.pipeline,
             sources or WatchedSources(made.settings),
             refresh_s=settings.refresh_ms / 1000,

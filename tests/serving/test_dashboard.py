@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 from redis import Redis
 
+from conf.addresses import RedisServers
 from producers.sample.writer import write_sample
 from serving.queries import View
 from tests.harness import Pipeline
@@ -173,7 +174,7 @@ def test_page_shows_the_connection_state(
     made.client = Redis.from_url(redis_url.get_secret_value())
 
     try:
-        server = serve(lambda: redis_url)
+        server = serve(lambda: RedisServers(redis_url))
         page = open_page(server.url + "/", brought="503|ERR_|Failed to fetch")
         pill, banner = page.locator("#pill"), page.locator("#banner")
         expect(banner).to_contain_text("wetstream run SOURCE", timeout=SLOW_MS)

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from redis import Redis
 
-from conf.addresses import RedisUrl
+from conf.addresses import RedisServers
 from conf.settings import ServeSettings
 from serving.api.server import ServeError, Server, check_access
 from serving.document_queries import DocumentQueries
@@ -190,11 +190,11 @@ def test_ranking_is_prefetched_while_it_is_in_demand(made: Made, serve: Serve) -
 def test_redis_outage_is_reported_and_recovered_from(made: Made, serve: Serve, tmp_path: Path) -> None:
     settings = embedded.up(tmp_path, kafka=False, redis=True, log=lambda line: None)
 
-    def find() -> RedisUrl:
-        url = embedded.endpoints(tmp_path).redis_url
-        if url is None:
+    def find() -> RedisServers:
+        found = embedded.endpoints(tmp_path).redis_servers
+        if found is None:
             raise ConnectionError("no Redis runs")
-        return url
+        return found
 
     try:
         assert settings.redis_url is not None

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from redis import Redis, RedisError
-from redis.backoff import ExponentialWithJitterBackoff
-from redis.retry import Retry
 
-from conf.addresses import BootstrapServers, RedisUrl
+from conf.addresses import BootstrapServers, RedisServers
 from conf.settings import Settings
+from sinks.redis_clients.clients import Patience, open_client
+from sinks.redis_clients.refusals import explain_refusal
 from wetstream.servers import embedded
 from wetstream.servers.errors import ServerError
 
@@ -24,7 +24,7 @@ class Servers:
     """Addresses of broker and Redis; `started`: embedded servers that this call started."""
 
     bootstrap_servers: BootstrapServers
-    redis_url: RedisUrl
+    redis: RedisServers
     started: list[str]
 
 
@@ -39,15 +39,15 @@ def find_servers(settings: Settings, *, start: bool = False, log: Callable[[str]
     else:
         running = embedded.endpoints(settings.home)
     bootstrap_servers = settings.bootstrap_servers or running.bootstrap_servers
-    redis_url = settings.redis.url or running.redis_url
-    missing = [name for name, found in (("Kafka", bootstrap_servers), ("Redis", redis_url)) if not found]
+    redis_servers = settings.redis_servers or running.redis_servers
+    missing = [name for name, found in (("Kafka", bootstrap_servers), ("Redis", redis_servers)) if not found]
     if missing:
         raise ServerError(
             f"no {' and no '.join(missing)}: the embedded servers of {settings.home} do not run",
             "Start them with `wetstream up`, or name servers of yours (kafka.bootstrap_servers, redis.url).",
         )
-    assert bootstrap_servers is not None and redis_url is not None
-    return Servers(bootstrap_servers, redis_url, running.started)
+    assert bootstrap_servers is not None and redis_servers is not None
+    return Servers(bootstrap_servers, redis_servers, running.started)
 
 
 def find_servers_for_files(settings: Settings, *, log: Callable[[str], None] = print) -> Servers:
@@ -65,15 +65,15 @@ def find_kafka(settings: Settings) -> BootstrapServers | None:
     return settings.bootstrap_servers or embedded.endpoints(settings.home).bootstrap_servers
 
 
-def find_redis(settings: Settings) -> RedisUrl:
-    """Return the address of Redis, for commands that only read statistics. Raises ServerError."""
-    url = settings.redis.url or embedded.endpoints(settings.home).redis_url
-    if url is None:
+def find_redis(settings: Settings) -> RedisServers:
+    """Return the Redis of a pipeline, for commands that only read statistics. Raises ServerError."""
+    servers = settings.redis_servers or embedded.endpoints(settings.home).redis_servers
+    if servers is None:
         raise ServerError(
             f"no Redis: the embedded servers of {settings.home} do not run",
             "Start them with `wetstream up`, or name a server of yours (redis.url).",
         )
-    return url
+    return servers
 
 
 def start_embedded(settings: Settings, *, kafka: bool, redis: bool, log: Callable[[str], None]) -> embedded.Endpoints:
@@ -98,29 +98,28 @@ def require_open_files(needed: int = OPEN_FILES) -> None:
         )
 
 
-def open_redis(url: RedisUrl, *, timeout_s: float = 60, retries: int = 10) -> Redis:
+def open_redis(servers: RedisServers, pipeline: str, *, timeout_s: float = 60, retries: int = 10) -> Redis:
     """Open a client and see the server answer.
 
     Args:
-        url: Address of Redis.
+        servers: Redis.
+        pipeline: Name of the pipeline that the client is for.
         timeout_s: How long a command waits for an answer.
         retries: How often a command is repeated on a new connection before it fails.
 
     Raises:
         ServerError: Redis does not answer.
+        CredentialsError: A file of a certificate or key cannot be used.
     """
-    client = Redis.from_url(
-        url.get_secret_value(),
-        socket_timeout=timeout_s,
-        socket_connect_timeout=min(5, timeout_s),
-        health_check_interval=30,
-        retry=Retry(ExponentialWithJitterBackoff(cap=2), retries),
-    )
+    patience = Patience(answer_s=timeout_s, connect_s=min(5, timeout_s), retries=retries)
+    client = open_client(servers, pipeline, patience)
     try:
         client.ping()
     except RedisError as error:
+        cause = explain_refusal(error, servers)
         raise ServerError(
-            f"Redis at {url} does not answer: {error}",
-            "Start it (`wetstream up` for the embedded one) or correct redis.url.",
+            f"Redis at {servers} does not answer: {cause or error}",
+            "Start it (`wetstream up` for the embedded one), or correct redis.url or redis.client; `wetstream doctor` "
+            "looks closer.",
         ) from error
     return client

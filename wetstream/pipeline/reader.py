@@ -56,7 +56,7 @@ class PipelineReader:
         from wetstream.pipeline.connections import find_redis, open_redis
 
         if self._redis is None:
-            self._redis = open_redis(find_redis(self.settings))
+            self._redis = open_redis(find_redis(self.settings), self.settings.pipeline)
         return self._redis
 
     @property

@@ -53,7 +53,7 @@ def find_sources(settings: Settings, names: Sequence[str], segments: Sequence[st
 def _known(settings: Settings) -> set[str]:
     known = {source for source, marker in (read_markers(settings) or {}).items() if marker.state != SourceState.REMOVED}
     try:
-        statistics = LiveStatistics(open_redis(find_redis(settings)), settings.pipeline)
+        statistics = LiveStatistics(open_redis(find_redis(settings), settings.pipeline), settings.pipeline)
         known |= {str(row["source"]) for row in statistics.sources()["sources"]}
     except NoStatisticsError:
         pass
@@ -71,7 +71,7 @@ def remove(settings: Settings, sources: Sequence[str], note: Callable[[str], Non
         RemovalError: A producer of one of the sources runs.
         DocumentsError: There are no documents.
     """
-    redis = open_redis(find_redis(settings))
+    redis = open_redis(find_redis(settings), settings.pipeline)
     changes = Lease(redis, changes_key(settings.pipeline), lease_s=settings.stream.lease_s)
     changes.acquire()
     try:

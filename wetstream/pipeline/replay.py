@@ -91,10 +91,10 @@ def switch_generation(settings: Settings, name: str) -> int:
         raise DocumentsError(
             f"the replay into generation {name} has not ended: run the same `wetstream replay` again to finish it"
         )
-    return switch(settings, open_redis(find_redis(settings)), name)
+    return switch(settings, open_redis(find_redis(settings), settings.pipeline), name)
 
 
 def drop_generation(settings: Settings, name: str) -> None:
     """Delete a generation that is not live, and its statistics. Raises DocumentsError."""
     Generations(settings.documents_path, settings.pipeline).drop(name)
-    open_builds(settings, open_redis(find_redis(settings))).forget(name)
+    open_builds(settings, open_redis(find_redis(settings), settings.pipeline)).forget(name)

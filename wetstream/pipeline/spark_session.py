@@ -42,7 +42,9 @@ def connect(settings: Settings, profile: Profile, servers: Servers, log: Callabl
     java = find_java(settings.home)
     jars = obtain_jars(default_cache(), java, log)
     # A command that waits for longer would outlast the limit of the stream, which repeats it itself.
-    redis = open_redis(servers.redis_url, timeout_s=min(60, max(5, settings.stream.retry_s / 4)), retries=1)
+    redis = open_redis(
+        servers.redis, settings.pipeline, timeout_s=min(60, max(5, settings.stream.retry_s / 4)), retries=1
+    )
     java_home = quiet_java(java.executable, settings.home / "spark")
     spark = start_session(settings, java_home=java_home, jars=jars.connector)
     return Connections(servers.bootstrap_servers, redis, spark)

@@ -25,7 +25,11 @@ def live_documents(settings: Settings) -> Documents:
 @contextmanager
 def as_writer(settings: Settings) -> Iterator[Documents]:
     """Open the documents of the live generation and hold the writer lease. Raises LeaseError while a stream runs."""
-    lease = Lease(open_redis(find_redis(settings)), lease_key(settings.pipeline), lease_s=settings.stream.lease_s)
+    lease = Lease(
+        open_redis(find_redis(settings), settings.pipeline),
+        lease_key(settings.pipeline),
+        lease_s=settings.stream.lease_s,
+    )
     lease.acquire()
     try:
         yield live_documents(settings)

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from conf.addresses import BootstrapServers, RedisUrl
+from conf.addresses import BootstrapServers, RedisServers, RedisUrl
 from wetstream.servers import broker, redis_server
 from wetstream.servers.errors import ServerError
 from wetstream.servers.java.jars import default_cache, obtain_jars
@@ -41,6 +41,11 @@ class Endpoints:
     redis_url: RedisUrl | None
     started: list[str]
     """Names of the servers that this call started; the others were running."""
+
+    @property
+    def redis_servers(self) -> RedisServers | None:
+        """The embedded Redis, as clients take it."""
+        return None if self.redis_url is None else RedisServers(self.redis_url)
 
 
 def up(

@@ -98,7 +98,7 @@ async def one(request: Request, word: Annotated[str, Path(min_length=1, max_leng
 
 async def _look_up(api: ApiContext, words: list[str], keys: Keys) -> Words:
     """Look up words; words that Redis does not keep ranked get their rank from the last snapshot."""
-    answer = await look_up_words_async(await api.redis.at(api.poller.url), api.poller.pipeline, words, keys)
+    answer = await look_up_words_async(await api.redis.at(api.poller.servers), api.poller.pipeline, words, keys)
     snapshot = api.poller.snapshot
     for row in answer["words"]:
         if row["rank"] is None and row["tf"] and snapshot is not None:

@@ -1,0 +1,118 @@
+"""Redis behind Sentinels and as a cluster: the master is found, followed, and healed where a failover lost commits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis, RedisError
+from redis.crc import key_slot
+
+from conf.addresses import RedisServers, RedisUrl
+from sinks.keys import live_key
+from sinks.redis_clients.clients import Patience, open_async_client, open_client
+from sinks.statistics.errors import NotInStepError
+from tests.secured.conftest import Counted
+from tests.secured.redis_servers import LOOPBACK, Node, move_slot, redis_cluster, redis_with_sentinels, until
+
+PATIENCE = Patience(answer_s=5, connect_s=1, retries=2)
+SLOT = key_slot(live_key("main").encode())
+
+
+def _url(scheme: str, nodes: list[Node], path: str = "") -> RedisServers:
+    return RedisServers(RedisUrl(f"{scheme}://{','.join(f'{LOOPBACK}:{node.port}' for node in nodes)}{path}"))
+
+
+def _answers(client: Redis) -> bool:
+    try:
+        return bool(client.set("ws:{main}:probe", 1) and client.delete("ws:{main}:probe"))
+    except RedisError:
+        return False
+
+
+def _stop_replicating(master: Node, replica: Node) -> None:
+    """From now on the replica gets nothing of what the master writes."""
+    replica("CONFIG", "SET", "masterauth", "not the password")
+    master("CLIENT", "KILL", "TYPE", "replica")
+
+
+def _fail_over(counted: Counted, client: Redis, master: Node, replica: Node) -> None:
+    """Two batches, of which the replica gets the first; then it is the master."""
+    statistics = counted.heal(client)
+    counted.commit(0, statistics)
+    client.execute_command("WAIT", 1, 10_000)
+    _stop_replicating(master, replica)
+    counted.commit(1, statistics)
+    counted.check(client)
+    master.kill()
+    until(lambda: _answers(client), "the replica has become the master")
+    # The writer still believes in what the replica never got.
+    with pytest.raises(NotInStepError):
+        counted.commit(2, statistics)
+    counted.heal(client)
+    counted.check(client)
+
+
+@pytest.fixture
+def sentinels(tmp_path: Path) -> Iterator[tuple[list[Node], list[Node]]]:
+    with redis_with_sentinels(tmp_path / "servers") as both:
+        yield both
+
+
+def test_a_failover_of_sentinels_to_a_stale_replica_is_healed(
+    sentinels: tuple[list[Node], list[Node]], counted: Counted
+) -> None:
+    (master, replica), watchers = sentinels
+    nowhere = Node(9, Path())
+    servers = _url("redis+sentinel", [nowhere, *watchers], "/main/0")
+    with open_client(servers, "main", PATIENCE) as client:
+        _fail_over(counted, client, master, replica)
+        assert client.connection_pool.get_connection().port == replica.port
+        # The old master comes back: a client that still knows its address only is not served by it.
+        master.start()
+        until(lambda: master("ROLE")[0] == b"slave", "the old master follows")
+
+    async def look() -> bytes | None:
+        async with open_async_client(servers, "main", PATIENCE) as loop_client:
+            return await loop_client.get(live_key("main"))
+
+    assert asyncio.run(look())
+    unknown = _url("redis+sentinel", watchers, "/other/0")
+    with (
+        open_client(unknown, "main", Patience(5, 1, 0)) as client,
+        pytest.raises(RedisError, match="it watches no master other"),
+    ):
+        client.ping()
+
+
+def test_a_cluster_is_followed_through_a_moved_slot_and_a_failover(tmp_path: Path, counted: Counted) -> None:
+    with redis_cluster(tmp_path / "servers", "cluster-replica-validity-factor 0", replicas=1) as nodes:
+        first, second, owner, replica = nodes  # slots in three equal parts; the replica is of the first
+        assert SLOT >= 16384 * 2 // 3
+        servers = _url("redis+cluster", [second, owner])
+        with open_client(servers, "main", PATIENCE) as client:
+            statistics = counted.heal(client)
+            counted.commit(0, statistics)
+            # Connections are open while all keys of the pipeline move to another master.
+            move_slot(SLOT, owner, first, [second])
+            counted.commit(1, statistics)
+            assert client.connection_pool.get_connection().port == first.port
+            counted.check(client)
+            client.execute_command("WAIT", 1, 10_000)
+            _stop_replicating(first, replica)
+            counted.commit(2, statistics)
+            first.kill()
+            until(lambda: _answers(client), "the replica has become the master")
+            assert client.connection_pool.get_connection().port == replica.port
+            with pytest.raises(NotInStepError):
+                counted.commit(3, statistics)
+            counted.heal(client)
+            counted.check(client)
+
+        async def look() -> bytes | None:
+            async with open_async_client(servers, "main", PATIENCE) as loop_client:
+                return await loop_client.get(live_key("main"))
+
+        assert asyncio.run(look()) == statistics.keys.prefix.encode()
