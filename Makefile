@@ -8,8 +8,8 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 	"$$p" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
 	&& { echo "$$p"; break; }; done)
 
-.PHONY: help demo test test-all fuzz mutants soak check format lock setup clean
-.PHONY: bench bench-kernel bench-stream bench-segments bench-redis bench-producer bench-serving
+.PHONY: help demo test test-all test-cluster fuzz mutants soak check format lock setup clean
+.PHONY: bench bench-kernel bench-stream bench-segments bench-redis bench-producer bench-serving bench-cluster
 
 help:               ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 20
@@ -18,10 +18,13 @@ demo: setup         ## make a segment of sample pages, ingest it, stream it, sho
 	@$(BIN)/wetstream demo
 
 test: setup         ## the tests: real broker, real Redis, real Spark; about 15 minutes on 2 cores
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not browser"
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not browser and not cluster"
 
 test-all: setup     ## every test there is; needs Debian's chromium for the dashboard (apt install chromium)
 	$(BIN)/python -m pytest -q --hypothesis-profile=default
+
+test-cluster: setup ## a standalone Spark cluster of two workers that have nothing but the archive; kills, one digest
+	$(BIN)/python -m pytest -q tests/cluster
 
 fuzz: setup         ## damaged and hostile files and the properties marked `fuzz`, for 30 minutes (FUZZ="--minutes 5")
 	$(BIN)/python -m tests.fuzz $(FUZZ)
@@ -49,6 +52,9 @@ bench-producer: setup ## one producer beside a bare loop of warcio and kafka-pyt
 
 bench-serving: setup ## latency and freshness of the API
 	$(BIN)/python -m bench.serving
+
+bench-cluster: setup ## replay from files by two workers of a standalone cluster, against one
+	$(BIN)/python -m bench.cluster
 
 bench-kernel: setup ## speed of the text kernel beside other ways to count words
 	$(BIN)/python -m pip install -q --require-hashes -r requirements-bench.lock

@@ -131,6 +131,7 @@ class StreamSettings(_Section):
     """The Structured Streaming query."""
 
     master: SparkMaster
+    archive: Text
     driver_memory: DriverMemory
     niceness: int = Field(ge=0, le=19)
     trigger_ms: int = Field(ge=0, le=3_600_000)
@@ -147,6 +148,13 @@ class EmbeddedSettings(_Section):
     """The servers that `wetstream up` starts."""
 
     kafka_heap_mb: int = Field(ge=128, le=65_536)
+
+
+class LogSettings(_Section):
+    """What commands write to stderr."""
+
+    format: Literal["text", "json"]
+    level: Literal["debug", "info", "warning", "error"]
 
 
 class ServeSettings(_Section):
@@ -197,6 +205,7 @@ class Settings(BaseSettings):
     stream: StreamSettings
     spark: SparkProperties
     serve: ServeSettings
+    log: LogSettings
     embedded: EmbeddedSettings
 
     @classmethod

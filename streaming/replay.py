@@ -39,6 +39,7 @@ from sinks.statistics.sums import Sums
 from streaming.connections import Connections
 from streaming.errors import StreamError
 from streaming.failures import Outage, describe, is_permanent, permanent_failure
+from streaming.probe import check_executors
 from streaming.query import BatchProgress, collects_directly, sum_files
 from streaming.session import spread_shuffles, task_slots
 from streaming.statistics_committer import StatisticsCommitter
@@ -184,6 +185,7 @@ class Replay:
         self._outage.retry(lease.acquire)
         try:
             finish_removal(documents, compression_level=self._settings.documents.compression_level)
+            check_executors(self._settings, self._connections, documents.path, self._stop)
             position = documents.position()
             statistics = self._outage.retry(lambda: self._builds.catch_up(generation, position, live=False))
 

@@ -7,7 +7,9 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import pyspark
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
@@ -20,10 +22,17 @@ from streaming.failures import describe
 
 IDLE_REPORT_MS = 2_000
 STOP_TIMEOUT_MS = 20_000
+# Where `stream.archive` is unpacked in an executor's working directory, and the Python in it.
+ARCHIVE_FOLDER = "wetstream"
+ARCHIVE_PYTHON = f"./{ARCHIVE_FOLDER}/bin/python"
+CONNECTOR = f"org.apache.spark:spark-sql-kafka-0-10_2.13:{pyspark.__version__}"
+CONNECTOR_CLASS = "org.apache.spark.sql.kafka010.KafkaSourceProvider"
+# Properties that only a Java process that is yet to start can take.
+OF_THE_DRIVER = ("spark.driver.memory", "spark.driver.extraJavaOptions", "spark.jars")
 
 
 def start_session(settings: Settings, *, java_home: Path | None, jars: list[Path]) -> SparkSession:
-    """Start Spark.
+    """Start Spark, or use the Spark that `spark-submit` has started this process for.
 
     Sets the environment variables that PySpark reads, because they can be given in no other way.
 
@@ -37,15 +46,20 @@ def start_session(settings: Settings, *, java_home: Path | None, jars: list[Path
     """
     if java_home is not None:
         os.environ["JAVA_HOME"] = str(java_home)
-    local = is_local(settings)
-    if local:
-        # Else the workers would be whatever `python3` is on PATH. (Executors of a cluster have their own Python.)
-        os.environ["PYSPARK_PYTHON"] = settings.spark.get("spark.pyspark.python", sys.executable)
+    if python := worker_python(settings):
+        os.environ["PYSPARK_PYTHON"] = python
+    if is_local(settings):
         os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
         _lower_priority(settings.stream.niceness)
-    builder = SparkSession.builder.appName(f"wetstream-{settings.pipeline}").master(settings.stream.master)
+    builder = SparkSession.builder.appName(f"wetstream-{settings.pipeline}")
     properties = configuration(settings, jars)
-    secrets = {name: value for name, value in properties.items() if is_secret_name(name)}
+    if is_submitted():
+        # Its Java process runs, with the master, the memory and the jars that spark-submit was given.
+        properties = {name: value for name, value in properties.items() if name not in OF_THE_DRIVER}
+        secrets = {}
+    else:
+        builder = builder.master(settings.stream.master)
+        secrets = {name: value for name, value in properties.items() if is_secret_name(name)}
     for name, value in properties.items():
         if name not in secrets:
             builder = builder.config(name, value)
@@ -62,9 +76,23 @@ def start_session(settings: Settings, *, java_home: Path | None, jars: list[Path
         ) from error
 
 
+def is_submitted() -> bool:
+    """Whether `spark-submit` has started this process, and with it Spark's Java process."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
 def is_local(settings: Settings) -> bool:
-    """Whether driver and executors are this machine."""
-    return settings.stream.master.startswith("local")
+    """Whether driver and executors are one process of this machine. What spark-submit starts is taken as a cluster."""
+    return settings.stream.master.startswith("local") and not is_submitted()
+
+
+def worker_python(settings: Settings) -> str | None:
+    """The Python that runs the tasks, as the executors are to start it; None: PYSPARK_PYTHON, else their `python3`."""
+    if given := settings.spark.get("spark.pyspark.python"):
+        return given
+    if is_local(settings):
+        return sys.executable  # else the workers would be whatever `python3` is on PATH
+    return ARCHIVE_PYTHON if settings.stream.archive else None
 
 
 def task_slots(spark: SparkSession, settings: Settings) -> int:
@@ -75,6 +103,18 @@ def task_slots(spark: SparkSession, settings: Settings) -> int:
 def spread_shuffles(spark: SparkSession, settings: Settings) -> None:
     """Have Spark add up partial rows on all cores, also of executors that have joined since the session started."""
     spark.conf.set("spark.sql.shuffle.partitions", str(task_slots(spark, settings)))
+
+
+def check_connector(spark: SparkSession) -> None:
+    """Raise StreamError if Spark's driver does not have the Kafka connector."""
+    jvm: Any = spark.sparkContext._jvm
+    try:
+        jvm.java.lang.Class.forName(CONNECTOR_CLASS, True, jvm.java.lang.Thread.currentThread().getContextClassLoader())
+    except Py4JError as error:
+        raise StreamError(
+            f"Spark has no Kafka connector ({CONNECTOR_CLASS}): add `--packages {CONNECTOR}` to spark-submit, or the "
+            "jars that `wetstream package` names to its --jars"
+        ) from error
 
 
 def check_java(spark: SparkSession, settings: Settings) -> None:
@@ -116,13 +156,25 @@ def configuration(settings: Settings, jars: list[Path]) -> dict[str, str]:
             # Other users of this machine reach the driver's ports; Spark makes the secret itself.
             "spark.authenticate": "true",
         }
+    elif settings.stream.archive:
+        configuration["spark.archives"] = f"{_archive(settings.stream.archive)}#{ARCHIVE_FOLDER}"
     configuration["spark.driver.extraJavaOptions"] = " ".join(java_options)
     given = dict(settings.spark)
     # Lists are added to ours: there would be no connector without these, and Spark would log to the terminal.
-    for name, separator in (("spark.jars", ","), ("spark.driver.extraJavaOptions", " ")):
+    for name, separator in (("spark.jars", ","), ("spark.archives", ","), ("spark.driver.extraJavaOptions", " ")):
         if more := given.pop(name, ""):
-            configuration[name] = separator.join(filter(None, (configuration[name], more)))
+            configuration[name] = separator.join(filter(None, (configuration.get(name), more)))
     return configuration | given
+
+
+def _archive(location: str) -> str:
+    """The archive of `stream.archive`: a URL as it is, a path as an absolute one. Raises StreamError."""
+    if "://" in location:
+        return location
+    path = Path(location).absolute()
+    if not path.is_file():
+        raise StreamError(f"stream.archive names {path}, which is not there: make it with `wetstream package`")
+    return path.as_uri()
 
 
 def _hand_over(secrets: Mapping[str, str], folder: Path) -> None:

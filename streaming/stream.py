@@ -37,6 +37,7 @@ from sinks.statistics.stored import check_types
 from streaming.connections import Connections
 from streaming.errors import StreamError
 from streaming.failures import Outage, describe
+from streaming.probe import check_executors
 from streaming.query import BatchProgress, drop_old_checkpoints
 from streaming.query_run import GenerationSwitchedError, QueryRun, RunEnd
 from streaming.retention import check_retention
@@ -82,6 +83,7 @@ class Stream:
         self._stop = threading.Event()
         self._outage = Outage(settings.stream.retry_s, self._stop)
         self._until: dict[int, int] | None = None
+        self._examined = False
 
     def stop(self) -> None:
         """End after the current micro-batch. Safe in a signal handler and from another thread."""
@@ -142,6 +144,9 @@ class Stream:
         if "topic_id" not in documents.properties:
             self._outage.retry(lambda: check_contract(self._settings, self._connections.bootstrap_servers))
         documents.check_writable()
+        if not self._examined:
+            check_executors(self._settings, self._connections, documents.path, self._stop)
+            self._examined = True
         documents.bind_topic(topic.name, topic.id, topic.partitions)
         # A removal that was decided on but interrupted. Redis, which has not seen it, is then recounted.
         finish_removal(documents, compression_level=self._settings.documents.compression_level)

@@ -36,7 +36,13 @@ class MetricsCollector(Collector):
         self._clients = clients
 
     def collect(self) -> Iterable[Metric]:
-        """Yield all metrics; those of the pipeline only while Redis can be read."""
+        """Yield all metrics, with the label `pipeline`; those of the pipeline only while Redis can be read."""
+        for family in self._collect():
+            label = {"pipeline": self._poller.pipeline}
+            family.samples = [sample._replace(labels=label | sample.labels) for sample in family.samples]
+            yield family
+
+    def _collect(self) -> Iterable[Metric]:
         state = self._poller.state
         yield _gauge("redis_up", "whether Redis can be read", float(not state.unavailable))
         yield _gauge("event_clients", "open event streams of this server", float(self._clients()))

@@ -6,7 +6,8 @@ package are therefore copied to the user's cache directory, into a folder named 
 function claims to come from there. New sources mean a new folder, so machine code is never older than its source,
 even where one module inlines functions of another.
 
-`WETSTREAM_NUMBA_CACHE` names another folder. Where no folder is writable, every process compiles again (some seconds).
+`WETSTREAM_NUMBA_CACHE` names another folder. One that cannot be written to, as in an image, is used if `bake` has
+filled it for this kind of processor. Where no folder is usable, every process compiles again (some seconds).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import json
 import os
 import sys
 import tempfile
@@ -24,6 +26,8 @@ from typing import Any, Final, TypeVar, cast
 
 import numba
 from filelock import FileLock
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, InTreeCacheLocator
+from numba.core.registry import cpu_target
 
 from conf.private_folders import is_trusted
 
@@ -31,6 +35,29 @@ F = TypeVar("F", bound=Callable[..., object])
 
 # No numba reference counting: the kernels allocate no arrays, and counting references halved their speed.
 OPTIONS: Final[dict[str, Any]] = {"nogil": True, "_nrt": False}
+
+MACHINE: Final = "machine.json"
+"""In a folder that `bake` has filled: the interpreter and processor that its machine code is for."""
+
+
+class _BakedLocator(InTreeCacheLocator):
+    """Numba's folder of machine code beside a source, which need not be writable."""
+
+    def ensure_cache_path(self) -> None:
+        """Numba would look elsewhere if the folder could not be written to."""
+
+
+class _BakedImpl(CompileResultCacheImpl):
+    _locator_classes = [_BakedLocator]  # noqa: RUF012
+
+
+class _BakedCache(FunctionCache):
+    """A cache that is only read."""
+
+    _impl_class = _BakedImpl
+
+    def save_overload(self, sig: object, data: object) -> None:
+        """Keep what was missing in this process only."""
 
 
 def shared(function: F) -> F:
@@ -54,14 +81,18 @@ def compiled(function: F) -> F:
     code = function.__code__
     copy = home / Path(code.co_filename).name
     function.__code__ = code.replace(co_filename=str(copy))
-    return cast(F, numba.njit(cache=True, **OPTIONS)(function))
+    if is_writable(home):
+        return cast(F, numba.njit(cache=True, **OPTIONS)(function))
+    dispatcher = numba.njit(**OPTIONS)(function)
+    dispatcher._cache = _BakedCache(function)  # type: ignore[no-untyped-call]
+    return cast(F, dispatcher)
 
 
 @contextlib.contextmanager
 def one_compiler() -> Iterator[None]:
     """Guard a first call: of several new processes one compiles, the others wait and load its result."""
     home = cache_home()
-    if home is None or sys.platform == "win32":
+    if home is None or not is_writable(home) or sys.platform == "win32":
         yield
         return
     lock = FileLock(home / "lock", mode=0o600)
@@ -97,8 +128,43 @@ def cache_home() -> Path | None:
                 _write_once(home / name, content)
         except OSError:
             continue
-        return home
+        if is_writable(home) or _is_baked(home):
+            return home
     return None
+
+
+def is_writable(home: Path) -> bool:
+    """Whether machine code can be added to a folder."""
+    return os.access(home, os.W_OK)
+
+
+def bake(folder: Path) -> None:
+    """Mark the machine code in `folder` as complete, and let every user of the machine read it.
+
+    Call it when everything is compiled, in the process or image that has compiled it.
+
+    Args:
+        folder: What WETSTREAM_NUMBA_CACHE names.
+    """
+    home = cache_home()
+    if home is None or home.parent != folder:
+        raise OSError(f"{folder} is not the folder that machine code is kept in")
+    (home / MACHINE).write_text(json.dumps(_machine()))
+    for path in (folder, home, *home.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def _is_baked(home: Path) -> bool:
+    try:
+        return bool(json.loads((home / MACHINE).read_text()) == _machine())
+    except (OSError, ValueError):
+        return False
+
+
+def _machine() -> list[str]:
+    """What machine code depends on beside its source: interpreter, compiler, and processor as numba sees it."""
+    processor = cpu_target.target_context.codegen().magic_tuple()
+    return [str(sys.implementation.cache_tag), str(numba.__version__), *map(str, processor)]
 
 
 def _roots() -> Iterator[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 import time
@@ -211,7 +212,7 @@ def test_redis_outage_is_reported_and_recovered_from(made: Made, serve: Serve, t
             assert server.http.get("/api/v1/stats").headers["retry-after"] == "1"
             assert server.get("/health")["status"] == "ok"
             assert "Redis" in server.get("/ready", 503)["reason"]
-            assert "wetstream_redis_up 0.0" in server.http.get("/metrics").text
+            assert re.search(r"wetstream_redis_up\{.*\} 0\.0", server.http.get("/metrics").text)
             embedded.up(tmp_path, kafka=False, redis=True, log=lambda line: None)
             assert next(event for event in events if not event["away"])
         assert server.wait_for("/api/v1/stats", lambda stats: stats["documents"] == 3)
@@ -349,16 +350,18 @@ def test_metrics_follow_the_stream(made: Made, serve: Serve) -> None:
     observer.progress(2, rows=5, rows_per_s=10, lag=0, lag_by_partition={0: 0}, seconds={"addBatch": 0.5})
     server = serve()
     text = server.http.get("/metrics").text
+    mine = f'pipeline="{made.pipeline}"'
     for line in (
-        "wetstream_documents_total 3.0",
-        'wetstream_rejected_records_total{reason="not_language"} 2.0',
-        'wetstream_lag_offsets{partition="0"} 0.0',
-        "wetstream_stream_up 1.0",
-        "wetstream_micro_batches_total 2.0",
-        'wetstream_micro_batch_phase_seconds_total{phase="redis"} 0.4',
-        'wetstream_last_micro_batch_phase_seconds{phase="addBatch"} 0.5',
+        f"wetstream_documents_total{{{mine}}} 3.0",
+        f'wetstream_rejected_records_total{{{mine},reason="not_language"}} 2.0',
+        f'wetstream_lag_offsets{{partition="0",{mine}}} 0.0',
+        f"wetstream_stream_up{{{mine}}} 1.0",
+        f"wetstream_micro_batches_total{{{mine}}} 2.0",
+        f'wetstream_micro_batch_phase_seconds_total{{phase="redis",{mine}}} 0.4',
+        f'wetstream_last_micro_batch_phase_seconds{{phase="addBatch",{mine}}} 0.5',
     ):
         assert line in text, line
+    assert all(mine in line for line in text.splitlines() if not line.startswith("#"))
     batches = server.get("/api/v1/batches")["batches"]
     assert [batch["lag"] for batch in batches] == [0, 5] and batches[0]["words"] == 4
     assert [point["tokens"] for point in made.live.growth()["points"]] == [11]

@@ -95,3 +95,36 @@ def test_a_folder_that_others_can_write_to_is_not_used(tmp_path: Path, monkeypat
     assert jit.cache_home.__wrapped__() is None
     monkeypatch.setenv("WETSTREAM_NUMBA_CACHE", "/proc/none")
     assert jit.cache_home.__wrapped__() is None
+
+
+def test_a_baked_folder_is_used_by_users_who_cannot_write_to_it(tmp_path: Path) -> None:
+    """As in an image: another user, another processor. Root may write anywhere, so the answer to that is replaced."""
+    compiled = subprocess.run(
+        [sys.executable, "-c", f"{PROGRAM}\nfrom streaming.text import jit\nprint(jit.cache_home())"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    home = Path(compiled.stdout.split()[-1])
+    cache = tmp_path / "image"
+    shutil.copytree(home, cache / home.name)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "WETSTREAM_NUMBA_CACHE": str(cache)}
+    cannot_write = "import os\nos.access = lambda path, mode: mode != os.W_OK\n"
+    where = f"{cannot_write}from streaming.text.jit import cache_home\nprint(cache_home())"
+
+    def run(program: str) -> str:
+        command = [sys.executable, "-c", program]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    assert run(where).strip() == "None"
+    run(f"from pathlib import Path\nfrom streaming.text.jit import bake\nbake(Path({str(cache)!r}))")
+    assert run(where).strip() == str(cache / home.name)
+    before = sorted((path, path.stat().st_mtime_ns) for path in cache.rglob("*"))
+    hits, misses, _ = run(cannot_write + PROGRAM).split(maxsplit=2)
+    assert (hits, misses) == ("1", "0")
+    assert sorted((path, path.stat().st_mtime_ns) for path in cache.rglob("*")) == before
+    assert all(path.stat().st_mode & 0o004 for path in cache.rglob("*"))
+    # Machine code for another processor is left alone.
+    (cache / home.name / "machine.json").write_text('["cpython-311", "0", "another"]')
+    assert run(where).strip() == "None"

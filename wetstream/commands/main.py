@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from wetstream.commands import documents, explain, export, ingest, replay, sample, servers, statistics
+from wetstream.commands import cluster, documents, explain, export, ingest, replay, sample, servers, statistics
 from wetstream.commands.terminal import failures
 from wetstream.commands.terminal.output import log_to_terminal
 
@@ -25,7 +25,7 @@ def cli() -> None:
     log_to_terminal()
 
 
-for module in (ingest, statistics, explain, documents, replay, export, servers, sample):
+for module in (ingest, statistics, explain, documents, replay, export, servers, cluster, sample):
     for name, each in module.commands.commands.items():
         cli.add_command(each, name)
 

@@ -14,7 +14,7 @@ import click
 from conf.settings import SettingsError, load_settings
 from producers.report import Note
 from wetstream.commands.terminal.failures import DEBUG_VARIABLE
-from wetstream.commands.terminal.output import err
+from wetstream.commands.terminal.output import err, log_to_terminal
 from wetstream.pipeline.events import Event, Status
 from wetstream.pipeline.pipeline import Pipeline
 
@@ -98,7 +98,9 @@ def command(group: click.Group, **kwargs: Any) -> Callable[[Callable[..., Any]],
                 os.environ[DEBUG_VARIABLE] = "1"
             flags: dict[str, Any] = {"pipeline": pipeline, "profile": options.pop("profile", None)}
             flags.update(_assignment(text) for text in assignments)
-            with Pipeline(settings=load_settings(config, flags), on_event=note_event) as opened:
+            settings = load_settings(config, flags)
+            log_to_terminal(settings.log.format, settings.log.level)
+            with Pipeline(settings=settings, on_event=note_event) as opened:
                 return function(opened, **options)
 
         for option in (

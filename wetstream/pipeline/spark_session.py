@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from conf.profiles import Profile
 from conf.settings import Settings
 from streaming.connections import Connections
 from streaming.query import BatchProgress
-from streaming.session import start_session
+from streaming.session import check_connector, is_submitted, start_session
 from streaming.stream import Stream
 from streaming.tasks.fused import warm_up
 from wetstream.pipeline.connections import Servers, open_redis
@@ -39,12 +40,19 @@ def connect(settings: Settings, profile: Profile, servers: Servers, log: Callabl
     # While Java starts: on a machine that is new to it, the kernel has to be compiled (once, for all workers).
     threading.Thread(target=warm_up, args=(profile,), name="wetstream-warm-up", daemon=True).start()
     prepare_home(settings.home)
-    java = find_java(settings.home)
-    jars = obtain_jars(default_cache(), java, log)
+    java_home, jars = (None, []) if is_submitted() else _java(settings, log)
     # A command that waits for longer would outlast the limit of the stream, which repeats it itself.
     redis = open_redis(
         servers.redis, settings.pipeline, timeout_s=min(60, max(5, settings.stream.retry_s / 4)), retries=1
     )
-    java_home = quiet_java(java.executable, settings.home / "spark")
-    spark = start_session(settings, java_home=java_home, jars=jars.connector)
+    spark = start_session(settings, java_home=java_home, jars=jars)
+    if servers.bootstrap_servers:
+        check_connector(spark)
     return Connections(servers.bootstrap_servers, redis, spark)
+
+
+def _java(settings: Settings, log: Callable[[str], None]) -> tuple[Path, list[Path]]:
+    """The JAVA_HOME for a Spark of our own, and the jars of the Kafka connector."""
+    java = find_java(settings.home)
+    jars = obtain_jars(default_cache(), java, log)
+    return quiet_java(java.executable, settings.home / "spark"), jars.connector

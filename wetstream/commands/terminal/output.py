@@ -36,11 +36,13 @@ class Terminal(Console):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **options)
+        self.records: logging.Logger | None = None
+        """Where lines go in place of the terminal, so that all of them are records in JSON."""
 
     @property
     def animated(self) -> bool:
         """Whether bars can be drawn: a terminal that moves its cursor and knows the characters."""
-        return self._is_tty and not self.is_dumb_terminal and self.encoding.startswith("utf")
+        return self.records is None and self._is_tty and not self.is_dumb_terminal and self.encoding.startswith("utf")
 
     @property
     def size(self) -> ConsoleDimensions:
@@ -74,6 +76,9 @@ class Terminal(Console):
 
     def line(self, text: object = "", style: str = "") -> None:
         """Print one line: in a terminal broken between words where it has to be, never cut."""
+        if self.records is not None:
+            self._record(str(text), style)
+            return
         self.print(str(text), style=style, soft_wrap=not self._is_tty)
 
     def lines(self, text: str, style: str = "") -> None:
@@ -88,6 +93,9 @@ class Terminal(Console):
 
     def parts(self, *parts: tuple[str, str]) -> None:
         """Print one line of differently styled parts, each a text and a style."""
+        if self.records is not None:
+            self._record("".join(part for part, _ in parts), parts[0][1])
+            return
         text = Text.assemble(*((printable(redact(part), self.encoding), style) for part, style in parts))
         self.print(text, soft_wrap=not self._is_tty)
 
@@ -110,6 +118,11 @@ class Terminal(Console):
             self.file.flush()
         except BrokenPipeError:
             self.on_broken_pipe()
+
+    def _record(self, text: str, style: str) -> None:
+        if self.records is not None and text.strip():
+            level = logging.ERROR if "red" in style else logging.WARNING if "yellow" in style else logging.INFO
+            self.records.log(level, text.removeprefix("error: "))
 
     def on_broken_pipe(self) -> None:
         """Stop writing; what is left in buffers goes nowhere."""
@@ -159,12 +172,43 @@ class LogHandler(logging.Handler):
             self.handleError(record)
 
 
-def log_to_terminal() -> None:
-    """Send wetstream's log (waiting, healing, resuming) to stderr, a line each; of other packages, warnings only."""
-    handler = LogHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+class JsonLogHandler(logging.Handler):
+    """Log records to stderr, each a JSON object on a line of its own."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record."""
+        try:
+            err.file.write(redact(self.format(record)) + "\n")
+            err.file.flush()
+        except BrokenPipeError:
+            err.on_broken_pipe()
+        except Exception:
+            self.handleError(record)
+
+
+def log_to_terminal(form: str = "text", level: str = "info") -> None:
+    """Send wetstream's log (waiting, healing, resuming) to stderr; of other packages, warnings only.
+
+    Args:
+        form: `text`: a line each. `json`: an object each, also for everything else that goes to stderr.
+        level: The least level of wetstream's own records.
+    """
+    if form == "json":
+        from pythonjsonlogger.json import JsonFormatter
+
+        handler: logging.Handler = JsonLogHandler()
+        names = {"levelname": "level", "name": "logger"}
+        handler.setFormatter(
+            JsonFormatter(
+                "%(levelname)s %(name)s %(message)s", timestamp=True, rename_fields=names, json_ensure_ascii=True
+            )
+        )
+    else:
+        handler = LogHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    logging.getLogger("wetstream").setLevel(logging.INFO)
+    logging.getLogger("wetstream").setLevel(level.upper())
+    err.records = logging.getLogger("wetstream.command") if form == "json" else None
     # We report Kafka's retries ourselves, in one line. A call to Java that Ctrl-C cuts off would print its whole stack.
     for noisy in ("kafka", "py4j"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)

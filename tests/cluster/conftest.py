@@ -1,0 +1,25 @@
+"""The cluster, and the archive that its executors run from: made once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.standalone import Standalone, standalone
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("archive") / "wetstream.tar.gz"
+    subprocess.run([sys.executable, "-m", "wetstream", "package", "-o", str(path)], check=True, timeout=240)
+    return path
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Standalone]:
+    with standalone(tmp_path / "cluster", workers=2) as running:
+        yield running
