@@ -120,69 +120,13 @@ def find_problem(here: dict[str, Any], there: dict[str, Any]) -> str | None:
 
 
 def task(needs: Needs) -> Callable[[Iterable[int]], Iterator[dict[str, Any]]]:
-    """Return the function that examines an executor. It is sent there as it is: nothing of wetstream may be there."""
-    table, token, brokers, files, task_s = needs.table, needs.token, needs.brokers, needs.files, needs.task_s
+    """Return the function that examines an executor.
 
-    def documents_problem() -> str | None:
-        import os
-        import uuid
-
-        if not os.path.isdir(table):  # noqa: PTH112
-            return (
-                f"it does not have the folder {table}, or may not look into it: documents.path has to be on storage "
-                "that the driver and all executors share, under one path and user"
-            )
-        if not os.path.exists(os.path.join(table, token)):  # noqa: PTH110, PTH118
-            return (
-                f"its folder {table} is not the driver's: documents.path has to be on storage that the driver and all "
-                "executors share"
-            )
-        try:
-            name = os.path.join(table, f"{token}-{uuid.uuid4().hex}")  # noqa: PTH118
-            with open(name, "xb") as file:  # noqa: PTH123
-                file.write(b"wetstream")
-            os.unlink(name)  # noqa: PTH108
-        except OSError as error:
-            return (
-                f"it cannot write and delete files in {table} ({error.strerror}): give its user (uid {os.getuid()}) "
-                "that right, or run the executors as the driver's user"
-            )
-        return None
-
-    def kafka_problem() -> str | None:
-        import os
-        import socket
-
-        for file in files:
-            if not os.access(file, os.R_OK):
-                return f"it cannot read {file}, which Kafka's client needs: put it on every machine under this path"
-        said = []
-        for broker in brokers:
-            host, _, port = broker.strip().rpartition(":")
-            try:
-                socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
-                return None
-            except OSError as error:
-                said.append(f"{broker} ({error.strerror or error})")
-        if not said:
-            return None
-        return (
-            f"it reaches no broker of kafka.bootstrap_servers: {', '.join(said)}; name brokers by addresses that all "
-            "machines of the cluster reach"
-        )
-
-    def code() -> str:
-        import hashlib
-        import importlib.util
-        from pathlib import Path
-
-        digest = hashlib.sha256()
-        for package in ("conf", "producers", "sinks", "streaming"):
-            found = importlib.util.find_spec(package)
-            for folder in (found.submodule_search_locations or []) if found else []:
-                for file in sorted(Path(folder).rglob("*.py")):
-                    digest.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes())
-        return digest.hexdigest()
+    It and what it calls are functions in functions, with all their imports inside: such are sent as they are, while of a
+    module's functions only the names are, and nothing of wetstream may be there.
+    """
+    documents_problem, kafka_problem, code = _documents_check(needs), _kafka_check(needs), _code_hash()
+    task_s = needs.task_s
 
     def examine(_: Iterable[int]) -> Iterator[dict[str, Any]]:
         import importlib
@@ -213,6 +157,83 @@ def task(needs: Needs) -> Callable[[Iterable[int]], Iterator[dict[str, Any]]]:
         yield report
 
     return examine
+
+
+def _documents_check(needs: Needs) -> Callable[[], str | None]:
+    table, token = needs.table, needs.token
+
+    def documents_problem() -> str | None:
+        import os
+        import uuid
+
+        if not os.path.isdir(table):  # noqa: PTH112
+            return (
+                f"it does not have the folder {table}, or may not look into it: documents.path has to be on storage "
+                "that the driver and all executors share, under one path and user"
+            )
+        if not os.path.exists(os.path.join(table, token)):  # noqa: PTH110, PTH118
+            return (
+                f"its folder {table} is not the driver's: documents.path has to be on storage that the driver and all "
+                "executors share"
+            )
+        try:
+            name = os.path.join(table, f"{token}-{uuid.uuid4().hex}")  # noqa: PTH118
+            with open(name, "xb") as file:  # noqa: PTH123
+                file.write(b"wetstream")
+            os.unlink(name)  # noqa: PTH108
+        except OSError as error:
+            return (
+                f"it cannot write and delete files in {table} ({error.strerror}): give its user (uid {os.getuid()}) "
+                "that right, or run the executors as the driver's user"
+            )
+        return None
+
+    return documents_problem
+
+
+def _kafka_check(needs: Needs) -> Callable[[], str | None]:
+    brokers, files = needs.brokers, needs.files
+
+    def kafka_problem() -> str | None:
+        import os
+        import socket
+
+        for file in files:
+            if not os.access(file, os.R_OK):
+                return f"it cannot read {file}, which Kafka's client needs: put it on every machine under this path"
+        said = []
+        for broker in brokers:
+            host, _, port = broker.strip().rpartition(":")
+            try:
+                socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+                return None
+            except OSError as error:
+                said.append(f"{broker} ({error.strerror or error})")
+        if not said:
+            return None
+        return (
+            f"it reaches no broker of kafka.bootstrap_servers: {', '.join(said)}; name brokers by addresses that all "
+            "machines of the cluster reach"
+        )
+
+    return kafka_problem
+
+
+def _code_hash() -> Callable[[], str]:
+    def code() -> str:
+        import hashlib
+        import importlib.util
+        from pathlib import Path
+
+        digest = hashlib.sha256()
+        for package in ("conf", "producers", "sinks", "streaming"):
+            found = importlib.util.find_spec(package)
+            for folder in (found.submodule_search_locations or []) if found else []:
+                for file in sorted(Path(folder).rglob("*.py")):
+                    digest.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes())
+        return digest.hexdigest()
+
+    return code
 
 
 def _examine(needs: Needs, *, task_s: float) -> dict[str, Any]:
