@@ -122,8 +122,8 @@ def find_problem(here: dict[str, Any], there: dict[str, Any]) -> str | None:
 def task(needs: Needs) -> Callable[[Iterable[int]], Iterator[dict[str, Any]]]:
     """Return the function that examines an executor.
 
-    It and what it calls are functions in functions, with all their imports inside: Spark sends those as they are, and of
-    a module's functions only the names. Nothing of wetstream may be there.
+    It and what it calls are functions in functions, with all their imports inside: Spark sends those as they are, and
+    of a module's functions only the names. Nothing of wetstream may be there.
     """
     documents_problem, kafka_problem, code = _documents_check(needs), _kafka_check(needs), _code_hash()
     task_s = needs.task_s
