@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -113,6 +116,39 @@ class TlsFiles:
                 f"{self.section}.{setting}: {path} holds no {wanted.lower()} in PEM form (-----BEGIN …{wanted}-----)"
             )
         return text
+
+    def context(self) -> ssl.SSLContext:
+        """Return how to encrypt connections and to check servers. Raises CredentialsError."""
+        self.check()
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file or None)
+            if self.certificate_file:
+                context.load_cert_chain(self.certificate_file, self.key_file or None)
+        except ssl.SSLError as error:
+            raise CredentialsError(
+                f"{self.section}: {self.certificate_file or self.ca_file} is damaged, or its key is another one's "
+                f"({error.reason or error})"
+            ) from error
+        return context
+
+    def shake_hands(self, context: ssl.SSLContext, host: str, port: int, timeout_s: float) -> None:
+        """Open a TLS connection and close it again, to learn which certificate is at fault.
+
+        Raises:
+            ValueError: TLS fails; the message names the certificate.
+            OSError: The server cannot be reached.
+        """
+        try:
+            with (
+                socket.create_connection((host, port), timeout=timeout_s) as plain,
+                context.wrap_socket(plain, server_hostname=host) as connection,
+            ):
+                # With TLS 1.3 a server refuses a client's certificate after the handshake; one that accepts it waits.
+                connection.settimeout(min(1.0, timeout_s))
+                with contextlib.suppress(TimeoutError):
+                    connection.recv(1)
+        except ssl.SSLError as error:
+            raise ValueError(self.explain(str(error))) from error
 
     def explain(self, text: str) -> str:
         """Return in words of a person what an error of OpenSSL says about certificates."""

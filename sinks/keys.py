@@ -124,6 +124,11 @@ def counters_key(pipeline: str) -> str:
     return f"{_pipeline_prefix(pipeline)}counters"
 
 
+def probe_key(pipeline: str, probe_id: str) -> str:
+    """Beginning of the keys on which `doctor` tries what it may do; they are deleted at once."""
+    return f"{_pipeline_prefix(pipeline)}doctor:{probe_id}"
+
+
 def key_types(pipeline: str) -> dict[str, str]:
     """Redis types of the keys that a pipeline has besides its statistics, by key."""
     return {

@@ -19,7 +19,7 @@ from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
-from conf.addresses import CredentialsError, RedisServers, TlsFiles
+from conf.addresses import RedisServers, TlsFiles
 from sinks.redis_clients.connections import (
     AsyncMasterConnection,
     AsyncTlsMasterConnection,
@@ -106,17 +106,7 @@ def tls_context(servers: RedisServers) -> ssl.SSLContext | None:
     """
     if not servers.url.has_tls:
         return None
-    files, options = tls_files(servers), _url_options(servers)
-    files.check()
-    try:
-        context = ssl.create_default_context(cafile=files.ca_file or None)
-        if files.certificate_file:
-            context.load_cert_chain(files.certificate_file, files.key_file or None)
-    except ssl.SSLError as error:
-        raise CredentialsError(
-            f"redis.client: the certificate {files.certificate_file or files.ca_file} and its key do not fit together, "
-            f"or are damaged ({error.reason or error})"
-        ) from error
+    context, options = tls_files(servers).context(), _url_options(servers)
     if options.get("ssl_check_hostname", "true").lower() in ("false", "no", "0", "f", "n"):
         context.check_hostname = False
     if options.get("ssl_cert_reqs", "required").lower() == "none":

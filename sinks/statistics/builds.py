@@ -204,8 +204,10 @@ class StatisticsBuilds:
         while True:
             try:
                 number = self._client.incr(build_number_key(self._pipeline))
-            except ResponseError:
-                self._client.delete(build_number_key(self._pipeline))  # no integer; the numbers in use are skipped
+            except ResponseError as error:
+                if "integer" not in str(error) and "overflow" not in str(error):
+                    raise  # deleting the key would not help, and this would go on for ever
+                self._client.delete(build_number_key(self._pipeline))  # the numbers in use are skipped
                 continue
             statistics = self._statistics(build_prefix(self._pipeline, generation, number))
             if not self._client.exists(*statistics.keys.all()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import subprocess
@@ -153,16 +154,14 @@ def tls_in_front(port: int, certificate: Certificate, ca_file: Path | None = Non
     if ca_file is not None:
         context.load_verify_locations(ca_file)
         context.verify_mode = ssl.CERT_REQUIRED
+
     listening = socket.create_server((LOOPBACK, 0))
-    ends = threading.Event()
 
     def serve() -> None:
-        while not ends.is_set():
-            try:
+        with suppress(OSError):  # closed
+            while True:
                 client, _ = listening.accept()
-            except OSError:
-                return
-            threading.Thread(target=forward, args=(client,), daemon=True).start()
+                threading.Thread(target=forward, args=(client,), daemon=True).start()
 
     def forward(client: socket.socket) -> None:
         with (
@@ -170,23 +169,20 @@ def tls_in_front(port: int, certificate: Certificate, ca_file: Path | None = Non
             context.wrap_socket(client, server_side=True) as inside,
             socket.create_connection((LOOPBACK, port)) as server,
         ):
-            answers = threading.Thread(target=pump, args=(server, inside), daemon=True)
-            answers.start()
-            pump(inside, server)
-            answers.join()
-
-    def pump(source: socket.socket, target: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(1 << 16):
-                target.sendall(data)
-        with suppress(OSError):
-            target.shutdown(socket.SHUT_RDWR)
+            while True:
+                # One thread for both directions: OpenSSL does not read and write a connection at the same time.
+                readable = [inside] if inside.pending() else select.select([inside, server], [], [])[0]
+                for source in readable:
+                    data = source.recv(1 << 16)
+                    if not data:
+                        return
+                    (server if source is inside else inside).sendall(data)
 
     threading.Thread(target=serve, daemon=True).start()
     try:
         yield listening.getsockname()[1]
     finally:
-        ends.set()
+        listening.shutdown(socket.SHUT_RDWR)
         listening.close()
 
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import redis
 
-from conf.addresses import BootstrapServers, RedisUrl
+from conf.addresses import BootstrapServers, RedisServers, RedisUrl
 from tests.servers.processes import outside_redis
 from wetstream.commands import doctor
 from wetstream.commands.doctor import run_checks
 from wetstream.commands.terminal.output import Terminal
 from wetstream.commands.terminal.servers import show_checks
 from wetstream.servers import state
-from wetstream.servers.checks import Check
+from wetstream.servers.check import Check
 from wetstream.servers.embedded import Endpoints
 
 
@@ -27,7 +27,8 @@ def named(checks: list[Check], name: str) -> Check:
 
 def look(home: Path, name: str, bootstrap_servers: str | None = None, redis_url: str | None = None) -> Check:
     kafka = BootstrapServers(bootstrap_servers) if bootstrap_servers else None
-    checks = run_checks(home, bootstrap_servers=kafka, redis_url=RedisUrl(redis_url) if redis_url else None)
+    redis = RedisServers(RedisUrl(redis_url)) if redis_url else None
+    checks = run_checks(home, bootstrap_servers=kafka, redis_servers=redis)
     return named(checks, name)
 
 
@@ -43,7 +44,7 @@ def outside(tmp_path: Path) -> Iterator[redis.Redis]:
 
 
 def test_all_checks_pass_with_servers_up(both: tuple[Path, Endpoints]) -> None:
-    checks = run_checks(both[0], bootstrap_servers=None, redis_url=None)
+    checks = run_checks(both[0], bootstrap_servers=None, redis_servers=None)
     assert [check for check in checks if not check.ok] == []
     assert "answers on 127.0.0.1:" in named(checks, "Kafka").detail
     assert "noeviction" in named(checks, "Redis").detail
@@ -51,7 +52,7 @@ def test_all_checks_pass_with_servers_up(both: tuple[Path, Endpoints]) -> None:
 
 def test_commands_before_the_first_start_create_nothing(tmp_path: Path) -> None:
     home = tmp_path / "state"
-    checks = run_checks(home, bootstrap_servers=None, redis_url=None)
+    checks = run_checks(home, bootstrap_servers=None, redis_servers=None)
     assert [check for check in checks if not check.ok] == []
     assert "not up: wetstream up starts it" in named(checks, "Kafka").detail
     assert list(tmp_path.iterdir()) == []
@@ -61,7 +62,7 @@ def test_an_outside_kafka_that_answers(both: tuple[Path, Endpoints], tmp_path: P
     embedded = both[1].bootstrap_servers
     assert embedded
     servers = replace(embedded, addresses=f"127.0.0.1:9,{embedded}")
-    check = named(run_checks(tmp_path, bootstrap_servers=servers, redis_url=None), "Kafka")
+    check = named(run_checks(tmp_path, bootstrap_servers=servers, redis_servers=None), "Kafka")
     assert (check.level, "brokers: 1" in check.detail) == ("ok", True)
 
 

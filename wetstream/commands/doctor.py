@@ -10,9 +10,10 @@ from pathlib import Path
 
 import psutil
 
-from conf.addresses import BootstrapServers, RedisUrl
+from conf.addresses import BootstrapServers, RedisServers
 from conf.private_folders import UnsafeFolderError, check_owner
-from wetstream.servers.checks import Check, check_jars, check_java, check_kafka, check_ports, check_redis
+from wetstream.servers.check import Check, Needs
+from wetstream.servers.checks import check_jars, check_java, check_kafka, check_ports, check_redis
 from wetstream.servers.java.jars import default_cache
 
 PYTHON_FROM, PYTHON_BELOW = (3, 11), (3, 13)
@@ -25,11 +26,17 @@ MEMORY_WARN_GB, MEMORY_FAIL_GB = 3.0, 1.0
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-def run_checks(home: Path, *, bootstrap_servers: BootstrapServers | None, redis_url: RedisUrl | None) -> list[Check]:
+def run_checks(
+    home: Path,
+    *,
+    bootstrap_servers: BootstrapServers | None,
+    redis_servers: RedisServers | None,
+    needs: Needs = Needs(),  # noqa: B008 (frozen)
+) -> list[Check]:
     """Every check, in the order of what builds on what; starts nothing, and writes nothing that stays.
 
-    `home` is the state directory; `bootstrap_servers` and `redis_url` are the configured outside servers, None for the
-    embedded ones. Takes about a second, and up to 3 s for each outside server that does not answer.
+    `home` is the state directory; `bootstrap_servers` and `redis_servers` are the configured outside servers, None for
+    the embedded ones. Takes about a second, and up to 3 s for each outside server that does not answer.
     """
     home = home.absolute()
     return [
@@ -41,9 +48,9 @@ def run_checks(home: Path, *, bootstrap_servers: BootstrapServers | None, redis_
         check_home(home),
         check_disk(home),
         check_memory(),
-        check_ports(home, kafka=bootstrap_servers is None, redis=redis_url is None),
-        check_kafka(home, bootstrap_servers),
-        *check_redis(home, redis_url),
+        check_ports(home, kafka=bootstrap_servers is None, redis=redis_servers is None),
+        check_kafka(home, bootstrap_servers, needs),
+        *check_redis(home, redis_servers, needs),
     ]
 
 

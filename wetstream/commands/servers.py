@@ -55,12 +55,14 @@ def doctor_command(pipeline: Pipeline, as_json: bool) -> None:
     """Check this machine and the servers, and name remedies."""
     from wetstream.commands.doctor import run_checks
     from wetstream.commands.terminal.servers import show_checks
+    from wetstream.servers.check import Needs
 
     settings = pipeline.settings
     checks = run_checks(
         settings.home,
         bootstrap_servers=settings.bootstrap_servers,
-        redis_url=settings.redis.url or None,
+        redis_servers=settings.redis_servers,
+        needs=Needs(settings.pipeline, settings.records_topic, settings.progress_topic, settings.redis.max_memory_mb),
     )
     if as_json:
         out.json([dataclasses.asdict(check) for check in checks], mask=True)

@@ -1,40 +1,19 @@
 """Checks of what the servers need: Java, jars, Kafka, Redis, ports. None of them starts anything."""
 
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
-from conf.addresses import BootstrapServers, RedisUrl
-from conf.redaction import redact
+from conf.addresses import BootstrapServers, RedisServers
 from wetstream.servers import broker, redis_server
+from wetstream.servers.check import Check, Needs
 from wetstream.servers.embedded import endpoints
 from wetstream.servers.errors import ServerError
 from wetstream.servers.java.jars import DOWNLOAD_MB, jar_folder, present_jars
 from wetstream.servers.java.runtime import find_java
-from wetstream.servers.kafka_probe import count_brokers
+from wetstream.servers.kafka_checks import check_kafka_servers
 from wetstream.servers.ports import LOOPBACK, is_free
+from wetstream.servers.redis_checks import check_redis_server
 from wetstream.servers.redis_server import find_redis
 from wetstream.servers.status import ServerStatus, status
-
-_TIMEOUT_S = 3.0
-
-
-@dataclass(frozen=True)
-class Check:
-    """The result of one check; `warn` and `fail` carry a remedy.
-
-    `warn`: it works, but slowly or less safely. `fail`: something will not work.
-    """
-
-    name: str
-    level: Literal["ok", "warn", "fail"]
-    detail: str
-    remedy: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """Whether wetstream can work with this."""
-        return self.level != "fail"
 
 
 def check_java(home: Path) -> Check:
@@ -58,51 +37,17 @@ def check_jars(cache: Path) -> Check:
     return Check("Jars", "ok", f"{state} {folder}: the first start fetches about {DOWNLOAD_MB} MB")
 
 
-def check_kafka(home: Path, bootstrap_servers: BootstrapServers | None) -> Check:
+def check_kafka(home: Path, servers: BootstrapServers | None, needs: Needs) -> Check:
     """Check the configured Kafka, else the embedded broker."""
-    if bootstrap_servers is None:
+    if servers is None:
         return _embedded(home, broker.NAME, "Kafka")
-    complaints = []
-    for server in bootstrap_servers.addresses.split(","):
-        host, _, port = server.strip().rpartition(":")
-        try:
-            brokers = _count_brokers(bootstrap_servers, host.strip("[]"), int(port))
-        except (OSError, ValueError) as error:
-            complaints.append(f"{server.strip()}: {redact(str(error))}")
-            continue
-        if brokers:
-            return Check("Kafka", "ok", f"{server.strip()} answers, brokers: {brokers}")
-        complaints.append(f"{server.strip()}: no broker of it serves yet")
-    remedy = (
-        "Start that Kafka, correct kafka.bootstrap_servers (HOST:PORT,...), or unset it to use the embedded broker."
-    )
-    return Check("Kafka", "fail", "; ".join(complaints), remedy)
+    return check_kafka_servers(servers, needs)
 
 
-def _count_brokers(servers: BootstrapServers, host: str, port: int) -> int:
-    protocol, mechanism = servers.security_protocol, servers.sasl_mechanism
-    if protocol == "PLAINTEXT" or (protocol, mechanism) == ("SASL_PLAINTEXT", "PLAIN"):
-        return count_brokers(host, port, servers.username, servers.password.get_secret_value(), timeout_s=_TIMEOUT_S)
-    # Imported here: it takes longer than all other checks.
-    from kafka import KafkaAdminClient
-    from kafka.errors import KafkaError
-
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    options = replace(servers, addresses=address).client_options()
-    try:
-        client = KafkaAdminClient(**options, bootstrap_timeout_ms=int(_TIMEOUT_S * 1000))
-        try:
-            return len(client.describe_cluster()["brokers"])
-        finally:
-            client.close()
-    except KafkaError as error:
-        raise ValueError(f"{type(error).__name__}: {error}") from error
-
-
-def check_redis(home: Path, redis_url: RedisUrl | None) -> list[Check]:
+def check_redis(home: Path, servers: RedisServers | None, needs: Needs) -> list[Check]:
     """Check the configured Redis, else the embedded server and its program."""
-    if redis_url is not None:
-        return [_answering_redis(redis_url, outside=True)]
+    if servers is not None:
+        return [check_redis_server(servers, needs, outside=True)]
     try:
         binary = find_redis()
     except ServerError as error:
@@ -111,8 +56,9 @@ def check_redis(home: Path, redis_url: RedisUrl | None) -> list[Check]:
     server = _embedded(home, redis_server.NAME, "Redis")
     here = _status(home, redis_server.NAME)
     if here.state == "running":
-        url = endpoints(home).redis_url
-        server = _answering_redis(url, outside=False) if url else server
+        running = endpoints(home).redis_servers
+        if running is not None:
+            server = check_redis_server(running, needs, outside=False)
     return [program, server]
 
 
@@ -149,32 +95,6 @@ def _embedded(home: Path, name: str, title: str) -> Check:
 
 def _status(home: Path, name: str) -> ServerStatus:
     return next(server for server in status(home) if server.name == name)
-
-
-def _answering_redis(url: RedisUrl, *, outside: bool) -> Check:
-    # Imported here: it takes longer than all other checks.
-    import redis
-
-    try:
-        with redis.Redis.from_url(
-            url.get_secret_value(), socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S
-        ) as client:
-            info = client.info("all")
-    except (redis.RedisError, OSError, ValueError) as error:
-        remedy = "Start that Redis, correct redis.url (redis://HOST:PORT/DB), or unset it."
-        return Check("Redis", "fail", f"the server of redis.url does not answer: {redact(str(error))}", remedy)
-    name = f"Valkey {info['valkey_version']}" if "valkey_version" in info else f"Redis {info.get('redis_version', '?')}"
-    policy, append_only = info.get("maxmemory_policy", "?"), bool(info.get("aof_enabled"))
-    detail = f"{name}, maxmemory-policy {policy}, append-only file {'on' if append_only else 'off'}"
-    if policy != "noeviction":
-        remedy = (
-            "Counts would be thrown out to make room: CONFIG SET maxmemory-policy noeviction (and in its redis.conf)."
-        )
-        return Check("Redis", "fail", detail, remedy)
-    if outside and not append_only:
-        remedy = "It loses its data when it ends; they are then rebuilt from the documents. CONFIG SET appendonly yes"
-        return Check("Redis", "warn", detail, remedy)
-    return Check("Redis", "ok", detail)
 
 
 def _failed(name: str, error: ServerError) -> Check:

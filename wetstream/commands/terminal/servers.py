@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from conf.settings import Settings
 from wetstream.commands.terminal.output import Terminal, table
 from wetstream.commands.terminal.text import size
-from wetstream.servers.checks import Check
+from wetstream.servers.check import Check
 from wetstream.servers.status import ServerStatus
 
 _MARKS = {"ok": ("✓", "+", "green"), "warn": ("!", "!", "yellow"), "fail": ("✗", "x", "red")}
