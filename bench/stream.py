@@ -37,6 +37,7 @@ from sinks.statistics.chunk import Chunk, TopCutoff
 from sinks.statistics.resp import packed_column, packed_rows
 from sinks.statistics.sums import Sums
 from sinks.statistics.transactions import transaction_pipeline
+from streaming.admission import Admission
 from streaming.connections import Connections
 from streaming.query import Query, read_topic
 from streaming.replay import Replay
@@ -111,7 +112,8 @@ class Bench:
         folder.mkdir(parents=True)
         job = TaskConfig(PROFILE, folder, settings.documents.compression_level, direct=True)
         starting = dict.fromkeys(range(topic.partitions), 0)
-        records = read_topic(self.connections.spark, settings, self.connections.bootstrap_servers, topic, starting)
+        servers, admission = self.connections.bootstrap_servers, Admission(0, settings.stream.max_records)
+        records = read_topic(self.connections.spark, settings, servers, topic, starting, admission.offsets)
         keys = Keys(build_prefix("bare", uuid.uuid4().hex, 1))
 
         def add_words(sums: Sums, start: Position, finish: Position) -> None:
@@ -133,7 +135,7 @@ class Bench:
                     number += 1
                     committer.submit(read_partials(partials), {"bare": number})
 
-            query = Query(records, job, settings, topic, folder / "checkpoint", take, once=True)
+            query = Query(records, job, settings, topic, folder / "checkpoint", take, admission, starting, once=True)
             while query.active:
                 time.sleep(0.02)
             error = query.failure()

@@ -136,6 +136,7 @@ class StreamSettings(_Section):
     niceness: int = Field(ge=0, le=19)
     trigger_ms: int = Field(ge=0, le=3_600_000)
     max_records: int = Field(ge=1, le=100_000_000)
+    target_batch_s: float = Field(ge=0, le=3_600)
     min_partitions: int = Field(ge=0, le=100_000)
     arrow_batch_records: int = Field(ge=1, le=1_000_000)
     arrow_batch_bytes: int = Field(ge=1_048_576, le=1_073_741_824)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from serving.answers.shape import AsOf
@@ -42,14 +43,37 @@ def queue_as_of(pipe: Any, keys: Keys, pipeline: str) -> None:
 AS_OF_REPLIES = 4
 
 
+def lag_by_partition(status: Mapping[bytes, bytes], position: Mapping[str, int]) -> dict[str, int] | None:
+    """Offsets that wait in the topic: what lies between a position and the ends that the running stream reports.
+
+    Args:
+        status: The hash under `status_key`.
+        position: Position of the statistics, read at the same instant.
+
+    Returns:
+        Offsets by partition number; transaction markers count as they do in Kafka. None if the ends are not known.
+
+    Raises:
+        ValueError: The ends are not what a stream reports.
+    """
+    if b"ends" not in status:
+        return None
+    ends = json.loads(status[b"ends"])
+    if not isinstance(ends, dict):
+        raise ValueError(f"{ends!r} are no ends of partitions")
+    return {key.rpartition("/")[2]: max(0, int(end) - position.get(key, 0)) for key, end in ends.items()}
+
+
 def parse_as_of(keys: Keys, replies: Sequence[Any]) -> Instant:
     """Parse the replies to `queue_as_of`. Raises ValueError for values that wetstream did not write."""
     updated, position, (finish, last), status = replies
     streaming = bool(status) and time.time() - finite(status.get(b"at", 0)) < STREAM_SILENT_S
+    positions = parse_position(keys.position, position)
+    lags = lag_by_partition(status, positions) if streaming else None
     as_of: AsOf = {
         "time": finite(updated) if updated else None,
-        "positions": parse_position(keys.position, position),
-        "lag": int(status[b"lag"]) if streaming and b"lag" in status else None,
+        "positions": positions,
+        "lag": None if lags is None else sum(lags.values()),
         "applying": finish is not None,
         "streaming": streaming,
     }

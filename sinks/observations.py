@@ -23,6 +23,8 @@ log = logging.getLogger("wetstream")
 BATCHES_KEPT = 500
 STATUS_TTL_S = 30
 ALIVE_EVERY_S = 2.0
+# The end of the topic is published as often as it changes, but no more often than this.
+ENDS_EVERY_S = 0.5
 # One point of the growth curve for every 2 % more tokens, that is 35 for each doubling.
 GROWTH_STEP = 1.02
 GROWTH_KEPT = 5_000
@@ -64,6 +66,7 @@ class Observer:
         self._reports: dict[int, dict[str, Any]] = {}
         self._compactions: dict[int, float] = {}
         self._said = 0.0
+        self._ends: dict[str, int] = {}
         self._keys: Keys | None = None
         self._last_tokens = 0
         self._generation = ""
@@ -75,6 +78,7 @@ class Observer:
         self._reports.clear()
         self._compactions.clear()
         self._said = 0.0
+        self._ends = {}
         try:
             self._begin_growth(generation)
         except RedisError:
@@ -88,10 +92,19 @@ class Observer:
         """The documents table was compacted after this micro-batch; called before Spark reports it."""
         self._compactions[number] = seconds
 
-    def alive(self) -> None:
-        """The stream is running, even if nothing arrives; called often, published every ALIVE_EVERY_S seconds."""
+    def alive(self, ends: Mapping[str, int] | None = None) -> None:
+        """The stream is running, even if nothing arrives; called often.
+
+        Args:
+            ends: Where the topic ends, by partition key as in a position; empty or None if that is not known. Readers
+                compute the lag from it and the position of the statistics that they read with it.
+        """
         self._pair()
-        if time.monotonic() - self._said >= ALIVE_EVERY_S:
+        silent_s = time.monotonic() - self._said
+        if ends and ends != self._ends and silent_s >= ENDS_EVERY_S:
+            self._ends = dict(ends)
+            self._say({"ends": json.dumps(self._ends)})
+        elif silent_s >= ALIVE_EVERY_S:
             self._say({})
 
     def progress(
@@ -101,11 +114,10 @@ class Observer:
         rows: int,
         rows_per_s: float,
         lag: int,
-        lag_by_partition: Mapping[int, int],
         seconds: Mapping[str, float],
     ) -> None:
         """Spark has reported the micro-batch with this number; it had no data if `rows` is 0."""
-        self._say({"lag": lag, "records_per_s": round(rows_per_s, 1), "partitions": json.dumps(dict(lag_by_partition))})
+        self._say({"records_per_s": round(rows_per_s, 1)})
         if rows:
             phases = {name: round(s, 3) for name, s in seconds.items()}
             entry = {"at": round(time.time(), 3), "rows": rows, "rows_per_s": round(rows_per_s, 1), "lag": lag}

@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from conf.addresses import BootstrapServers
 from conf.settings import ProducerSettings, Settings
 from producers.sources.source import Source
 from producers.topic.topics import Topic
+from streaming.admission import Admission
 from streaming.failures import describe
 from streaming.session import task_slots
 from streaming.tasks.files import files_pass
@@ -45,6 +47,7 @@ def read_topic(
     bootstrap_servers: BootstrapServers,
     topic: Topic,
     starting: Mapping[int, int],
+    max_offsets: int,
 ) -> DataFrame:
     """Return the committed records of a topic as a stream.
 
@@ -54,6 +57,7 @@ def read_topic(
         bootstrap_servers: The brokers.
         topic: The topic.
         starting: The first offset of each partition.
+        max_offsets: Offsets of the first micro-batch at most.
 
     Returns:
         Columns key, value (binary), partition (int) and offset (long).
@@ -71,7 +75,7 @@ def read_topic(
         .option("kafka.fetch.max.bytes", str(64 << 20))
         .option("subscribe", topic.name)
         .option("startingOffsets", json.dumps({topic.name: {str(p): at for p, at in starting.items()}}))
-        .option("maxOffsetsPerTrigger", str(settings.stream.max_records))
+        .option("maxOffsetsPerTrigger", str(max_offsets))
         .option("minPartitions", str(task_slots(spark, settings)))
         .option("failOnDataLoss", "true")
         .load()
@@ -153,7 +157,8 @@ class Query:
     """A running query with a checkpoint directory of its own, which is deleted afterwards.
 
     Spark requires a checkpoint, but restarts never read it: the positions are in the documents table. `on_batch` gets
-    the partial rows of each micro-batch, its number, and where its offsets end, by partition.
+    the partial rows of each micro-batch, its number, and where its offsets end, by partition. `admission` says how many
+    offsets the next one takes, `starting` where the first one begins.
     """
 
     def __init__(
@@ -164,6 +169,8 @@ class Query:
         topic: Topic,
         checkpoints: Path,
         on_batch: OnBatch,
+        admission: Admission,
+        starting: Mapping[int, int],
         *,
         once: bool,
     ) -> None:
@@ -172,6 +179,9 @@ class Query:
         self._topic = topic
         self._checkpoint = checkpoints / uuid.uuid4().hex
         self._on_batch = on_batch
+        self._admission = admission
+        self._limited_to = admission.offsets
+        self._done = sum(starting.values())
         self._working = threading.Lock()
         self._ending = False
         self._error: Exception | None = None
@@ -223,11 +233,35 @@ class Query:
             if self._ending:
                 return
             try:
-                self._on_batch(sum_messages(frame, self._config).toArrow(), number, self._ends(number))
+                began, ends = time.monotonic(), self._ends(number)
+                self._on_batch(sum_messages(frame, self._config).toArrow(), number, ends)
+                offsets, self._done = sum(ends.values()) - self._done, sum(ends.values())
+                self._limit(self._admission.completed(offsets, time.monotonic() - began))
             except Exception as error:
                 # Spark only keeps its text; whoever restarts needs the error itself.
                 self._error = error
                 raise
+
+    def _limit(self, max_offsets: int) -> None:
+        """Let the micro-batches after this one have so many offsets at most.
+
+        Spark's API fixes the limit when a query starts, and a new query would cost half a second each time. Its engine
+        asks the sources for offsets within these limits before every micro-batch.
+        """
+        if max_offsets == self._limited_to:
+            return
+        self._limited_to = max_offsets
+        try:
+            execution = self._query._jsq.streamingQuery()
+            jvm: Any = self._spark._jvm
+            rows = jvm.org.apache.spark.sql.connector.read.streaming.ReadLimit.maxRows(max_offsets)
+            limits = execution.uniqueSources()
+            sources = limits.keysIterator()
+            while sources.hasNext():
+                limits = limits.updated(sources.next(), rows)
+            getattr(execution, "uniqueSources_$eq")(limits)
+        except (Py4JError, TypeError) as error:  # another version of Spark; the micro-batch is committed already
+            log.warning("the size of micro-batches stays as it is: this Spark does not let it change (%s)", error)
 
     def _ends(self, number: int) -> dict[int, int]:
         """Where the offsets of a micro-batch end, from the log that Spark writes before it runs it."""

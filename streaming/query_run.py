@@ -22,6 +22,7 @@ from sinks.position import Position
 from sinks.requests import Request, take_request
 from sinks.statistics.store import Statistics
 from sinks.statistics.sums import Sums
+from streaming.admission import Admission
 from streaming.batch_committer import BatchCommitter
 from streaming.connections import Connections
 from streaming.failures import Outage, describe
@@ -29,6 +30,7 @@ from streaming.query import BatchProgress, Query, collects_directly, read_progre
 from streaming.session import IDLE_REPORT_MS, spread_shuffles, task_slots
 from streaming.statistics_committer import StatisticsCommitter
 from streaming.tasks.fused import TaskConfig
+from streaming.topic_ends import TopicEnds
 
 log = logging.getLogger("wetstream")
 
@@ -125,17 +127,34 @@ class QueryRun:
         """
         spark, settings = self._connections.spark, self._settings
         spread_shuffles(spark, settings)
-        records = read_topic(spark, settings, self._connections.bootstrap_servers, self._topic, self._starting)
-        query = Query(records, self._config, settings, self._topic, checkpoints, self._process, once=once)
+        bootstrap_servers = self._connections.bootstrap_servers
+        # Nobody waits for the first numbers of a replay.
+        target_s = settings.stream.target_batch_s if self._observer is not None else 0.0
+        admission = Admission(target_s, settings.stream.max_records)
+        records = read_topic(spark, settings, bootstrap_servers, self._topic, self._starting, admission.offsets)
+        query = Query(
+            records,
+            self._config,
+            settings,
+            self._topic,
+            checkpoints,
+            self._process,
+            admission,
+            self._starting,
+            once=once,
+        )
+        ends = TopicEnds(bootstrap_servers, self._topic) if self._observer is not None else None
         watched = False
         try:
-            end = self._watch(query, stop, until, on_progress)
+            end = self._watch(query, ends, stop, until, on_progress)
             watched = True
         finally:
             if watched:
                 query.stop()
             else:
                 query.abort()
+            if ends is not None:
+                ends.close()
             error = self._committer.finish()
             if self._observer is not None:
                 self._observer.alive()
@@ -144,6 +163,7 @@ class QueryRun:
     def _watch(
         self,
         query: Query,
+        ends: TopicEnds | None,
         stop: threading.Event,
         until: Callable[[], Mapping[int, int] | None],
         on_progress: Callable[[BatchProgress], None],
@@ -155,8 +175,8 @@ class QueryRun:
         end: Mapping[int, int] = self._starting
         while True:
             self._lease.check()
-            if self._observer is not None:
-                self._observer.alive()
+            if self._observer is not None and ends is not None:
+                self._observer.alive({partition_key(self._topic.id, n): at for n, at in ends.ends.items()})
                 if (request := take_request(self._connections.redis, self._settings.pipeline)) is not None:
                     return RunEnd(request=request, restart=True)
             if self._is_switched():
@@ -185,7 +205,6 @@ class QueryRun:
                 rows=progress.rows,
                 rows_per_s=progress.rows_per_s,
                 lag=progress.lag,
-                lag_by_partition=progress.lag_by_partition,
                 seconds=progress.seconds,
             )
         on_progress(progress)

@@ -21,7 +21,7 @@ class AsOf(TypedDict):
 
     time: Annotated[float | None, Field(description="time of the last commit, Unix seconds")]
     positions: Annotated[dict[str, int], Field(description="next offset by topic partition")]
-    lag: Annotated[int | None, Field(description="offsets waiting in the topic; null when no stream is running")]
+    lag: Annotated[int | None, Field(description="offsets of the topic beyond `positions`; null if no stream runs")]
     applying: Annotated[bool, Field(description="word counts of an unfinished micro-batch run ahead of the totals")]
     streaming: Annotated[bool, Field(description="whether a stream is running")]
 

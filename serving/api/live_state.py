@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from redis import Redis
 
 from serving.aggregates import AGGREGATES_REPLIES, Aggregates, parse_aggregates, queue_aggregates
 from serving.answers.sources import Batch, GrowthPoint, Source, SourceCounts
-from serving.as_of import Instant, finite
+from serving.as_of import Instant, finite, lag_by_partition
 from serving.atomic_read import read_atomically
 from serving.history import observations_explained, parse_batches, parse_counters, parse_growth
 from serving.top_words import TOP_WORDS_REPLIES, TopWords, parse_top_words, queue_top_words
@@ -153,10 +152,10 @@ def _stream_status(key: str, reported: Mapping[bytes, bytes], instant: Instant) 
     if not instant.as_of["streaming"]:
         return StreamStatus()
     with observations_explained(key):
-        lags = json.loads(reported.get(b"partitions", b"{}"))
+        lags = lag_by_partition(reported, instant.as_of["positions"])
         return StreamStatus(
             streaming=True,
             lag=instant.as_of["lag"],
             records_per_s=finite(reported.get(b"records_per_s", 0)),
-            lag_by_partition={partition: int(lag) for partition, lag in lags.items()},
+            lag_by_partition=lags or {},
         )

@@ -24,6 +24,8 @@ export const when = (s) => {
 };
 export const seconds = (s) => (s < 10 ? `${s.toFixed(2)} s` : `${s.toFixed(1)} s`);
 
+export const duration = (s) => (s < 90 ? `${Math.ceil(s)} s` : s < 5400 ? `${Math.round(s / 60)} min` : `${(s / 3600).toFixed(1)} h`);
+
 // Makes an element: el("td", { class: "num" }, "3"). Text is always text, never HTML.
 export function el(name, attributes = {}, ...children) {
   const made = document.createElement(name);

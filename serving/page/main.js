@@ -1,12 +1,12 @@
 // The page: listens to the server's events, and refreshes the panels when the numbers have changed.
 import { listen } from "./api.js";
-import { $, brief, bytes, clock, count, el, share, when } from "./format.js";
+import { $, brief, bytes, clock, count, duration, el, share, when } from "./format.js";
 import { refreshFlow, refreshSources, showNow, startFlow } from "./flow.js";
 import { refreshCurves, refreshLengths, refreshRejected, refreshSeen, startPanels } from "./panels.js";
 import { refreshThresholds, startThresholds } from "./thresholds.js";
 import { refreshLookUp, refreshWords, startWords } from "./words.js";
 
-const PANELS_EVERY_MS = 2000, STALE_S = 30, MOVING_S = 8;
+const PANELS_EVERY_MS = 2000, STALE_S = 30, MOVING_S = 8, BEHIND_S = 10;
 let state = null, lost = null, panelsAt = 0, shown = "", planned = null, before = null, speed = {}, told = "";
 
 function figures() {
@@ -51,9 +51,14 @@ function trouble() {
   if (state.away) return ["bad", state.away.startsWith("Redis key") ? "Redis is unreadable" : "Redis is away", `${sentenceOf(state.away)} ${at} The page resumes by itself.`];
   if (state.missing) return ["warn", "nothing counted yet", sentenceOf(state.missing)];
   if (!state.stream?.streaming) return ["warn", "stream is down", `No stream is running, so the numbers do not change. ${at} Start one with \`wetstream stream\`.`];
-  const age = Date.now() / 1000 - (state.stats.as_of.time || 0), lag = state.stream.lag || 0;
-  if (lag && age > STALE_S) return ["warn", "stale", `No commit for ${count(age)} s, although ${count(lag)} offsets wait in the topic.`];
-  return ["live", lag ? "live" : "live, up to date", ""];
+  const age = Date.now() / 1000 - (state.stats.as_of.time || 0), { lag, records_per_s: rate } = state.stream;
+  if (lag && state.stats.as_of.time !== null && age > STALE_S) return ["warn", "stale", `No commit for ${count(age)} s, although ${count(lag)} offsets wait in the topic.`];
+  if (state.stats.as_of.time === null) return ["live", lag ? `first micro-batch, ${brief(lag)} waiting` : "live, nothing to do", ""];
+  if (lag === null) return ["live", "live", ""]; // the stream has just started: how much waits is not known yet
+  if (!lag) return ["live", "live, complete", ""];
+  const left = rate > 0 ? lag / rate : Infinity;
+  if (left < BEHIND_S) return ["live", "live", ""];
+  return ["live", `catching up, ${brief(lag)} waiting${left < Infinity ? `, about ${duration(left)} left` : ""}`, ""];
 }
 
 function sentenceOf(text) {

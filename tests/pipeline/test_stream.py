@@ -12,12 +12,15 @@ from pathlib import Path
 import pytest
 
 from producers.sample.writer import write_sample
+from producers.topic.offsets import end_offsets
+from producers.topic.topics import describe_topic
 from sinks.documents.errors import DocumentsError
 from sinks.keys import key_types, lease_key
 from sinks.lease import LeaseError
 from sinks.statistics.errors import OtherDocumentsError
+from streaming import admission
 from streaming.errors import StreamError
-from streaming.query import DIRECT_TASKS
+from streaming.query import DIRECT_TASKS, BatchProgress
 from tests.harness import Pipeline
 
 Make = Callable[..., Pipeline]
@@ -113,6 +116,41 @@ def test_stop_ends_after_the_current_micro_batch(make_pipeline: Make, sample: Pa
     pipeline.verified()
     pipeline.stream()
     assert pipeline.live.stats()["records"] == 301
+
+
+def test_micro_batches_of_a_backlog_grow_and_the_lag_is_that_of_the_numbers(
+    make_pipeline: Make, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "FIRST_OFFSETS", 20)
+    pipeline = make_pipeline(stream__target_batch_s=60.0)
+    pipeline.ingest(sample)
+    topic = describe_topic(pipeline.settings, pipeline.bootstrap_servers, pipeline.settings.records_topic)
+    assert topic is not None
+    ends = sum(end_offsets(pipeline.bootstrap_servers, topic).values())
+    rows: list[int] = []
+    lags: list[tuple[int | None, int]] = []
+
+    def observe(progress: BatchProgress) -> None:
+        if progress.rows:
+            rows.append(progress.rows)
+
+    stream = pipeline.make_stream(observe)
+    thread = threading.Thread(target=stream.run)
+    thread.start()
+    try:
+        pipeline.wait_for_records(301)
+        deadline = time.monotonic() + 60
+        while not lags or lags[-1][0] != 0:
+            assert time.monotonic() < deadline, lags
+            as_of = pipeline.live.stats()["as_of"]
+            lags.append((as_of["lag"], ends - sum(as_of["positions"].values())))
+            time.sleep(0.1)
+    finally:
+        stream.stop()
+        thread.join(60)
+    assert all(lag in (None, waiting) for lag, waiting in lags)
+    assert 0 < rows[0] <= 20 and 20 < rows[1] <= 160 and sum(rows) == 301
+    pipeline.verified()
 
 
 def test_the_error_of_a_second_writer_names_the_first(make_pipeline: Make, sample: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -77,7 +78,9 @@ class Made:
         self.bags += bags
 
     def stream_runs(self, lag: int = 0) -> None:
-        self.client.hset(status_key(self.pipeline), mapping={"at": time.time(), "lag": lag, "records_per_s": 12.5})
+        ends = json.dumps({"t/0": self.at + lag})
+        status = {"at": time.time(), "ends": ends, "records_per_s": 12.5}
+        self.client.hset(status_key(self.pipeline), mapping=status)
 
     def words(self) -> dict[str, tuple[int, int]]:
         """tf and df, counted plainly."""

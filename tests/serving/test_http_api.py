@@ -335,26 +335,28 @@ def test_hosts_and_urls_come_from_the_documents_table(made: Made, serve: Serve, 
 
 
 def test_metrics_follow_the_stream(made: Made, serve: Serve) -> None:
-    from sinks.observations import BatchMetrics, Observer
+    from sinks.observations import ENDS_EVERY_S, BatchMetrics, Observer
 
     made.add(*BAGS, rejected=2)
     observer = Observer(made.client, made.pipeline)
     observer.begin(made.keys, "g")
-    observer.progress(0, rows=5, rows_per_s=10, lag=5, lag_by_partition={0: 5}, seconds={"addBatch": 0.5})
+    observer.progress(0, rows=5, rows_per_s=10, lag=5, seconds={"addBatch": 0.5})
     assert made.live.batches()["batches"] == []  # Redis is still at it
     observer.committed(0, BatchMetrics(5, 3, 50, 4, 1, 900, 0.1, 0.2))
     observer.alive()
     assert len(made.live.batches()["batches"]) == 1
     observer.committed(1, BatchMetrics(9, 3, 50, 4, 1, 900, 0.1, 0.2))  # its report is lost
     observer.committed(2, BatchMetrics(5, 3, 50, 4, 1, 900, 0.1, 0.2))
-    observer.progress(2, rows=5, rows_per_s=10, lag=0, lag_by_partition={0: 0}, seconds={"addBatch": 0.5})
+    observer.progress(2, rows=5, rows_per_s=10, lag=0, seconds={"addBatch": 0.5})
+    time.sleep(ENDS_EVERY_S)
+    observer.alive({"t/0": made.at + 7})
     server = serve()
     text = server.http.get("/metrics").text
     mine = f'pipeline="{made.pipeline}"'
     for line in (
         f"wetstream_documents_total{{{mine}}} 3.0",
         f'wetstream_rejected_records_total{{{mine},reason="not_language"}} 2.0',
-        f'wetstream_lag_offsets{{partition="0",{mine}}} 0.0',
+        f'wetstream_lag_offsets{{partition="0",{mine}}} 7.0',
         f"wetstream_stream_up{{{mine}}} 1.0",
         f"wetstream_micro_batches_total{{{mine}}} 2.0",
         f'wetstream_micro_batch_phase_seconds_total{{phase="redis",{mine}}} 0.4',
@@ -365,6 +367,9 @@ def test_metrics_follow_the_stream(made: Made, serve: Serve) -> None:
     batches = server.get("/api/v1/batches")["batches"]
     assert [batch["lag"] for batch in batches] == [0, 5] and batches[0]["words"] == 4
     assert [point["tokens"] for point in made.live.growth()["points"]] == [11]
+    # The lag is that of the numbers shown with it: it shrinks with them, whatever the stream says or does not say.
+    made.add(*BAGS)
+    assert server.wait_for("/api/v1/stats", lambda stats: stats["documents"] == 6)["as_of"]["lag"] == 4
     observer.gone()
     server.wait_for("/api/v1/stats", lambda stats: not stats["as_of"]["streaming"])
 
@@ -378,13 +383,13 @@ def test_lost_observations_change_nothing(made: Made) -> None:
     gone.begin(made.keys, "g")
     gone.alive()
     gone.committed(0, BatchMetrics(1, 1, 1, 1, 1, 1, 0.1, 0.1))
-    gone.progress(0, rows=1, rows_per_s=1, lag=0, lag_by_partition={}, seconds={})
+    gone.progress(0, rows=1, rows_per_s=1, lag=0, seconds={})
     gone.gone()
     assert made.live.stats() == before and made.live.batches()["batches"] == []
     observer = Observer(made.client, made.pipeline)
     for number in range(BATCHES_KEPT + 5):
         observer.committed(number, BatchMetrics(1, 1, 1, 1, 1, 1, 0.1, 0.1))
-        observer.progress(number, rows=1, rows_per_s=1, lag=0, lag_by_partition={}, seconds={})
+        observer.progress(number, rows=1, rows_per_s=1, lag=0, seconds={})
     assert len(made.live.batches(1000)["batches"]) == BATCHES_KEPT
 
 
