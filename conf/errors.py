@@ -4,4 +4,9 @@ from __future__ import annotations
 
 
 class ExplainedError(Exception):
-    """Something outside the program is wrong; the text names it, the place and the remedy."""
+    """Something outside the program is wrong; the text names it, the place and the remedy.
+
+    `exit_code` is that of a command that it ends.
+    """
+
+    exit_code = 1

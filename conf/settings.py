@@ -158,6 +158,14 @@ class LogSettings(_Section):
     level: Literal["debug", "info", "warning", "error"]
 
 
+class HealthSettings(_Section):
+    """Health and readiness of `stream`, `run` and `ingest` over HTTP."""
+
+    host: ServeHost
+    port: int = Field(ge=0, le=65_535)
+    silent_s: float = Field(ge=5, le=86_400)
+
+
 class ServeSettings(_Section):
     """The HTTP server of live statistics."""
 
@@ -206,6 +214,7 @@ class Settings(BaseSettings):
     stream: StreamSettings
     spark: SparkProperties
     serve: ServeSettings
+    health: HealthSettings
     log: LogSettings
     embedded: EmbeddedSettings
 

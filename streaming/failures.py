@@ -19,7 +19,7 @@ from tenacity.wait import wait_exponential
 
 from conf.errors import ExplainedError
 from producers.topic.topics import TopicError
-from streaming.errors import StreamError
+from streaming.errors import OutageError, StreamError
 
 log = logging.getLogger("wetstream")
 
@@ -177,12 +177,12 @@ class Outage:
         return self._limit_s if since is None else since + self._limit_s - time.monotonic()
 
     def check(self, error: BaseException) -> None:
-        """Note a failure. Raises StreamError if it is permanent, or the outage has lasted too long."""
+        """Note a failure. Raises StreamError if it is permanent, OutageError if the outage has lasted too long."""
         if is_permanent(error):
             raise permanent_failure(error) from error
         self.began()
         if self.left_s <= 0:
-            raise StreamError(
+            raise OutageError(
                 f"gave up after {self._limit_s:.0f} s (stream.retry_s): {describe(error)}. Nothing is lost: start the "
                 "stream again when the cause is gone"
             ) from error
@@ -191,7 +191,8 @@ class Outage:
         """Return what `action` returns, trying again after an error of Kafka or Redis that can pass.
 
         Raises:
-            StreamError: The error is permanent, the outage has lasted too long, or the stream was stopped.
+            StreamError: The error is permanent, or the stream was stopped.
+            OutageError: The outage has lasted too long.
         """
         retrying = Retrying(
             retry=retry_if_exception(lambda error: isinstance(error, RedisError | TopicError)),

@@ -23,7 +23,7 @@ from pyspark.sql import SparkSession
 
 from conf.settings import Settings
 from streaming.connections import Connections
-from streaming.errors import StreamError
+from streaming.errors import OutageError, StreamError
 from streaming.failures import describe
 from streaming.session import is_local
 
@@ -275,7 +275,7 @@ def _ask(settings: Settings, spark: SparkSession, needs: Needs, stop: threading.
                 if stop.is_set():
                     raise StreamError("stopped while waiting for the executors. Nothing is lost")
                 if waited_s > settings.stream.retry_s:
-                    raise StreamError(_no_executor(settings, spark, waited_s))
+                    raise OutageError(_no_executor(settings, spark, waited_s))
                 if waited_s > SAY_AFTER_S and not said:
                     log.warning("waiting: %s has run no task of this application yet", settings.stream.master)
                     said = True

@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 from conf.private_folders import write_private
 from conf.redaction import is_secret_name
 from conf.settings import Settings
-from streaming.errors import StreamError
+from streaming.errors import OutageError, StreamError
 from streaming.failures import describe
 
 IDLE_REPORT_MS = 2_000
@@ -118,10 +118,10 @@ def check_connector(spark: SparkSession) -> None:
 
 
 def check_java(spark: SparkSession, settings: Settings) -> None:
-    """Raise StreamError if Spark's Java process has ended: no restart of a query brings it back."""
+    """Raise OutageError if Spark's Java process has ended: no restart of a query brings it back."""
     process = getattr(spark.sparkContext._gateway, "proc", None)
     if process is not None and process.poll() is not None:
-        raise StreamError(
+        raise OutageError(
             f"Spark's Java process has ended (signal or exit code {abs(process.returncode)}); "
             f"{settings.home / 'spark'} holds its logs. Nothing is lost: start the stream again, with more "
             "stream.driver_memory if it ran out of memory"

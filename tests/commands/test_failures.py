@@ -16,6 +16,7 @@ import redis.exceptions
 from redis import Redis
 
 from sinks.keys import live_key
+from streaming.errors import OutageError
 from tests.harness import Command
 from wetstream.commands.main import cli
 from wetstream.commands.terminal import failures
@@ -39,6 +40,7 @@ def failing(error: BaseException) -> click.Command:
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
+        (OutageError("gave up after 300 s"), 75, "gave up after 300 s"),
         (OSError(errno.ENOSPC, "No space left on device", "/data/x"), FAILED, "/data/x: the disk is full"),
         (PermissionError(errno.EACCES, "Permission denied", "/data/x"), FAILED, "/data/x: permission denied"),
         (OSError(errno.EMFILE, "Too many open files"), FAILED, "ulimit -n"),

@@ -126,7 +126,7 @@ def test_java_process_of_spark_killed_under_a_running_stream(wetstream: Command,
         if running.poll() is None:
             os.killpg(running.pid, signal.SIGKILL)
             running.wait()
-    assert running.returncode == 1 and "Spark's Java process has ended" in output.replace("\n", " "), output
+    assert running.returncode == 75 and "Spark's Java process has ended" in output.replace("\n", " "), output
     wetstream("stream", "--once", *P21)
     assert digest(wetstream) == right
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from conf.redaction import redact, redact_values
+from wetstream.cluster.health import health_server
 from wetstream.commands.options import command, json_option, profile_option
 from wetstream.commands.source_options import source_options
 from wetstream.commands.terminal.output import err, out
@@ -51,8 +52,11 @@ def ingest_and_stream(
     from wetstream.commands.terminal.interruption import interruptible
     from wetstream.commands.terminal.progress import ProgressDisplay
 
-    with interruptible(pipeline) as interruption, ProgressDisplay(err, ingest=True, stream=True) as display:
-        pipeline.on_event = display.show
+    with (
+        interruptible(pipeline) as interruption,
+        ProgressDisplay(err, ingest=True, stream=True) as display,
+        health_server(pipeline.settings, display.show, streaming=True) as pipeline.on_event,
+    ):
         outcomes = pipeline.run(*sources, options=options)
     return outcomes, interruption.exit_code
 
@@ -96,8 +100,11 @@ def ingest_command(
         else:
             show_plan(out, planned, total)
         sys.exit(any(row.action in ("refused", "changed", "removing") for row in planned))
-    with interruptible(pipeline) as interruption, ProgressDisplay(err, ingest=True, stream=False) as display:
-        pipeline.on_event = display.show
+    with (
+        interruptible(pipeline) as interruption,
+        ProgressDisplay(err, ingest=True, stream=False) as display,
+        health_server(pipeline.settings, display.show, streaming=False) as pipeline.on_event,
+    ):
         outcomes = pipeline.ingest(*sources, options=options)
     if as_json:
         out.json(outcome_rows(outcomes))
@@ -118,8 +125,11 @@ def stream_command(pipeline: Pipeline, once: bool) -> None:
     from wetstream.commands.terminal.interruption import interruptible
     from wetstream.commands.terminal.progress import ProgressDisplay
 
-    with interruptible(pipeline) as interruption, ProgressDisplay(err, ingest=False, stream=True) as display:
-        pipeline.on_event = display.show
+    with (
+        interruptible(pipeline) as interruption,
+        ProgressDisplay(err, ingest=False, stream=True) as display,
+        health_server(pipeline.settings, display.show, streaming=True) as pipeline.on_event,
+    ):
         pipeline.stream(once=once)
     if once:
         sys.exit(interruption.exit_code)

@@ -19,8 +19,8 @@ def cli() -> None:
     Records go from WET files into a Kafka topic, through Spark Structured Streaming into a Delta table, and are counted
     in Redis, each exactly once. Start with `wetstream run FILE...`, or `wetstream demo`.
 
-    Exit codes: 0 done; 1 failed or not complete; 2 wrong usage; 70 a bug in wetstream; 130 and 143 interrupted (Ctrl-C,
-    SIGTERM); 141 the reader of the output has gone.
+    Exit codes: 0 done; 1 failed or not complete; 2 wrong usage; 70 a bug in wetstream; 75 a server was away for too
+    long; 130 and 143 interrupted (Ctrl-C, SIGTERM); 141 the reader of the output has gone.
     """
     log_to_terminal()
 

@@ -159,7 +159,7 @@ def _report(error: BaseException) -> int:
     known = sentence(error)
     if known is not None:
         _say(lambda: _error(known))
-        return FAILED
+        return error.exit_code if isinstance(error, ExplainedError) else FAILED
     told = "" if debugging() else f"; {_keep(error)}"
     _say(lambda: _error(f"unexpected {type(error).__name__}: {_first_line(error)}{told}"))
     return UNEXPECTED
