@@ -29,6 +29,10 @@ class SourceLedger(Protocol):
         """Return the counted sources with what was produced of each."""
         ...
 
+    def lag_by_partition(self, position: Mapping[str, int]) -> dict[str, int]:
+        """Return how many offsets wait in each partition of the records topic, by the broker; {} without one."""
+        ...
+
 
 @dataclass(frozen=True)
 class StreamStatus:
@@ -64,6 +68,7 @@ class LiveState:
         unavailable: Why the last read failed (the rest is then older); empty if it did not.
         since: When `unavailable` last became empty or stopped being so, Unix seconds.
         stream: What the running stream reports of itself.
+        broker_lag: Offsets that wait in each partition, by the broker, also while no stream runs.
         sources: Sources from file to statistics.
         batches: The last micro-batches, newest first.
         growth: Growth of the vocabulary.
@@ -79,6 +84,7 @@ class LiveState:
     unavailable: str = "the server has just started"
     since: float = field(default_factory=time.time)
     stream: StreamStatus = StreamStatus()
+    broker_lag: Mapping[str, int] = field(default_factory=dict)
     sources: Sequence[Source] = ()
     batches: Sequence[Batch] = ()
     growth: Sequence[GrowthPoint] = ()
@@ -139,6 +145,7 @@ def read_live_state(
         unavailable="",
         since=old.since,
         stream=_stream_status(status, reported, instant),
+        broker_lag=ledger.lag_by_partition(instant.as_of["positions"]),
         sources=ledger.ledger(aggregates.sources),
         batches=parse_batches(batches_key(pipeline), batches),
         growth=parse_growth(growth_key(pipeline), growth, aggregates.totals),

@@ -81,7 +81,7 @@ def _stream(state: LiveState) -> Iterable[Metric]:
     yield _gauge("stream_up", "whether a stream is running", float(state.stream.streaming))
     yield _gauge("processed_records_per_second", "rate of the last micro-batch", state.stream.records_per_s)
     lag = GaugeMetricFamily("wetstream_lag_offsets", "offsets waiting in the topic", labels=["partition"])
-    for partition, offsets in state.stream.lag_by_partition.items():
+    for partition, offsets in (state.stream.lag_by_partition or state.broker_lag).items():
         lag.add_metric([partition], offsets)
     yield lag
     yield _counter("micro_batches", "micro-batches that held records", state.counters.get("batches", 0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pytest
@@ -109,6 +109,9 @@ class BrokenLedger:
 
     def __init__(self) -> None:
         self.broken = False
+
+    def lag_by_partition(self, position: Mapping[str, int]) -> dict[str, int]:
+        return {}
 
     def ledger(self, counted: Sequence[SourceCounts]) -> list[Source]:
         if self.broken:

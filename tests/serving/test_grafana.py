@@ -7,9 +7,13 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import yaml
+
+from serving.api import metrics
 from tests.serving.pipelines import Made, Running
 
 DASHBOARD = Path(__file__).resolve().parents[2] / "conf" / "grafana" / "wetstream.json"
+ALERTS = DASHBOARD.parents[1] / "prometheus" / "alerts.yml"
 
 
 def test_every_dashboard_figure_is_present(made: Made, serve: Callable[..., Running]) -> None:
@@ -30,3 +34,15 @@ def test_every_dashboard_figure_is_present(made: Made, serve: Callable[..., Runn
 def panels() -> list[dict[str, object]]:
     found: list[dict[str, object]] = json.loads(DASHBOARD.read_text())["panels"]
     return found
+
+
+def test_alerts_ask_only_for_figures_that_there_are() -> None:
+    rules = [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
+    source = (Path(metrics.__file__)).read_text()
+    names = {name for rule in rules for name in re.findall(r"wetstream_(\w+)", rule["expr"])}
+    assert rules and all(re.search(rf'"(?:wetstream_)?{name.removesuffix("_total")}"', source) for name in names)
+    assert all(rule["annotations"]["description"] and rule["labels"]["severity"] for rule in rules)
+
+
+def test_the_dashboard_can_show_one_pipeline() -> None:
+    assert all("$pipeline" in str(target["expr"]) for p in panels() for target in p["targets"])

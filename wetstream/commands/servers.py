@@ -38,7 +38,7 @@ def down_command(pipeline: Pipeline) -> None:
 @command(commands, name="status")
 @json_option
 def status_command(pipeline: Pipeline, as_json: bool) -> None:
-    """Show the embedded servers: state, address, memory, data."""
+    """Show the embedded servers (state, address, memory, data), and how much of the topic waits for a stream."""
     from wetstream.commands.terminal.servers import show_servers
     from wetstream.servers import embedded
 
@@ -47,6 +47,9 @@ def status_command(pipeline: Pipeline, as_json: bool) -> None:
         out.json([dataclasses.asdict(row) for row in rows], mask=True)
     else:
         show_servers(out, rows, pipeline.settings)
+        lag = pipeline.lag()
+        if lag is not None:
+            out.line(f"pipeline {pipeline.settings.pipeline}: {lag:,} offsets of its topic wait for a stream")
 
 
 @command(commands, name="doctor")

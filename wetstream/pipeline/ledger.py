@@ -10,6 +10,7 @@ from kafka.errors import KafkaError
 from conf.settings import Settings
 from producers.sources.identity import crawl_and_segment
 from producers.topic.markers import COMPLETE, Marker, MarkerReader, SourceState
+from producers.topic.offsets import end_offsets
 from producers.topic.topics import TopicError, describe_topic
 from serving.answers.sources import Source, SourceCounts
 from wetstream.pipeline.connections import find_kafka
@@ -37,6 +38,32 @@ def read_markers(settings: Settings) -> dict[str, Marker] | None:
     except (TopicError, KafkaError) as error:
         log.warning("the broker does not answer (%s): only what is counted is shown", error)
         return None
+
+
+def read_ends(settings: Settings) -> dict[str, int] | None:
+    """Where each partition of the records topic ends for a read_committed reader, named as in a position.
+
+    None where there is no broker, or no topic yet.
+
+    Raises:
+        TopicError: The broker does not answer.
+    """
+    from sinks.documents.log import partition_key
+
+    bootstrap_servers = find_kafka(settings)
+    topic = describe_topic(settings, bootstrap_servers, settings.records_topic) if bootstrap_servers else None
+    if topic is None or bootstrap_servers is None:
+        return None
+    return {partition_key(topic.id, number): end for number, end in end_offsets(bootstrap_servers, topic).items()}
+
+
+def topic_lag(settings: Settings, position: Mapping[str, int]) -> int | None:
+    """How many offsets wait in the topic behind a position, whether a stream runs or not; None without an answer."""
+    try:
+        ends = read_ends(settings)
+    except (TopicError, KafkaError):
+        return None
+    return None if ends is None else sum(max(0, end - position.get(name, 0)) for name, end in ends.items())
 
 
 def ledger(counted: Sequence[SourceCounts], markers: Mapping[str, Marker] | None) -> list[Source]:

@@ -139,3 +139,23 @@ class PipelineReader:
 
         counted = self.statistics.sources()["sources"]
         return ledger(counted, read_markers(self.settings))
+
+    def lag(self) -> int | None:
+        """How many offsets wait in the topic, by the broker, also while no stream runs.
+
+        Returns:
+            The number; None where Kafka or Redis does not answer, or nothing was ingested yet.
+        """
+        from redis import RedisError
+
+        from serving.queries import NoStatisticsError
+        from wetstream.pipeline.ledger import topic_lag
+        from wetstream.servers.errors import ServerError
+
+        try:
+            position = self.statistics.as_of()["positions"]
+        except NoStatisticsError:
+            position = {}
+        except (ServerError, RedisError):
+            return None
+        return topic_lag(self.settings, position)

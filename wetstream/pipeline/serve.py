@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 from kafka.errors import KafkaError
 
@@ -18,12 +19,13 @@ from serving.api.server import Server, check_access
 from serving.background import BackgroundThread
 from serving.document_queries import DocumentQueries
 from wetstream.pipeline.connections import find_kafka, find_redis
-from wetstream.pipeline.ledger import ledger
+from wetstream.pipeline.ledger import ledger, read_ends
 from wetstream.pipeline.writer_lease import live_documents
 
 log = logging.getLogger("wetstream")
 
 READ_EVERY_S = 2.0
+READ_ENDS_EVERY_S = 10.0
 TRY_AGAIN_S = 10.0
 
 
@@ -34,6 +36,8 @@ class WatchedSources:
         self._settings = settings
         self._markers: dict[str, Marker] | None = None
         self.version = 0
+        self._ends: dict[str, int] = {}
+        self._ends_read_at = float("-inf")
         self._reader: MarkerReader | None = None
         self._thread = BackgroundThread("reading the producers' markers from Kafka", self._step)
 
@@ -49,6 +53,11 @@ class WatchedSources:
         """Return the counted sources with what was produced of each."""
         return ledger(counted, self._markers)
 
+    def lag_by_partition(self, position: Mapping[str, int]) -> dict[str, int]:
+        """Return how many offsets wait in each partition of the records topic, by the broker; {} without one."""
+        ends = self._ends
+        return {name.rpartition("/")[2]: max(0, end - position.get(name, 0)) for name, end in ends.items()}
+
     def _step(self) -> float:
         try:
             if self._reader is None:
@@ -56,6 +65,8 @@ class WatchedSources:
                 if self._reader is None:
                     return TRY_AGAIN_S
             found = dict(self._reader.read_to_last_stable_offset())
+            if time.monotonic() - self._ends_read_at > READ_ENDS_EVERY_S:
+                self._read_ends()
         except (ExplainedError, KafkaError, OSError) as error:
             log.debug("the producers' markers cannot be read: %s", error)
             self._close()
@@ -67,6 +78,13 @@ class WatchedSources:
             self._markers = found
             self.version += 1
         return READ_EVERY_S
+
+    def _read_ends(self) -> None:
+        ends = read_ends(self._settings) or {}
+        self._ends_read_at = time.monotonic()
+        if ends != self._ends:
+            self._ends = ends
+            self.version += 1
 
     def _connect(self) -> MarkerReader | None:
         settings = self._settings
