@@ -158,6 +158,7 @@ class TlsFiles:
         causes = {
             "certificate required": f"it asks for a certificate: set {self.section}.certificate_file",
             "certificate expired": f"it refuses {shown}: expired",
+            "certificate unknown": f"it refuses {shown}: expired, or signed by an authority that it does not know",
             "unknown ca": f"it refuses {shown}: signed by an authority that it does not know",
             "bad certificate": f"it refuses {shown}"
             if self.certificate_file

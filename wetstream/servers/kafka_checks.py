@@ -25,16 +25,16 @@ TOPIC_AUTHORIZATION_FAILED = 29
 
 def check_kafka_servers(servers: BootstrapServers, needs: Needs) -> Check:
     """Check the first broker that answers, with the rights of the client that the settings name."""
-    complaints = []
+    complaints: dict[str, list[str]] = {}  # by complaint, the brokers
     for server in servers.addresses.split(","):
         host, _, port = server.strip().rpartition(":")
         try:
             brokers, refused = _ask(servers, host.strip("[]"), int(port), needs)
         except (OSError, ValueError, CredentialsError) as error:
-            complaints.append(f"{server.strip()}: {redact(str(error))}")
+            complaints.setdefault(redact(str(error)), []).append(server.strip())
             continue
         if not brokers:
-            complaints.append(f"{server.strip()}: no broker of it serves yet")
+            complaints.setdefault("no broker of it serves yet", []).append(server.strip())
             continue
         detail = f"{server.strip()} answers, brokers: {brokers}"
         return _with_permissions(detail, servers, refused)
@@ -42,7 +42,8 @@ def check_kafka_servers(servers: BootstrapServers, needs: Needs) -> Check:
         "Start that Kafka, correct kafka.bootstrap_servers (HOST:PORT,...) or kafka.client, or unset it to use the "
         "embedded broker."
     )
-    return Check("Kafka", "fail", "; ".join(complaints), remedy)
+    said = (f"{', '.join(brokers)}: {complaint}" for complaint, brokers in complaints.items())
+    return Check("Kafka", "fail", "; ".join(said), remedy)
 
 
 def _with_permissions(detail: str, servers: BootstrapServers, refused: dict[str, list[str]]) -> Check:
@@ -86,10 +87,11 @@ def _ask(servers: BootstrapServers, host: str, port: int, needs: Needs) -> tuple
         finally:
             client.close()
     except KafkaError as error:
-        if "Authentication" in type(error).__name__ or "uthentication" in str(error):
+        # Behind a handshake that went well, a client that cannot log in only says that nobody answered.
+        if protocol.startswith("SASL") and "Unable to bootstrap" in str(error):
             raise ValueError(
                 f"it does not accept the user {servers.username} with its password by {mechanism} "
-                f"(kafka.client.username, password, sasl_mechanism): {error}"
+                "(kafka.client.username, password, sasl_mechanism)"
             ) from error
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
