@@ -68,6 +68,8 @@ class TopWords:
         """
         order = np.flatnonzero(view.mask(self.df, self.documents) & (self.df > 0))
         is_partial = len(self.words) < self.all_words
+        if is_partial and len(self.words):
+            is_partial = view.min_df <= self.tf[-1]  # else no unranked word, whose df <= tf, is in the view
         if by == "df":
             order = order[np.lexsort((order, -self.tf[order], -self.df[order]))]
             if is_partial and len(self.words):

@@ -20,11 +20,13 @@ class DocumentFilter:
         sources: Identities of sources, beginnings of identities up to a slash, or parts of them between slashes (names
             of crawls and segments); empty: any.
         met: Entries of `sources` that some record of the table matched so far, kept or not.
+        languages_found: Languages of the records so far, kept or not; only where `languages` are given.
     """
 
     languages: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     met: set[str] = field(default_factory=set, compare=False)
+    languages_found: set[str] = field(default_factory=set, compare=False)
 
     def of(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """Return the chosen rows. They need the columns source, language and reason."""
@@ -32,6 +34,7 @@ class DocumentFilter:
         mask = pc.is_null(rows.column("reason"))
         if self.languages:
             language = pc.fill_null(rows.column("language").cast(pa.string()), UNKNOWN)
+            self.languages_found.update(language.unique().to_pylist())
             mask = pc.and_(mask, pc.is_in(language, pa.array(self.languages)))
         if self.sources:
             names = rows.column("source").cast(pa.string())
@@ -42,6 +45,10 @@ class DocumentFilter:
     def unmet(self) -> list[str]:
         """Return the entries of `sources` that matched nothing so far."""
         return [entry for entry in self.sources if entry not in self.met]
+
+    def unmet_languages(self) -> list[str]:
+        """Return the entries of `languages` that no record had so far."""
+        return [entry for entry in self.languages if entry not in self.languages_found]
 
     def _names(self, source: str) -> bool:
         matching = [entry for entry in self.sources if _matches(entry, source)]

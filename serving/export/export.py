@@ -76,7 +76,7 @@ def export(
         What `meta.json` holds.
 
     Raises:
-        ExportError: A source in the options does not exist.
+        ExportError: The table has no source, or no page in a language, that the options name.
         FolderError: The folder cannot be made.
         CorpusError: A file of the table cannot be read.
     """
@@ -87,6 +87,9 @@ def export(
         counted = count(filter_documents(read_rows(paths), chosen))
         if unmet := chosen.unmet():
             raise ExportError(f"--source {unmet[0]}: no source of the table matches; `wetstream segments` lists them")
+        if unmet := chosen.unmet_languages():
+            known = ", ".join(sorted(chosen.languages_found)) or "none, since it is empty"
+            raise ExportError(f"--language {unmet[0]}: no page of the table is in it; its languages: {known}")
         vocabulary = counted.under(options.view, options.stop_words)
         scratch = folder / SCRATCH
         scratch.mkdir()

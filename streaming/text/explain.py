@@ -43,6 +43,15 @@ class Explanation:
     """Words and counts in order of first appearance, whether or not the page is kept."""
 
 
+def why_left_out(word: str, profile: Profile) -> str | None:
+    """Return why the rules keep a word out of every bag; None if they do not, or if it is more than one token."""
+    found = list(tokens(word.encode("utf-8", "replace"), profile))
+    if len(found) != 1:
+        return None
+    (token, cause), *_ = found
+    return STOP_WORD if cause is None and token in profile.stop_words else cause
+
+
 def explain(payload: bytes, header: str | None, profile: Profile, examples: int = 10) -> Explanation:
     """Judge one payload and say why.
 

@@ -34,6 +34,10 @@ def test_run_then_ask_then_run_again(wetstream: Command, sample: Path, tmp_path:
     assert unseen == {"word": "neverseen", "tf": 0, "df": 0, "idf": None, "rank": None}
     view = wetstream.json("stats", "--min-df", "3", "--max-df", "0.5")
     assert 0 < view["words"] < stats["words"] and 0 < view["tokens"] < stats["tokens"]
+    told = wetstream("word", "the", "neverseen").stdout
+    assert "the: profile p21 leaves it out (stop word)" in told and "neverseen: no document holds it so far" in told
+    assert wetstream.json("explain", sample, "--profile", "english")["profile"] == "english"
+    assert (Path(wetstream("documents", "path").stdout.strip()) / "_delta_log").is_dir()
     (segment,) = wetstream.json("segments")
     assert (segment["produced"], segment["records"], segment["state"]) == (301, 301, "done")
     assert sum(row["pages"] for row in wetstream.json("languages")) == 300

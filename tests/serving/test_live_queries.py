@@ -20,6 +20,7 @@ from serving.as_of import Instant
 from serving.atomic_read import read_atomically
 from serving.lengths import histogram, length_summary
 from serving.queries import NoStatisticsError, View
+from serving.top_words import NotRankedError, TopWords
 from serving.vocabulary_snapshot import VocabularySnapshot, _columns
 from serving.word_lookup import look_up_words_async
 from sinks.keys import Keys, build_prefix, live_key
@@ -88,6 +89,15 @@ def test_snapshot_breaks_ties_between_words(held: dict[str, tuple[int, int]]) ->
     assert copied.rank("d") is copied.rank("") is copied.rank("aaaa") is None
     for by, ordered in (("tf", by_tf), ("df", by_df), ("word", words)):
         assert [row["word"] for row in copied.search(by, 9, 1)["words"]] == ordered[1:10]
+
+
+def test_top_is_complete_where_no_unranked_word_can_be_in_the_view() -> None:
+    ranked = TopWords([b"a", b"b", b"c"], np.array([90, 80, 40]), np.array([70, 60, 30]), 100, 9_999, NOW)
+    assert [row["word"] for row in ranked.top(20, View(min_df=50))["words"]] == ["a", "b"]
+    assert [row["word"] for row in ranked.top(20, View(min_df=50), by="df")["words"]] == ["a", "b"]
+    assert ranked.top(20, View(min_df=71))["words"] == []
+    with pytest.raises(NotRankedError):
+        ranked.top(20, View(min_df=40))  # an unranked word may have tf = df = 40
 
 
 def test_top_by_df_refuses_what_it_cannot_know(made: Made) -> None:

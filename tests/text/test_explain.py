@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from conf.profiles import Profile
-from streaming.text.explain import explain
+from streaming.text.explain import explain, why_left_out
 from streaming.text.specification import bag
 from tests.text.pages import real_pages
 
@@ -26,6 +26,13 @@ def test_a_page(english: Profile) -> None:
         "address": (2, ["www.example.com"]),
         "inner dot": (2, ["example.com"]),
     }
+
+
+def test_why_a_word_is_left_out(english: Profile) -> None:
+    assert why_left_out("the", english) == "stop word"
+    assert why_left_out("wetstreamish", english) == "not in the dictionary"
+    assert why_left_out("climate", english) is None
+    assert why_left_out("two words", english) is None
 
 
 def test_reasons(english: Profile) -> None:

@@ -77,6 +77,12 @@ def documents_group() -> None:
     """
 
 
+@command(documents_group, name="path")
+def path_command(pipeline: Pipeline) -> None:
+    """Print where the live documents table is; a replay makes another one the live one."""
+    out.line(str(pipeline.documents.path))
+
+
 @command(documents_group, name="compact")
 def compact_command(pipeline: Pipeline) -> None:
     """Join small files now (the stream does so every documents.compact_every micro-batches)."""

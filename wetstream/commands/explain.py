@@ -23,14 +23,14 @@ def explain_command(pipeline: Pipeline, target: str, record: int, examples: int,
     """Explain why a page was kept or rejected.
 
     Shows its language, its valid and dropped tokens, and its bag of words. URL is looked up in the documents table
-    and read from the topic. FILE is a WET file, or plain text (.txt).
+    and read from the topic. FILE is a WET file, or plain text (.txt). --profile: as other rules would judge it.
     """
     from streaming.text.explain import explain
     from wetstream.commands.terminal.records import show_explanation
     from wetstream.pipeline.lookup import find_page
     from wetstream.pipeline.profile import pipeline_profile
 
-    profile = pipeline_profile(pipeline.settings)
+    profile = pipeline_profile(pipeline.settings, replace_rules=True)  # it only looks
     page = find_page(pipeline.settings, target, record)
     explanation = explain(page.payload, page.language_header, profile, examples)
     if as_json:

@@ -61,15 +61,26 @@ def top_command(
 def word_command(pipeline: Pipeline, words: tuple[str, ...], as_json: bool) -> None:
     """Show frequencies, idf and rank of words.
 
-    tf: occurrences; df: documents that hold the word; idf: ln(documents / df); rank: by tf.
+    tf: occurrences; df: documents that hold the word; idf: ln(documents / df); rank: by tf. Says of a word that was
+    never counted whether the rules leave it out.
     """
     from wetstream.commands.terminal.statistics import show_words
 
     answer = pipeline.statistics.words(words)
     if as_json:
         out.json(answer["words"] if len(words) > 1 else answer["words"][0])
-    else:
-        show_words(out, answer["words"])
+        return
+    show_words(out, answer["words"])
+    if absent := [row["word"] for row in answer["words"] if not row["df"]]:
+        from streaming.text.explain import why_left_out
+        from wetstream.pipeline.profile import stored_profile
+
+        profile = stored_profile(pipeline.settings)
+        for word in absent:
+            why = "no document holds it so far"
+            if profile is not None and (cause := why_left_out(word, profile)):
+                why = f"profile {profile.name} leaves it out ({cause})"
+            out.line(f"{word}: {why}", "dim")
 
 
 @command(commands, name="segments")

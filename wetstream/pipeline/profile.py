@@ -41,6 +41,21 @@ def pipeline_profile(settings: Settings, *, replace_rules: bool = False) -> Prof
     return profile
 
 
+def stored_profile(settings: Settings) -> Profile | None:
+    """Load the profile that the live documents were made with; None if there are none, or its rules have changed since.
+
+    Raises:
+        ProfileError: There is no such profile any more, or it is not valid.
+        DocumentsError: The documents cannot be read.
+    """
+    found = Generations(settings.documents_path, settings.pipeline).open_live()
+    if found is None:
+        return None
+    properties = found.documents.properties
+    profile = load_profile(properties["profile"])
+    return profile if profile.rules_hash == properties["rules_hash"] else None
+
+
 def require_same_rules(settings: Settings, profile: Profile) -> None:
     """Raise OtherRulesError if these are not the rules of the live documents."""
     found = Generations(settings.documents_path, settings.pipeline).open_live()
