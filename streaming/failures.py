@@ -56,11 +56,34 @@ PERMANENT_IN_WORKER = {
 }
 # Parts of a message of Spark, Kafka's Java client or delta-rs that name a permanent failure.
 PERMANENT_TEXT = re.compile(
-    r"Cannot run program|Failed to find data source|ClassNotFoundException|NoClassDefFoundError"
+    r"Cannot run program|Failed to find (?:the )?data source|ClassNotFoundException|NoClassDefFoundError"
+    r"|PYTHON_VERSION_MISMATCH|RuntimeError: there is no Python"
     r"|(?:Topic|Group|Cluster)AuthorizationException|SaslAuthenticationException|SslAuthenticationException"
     r"|UnsupportedVersionException"
 )
 ERRNO_IN_TEXT = re.compile(r"\[Errno (\d+)\]|\(os error (\d+)\)")
+ARCHIVE_REMEDY = "make an archive with `wetstream package` and name it in stream.archive, or install wetstream there"
+# What executors, or Spark itself, can lack, and the remedy; {} is what the expression has found.
+LACKING = (
+    (
+        re.compile(r'Cannot run program "([^"]+)"'),
+        'the executors have no Python at {}: name theirs in "spark.pyspark.python", or ' + ARCHIVE_REMEDY,
+    ),
+    (
+        re.compile(r"worker has different version: (\S+) than that in driver: (\S+),"),
+        "the executors' Python is {}, and the driver's {}: the two have to be the same; " + ARCHIVE_REMEDY,
+    ),
+    (
+        re.compile(
+            r"(?:NoClassDefFoundError|ClassNotFoundException|Failed to find (?:the )?data source): "
+            r"(org[./]apache[./](?:spark[./]sql[./]kafka010|kafka)\S*|kafka\b)"
+        ),
+        "Spark has no Kafka connector here ({}): see that `--packages` or `--jars` of spark-submit, or spark.jars, "
+        "names it and its dependencies",
+    ),
+)
+MODULE = re.compile(r"No module named '([\w.]+)'")
+WORKER_OUTPUT = re.compile(r"Error from python worker:\s*\n(.*?)\n\s*PYTHONPATH was", re.DOTALL)
 TRACEBACK = "Traceback (most recent call last):"
 EXCEPTION_LINE = re.compile(r"^(?P<type>[A-Za-z_][\w.]*)(?:: (?P<message>.*))?$")
 
@@ -70,9 +93,16 @@ T = TypeVar("T")
 def describe(error: BaseException) -> str:
     """One line that says what went wrong: the last exception of a Python worker, else the innermost Java cause."""
     text = str(error)
+    for pattern, sentence in LACKING:
+        if lacking := pattern.search(text):
+            return sentence.format(*lacking.groups())
+    if said := WORKER_OUTPUT.search(text):
+        return f"a Python worker did not start: {said[1].strip().splitlines()[-1].strip()}"[:MAX_TEXT]
     found = worker_exception(text)
     if found is not None:
         name, message = found
+        if name == "ModuleNotFoundError" and (module := MODULE.search(message)):
+            return f"the executors' Python has no module {module[1]}: {ARCHIVE_REMEDY}"
         return f"{name}: {message}"[:MAX_TEXT] if message else name
     lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
     causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]

@@ -24,7 +24,7 @@ from pyspark.sql import SparkSession
 from conf.settings import Settings
 from streaming.connections import Connections
 from streaming.errors import OutageError, StreamError
-from streaming.failures import describe
+from streaming.failures import ARCHIVE_REMEDY, describe
 from streaming.session import is_local
 
 log = logging.getLogger("wetstream")
@@ -35,7 +35,6 @@ TASK_S = 0.2
 ROUNDS = 3
 POLL_S = 0.5
 SAY_AFTER_S = 10.0
-ARCHIVE_REMEDY = "make an archive with `wetstream package` and name it in stream.archive, or install wetstream there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,9 +274,9 @@ def _ask(settings: Settings, spark: SparkSession, needs: Needs, stop: threading.
                 if stop.is_set():
                     raise StreamError("stopped while waiting for the executors. Nothing is lost")
                 if waited_s > settings.stream.retry_s:
-                    raise OutageError(_no_executor(settings, spark, waited_s))
+                    raise OutageError(_no_executor(spark, waited_s))
                 if waited_s > SAY_AFTER_S and not said:
-                    log.warning("waiting: %s has run no task of this application yet", settings.stream.master)
+                    log.warning("waiting: %s has run no task of this application yet", context.master)
                     said = True
         except (PySparkException, Py4JError) as error:
             raise StreamError(f"the executors cannot run tasks: {describe(error)}") from error
@@ -287,14 +286,14 @@ def _ask(settings: Settings, spark: SparkSession, needs: Needs, stop: threading.
                     context.cancelJobGroup(group)
 
 
-def _no_executor(settings: Settings, spark: SparkSession, waited_s: float) -> str:
+def _no_executor(spark: SparkSession, waited_s: float) -> str:
     if found := _executors(spark):
         return (
             f"gave up after {waited_s:.0f} s (stream.retry_s): of {found} executors none has finished a task; see "
             "their logs"
         )
     return (
-        f"gave up after {waited_s:.0f} s (stream.retry_s): {settings.stream.master} has given this application no "
+        f"gave up after {waited_s:.0f} s (stream.retry_s): {spark.sparkContext.master} has given this application no "
         "executor. See the master's page: it needs workers with free cores and at least spark.executor.memory free"
     )
 

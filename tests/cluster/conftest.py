@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.standalone import Standalone, standalone
+from tests.cluster.standalone import Standalone, settings, standalone
+from tests.harness import Command
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +20,13 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Standalone]:
-    with standalone(tmp_path / "cluster", workers=2) as running:
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standalone]:
+    with standalone(tmp_path_factory.mktemp("cluster"), workers=2) as running:
         yield running
+
+
+@pytest.fixture
+def on_cluster(wetstream: Command, cluster: Standalone, archive: Path) -> Command:
+    """The command, with the cluster as its master."""
+    return Command(wetstream.environment | settings(cluster, archive))

@@ -11,18 +11,13 @@ from pathlib import Path
 import pytest
 
 from producers.sample.writer import write_sample
-from tests.cluster.standalone import Standalone, settings
+from tests.cluster.standalone import Standalone
 from tests.harness import Command, Pipeline
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 Make = Callable[..., Pipeline]
 P21 = ("--profile", "p21")
 SMALL = ("--set", "stream.max_records=60", "--set", "spark.executor.memory=700m")
-
-
-@pytest.fixture
-def on_cluster(wetstream: Command, cluster: Standalone, archive: Path) -> Command:
-    return Command(wetstream.environment | settings(cluster, archive))
 
 
 def digest(wetstream: Command) -> str:

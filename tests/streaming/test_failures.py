@@ -63,7 +63,33 @@ def topic_error(cause: Exception) -> TopicError:
                 "KeyError: 1\n\nDuring handling of the above exception, another exception occurred:\n\n"
                 + TRACEBACK.format(line="ModuleNotFoundError: No module named 'numba'")
             ),
-            "ModuleNotFoundError: No module named 'numba'",
+            "the executors' Python has no module numba: make an archive with `wetstream package`",
+        ),
+        (
+            RuntimeError(
+                'x\n\tat y\nCaused by: java.io.IOException: Cannot run program "python9": error=2, No such file'
+            ),
+            'the executors have no Python at python9: name theirs in "spark.pyspark.python"',
+        ),
+        (
+            from_worker(
+                "pyspark.errors.exceptions.base.PySparkRuntimeError: [PYTHON_VERSION_MISMATCH] Python in worker has "
+                "different version: 3.12 than that in driver: 3.11, PySpark cannot run with different minor versions."
+            ),
+            "the executors' Python is 3.12, and the driver's 3.11",
+        ),
+        (
+            RuntimeError(
+                "x\nCaused by: java.lang.ClassNotFoundException: org.apache.spark.sql.kafka010.KafkaBatchPartition"
+            ),
+            "Spark has no Kafka connector here (org.apache.spark.sql.kafka010.KafkaBatchPartition)",
+        ),
+        (
+            RuntimeError(
+                "x\nCaused by: org.apache.spark.SparkException:\nError from python worker:\n  /a: line 9: x\n"
+                "  RuntimeError: there is no Python 3.11 on w3: install it\nPYTHONPATH was:\n  /spark.zip\n\tat z"
+            ),
+            "a Python worker did not start: RuntimeError: there is no Python 3.11 on w3: install it",
         ),
         (RuntimeError("a: b\n\tat x\nCaused by: c: d\n\tat y\nCaused by: e: f\n\t... 1 more"), "e: f"),
         (ValueError(), "ValueError"),
