@@ -37,6 +37,7 @@ from sinks.statistics.chunk import Chunk, TopCutoff
 from sinks.statistics.resp import packed_column, packed_rows
 from sinks.statistics.sums import Sums
 from sinks.statistics.transactions import transaction_pipeline
+from sinks.storage.folder import Folder
 from streaming.admission import Admission
 from streaming.connections import Connections
 from streaming.query import Query, read_topic
@@ -110,7 +111,7 @@ class Bench:
         assert topic is not None
         folder = settings.home / "bare" / uuid.uuid4().hex
         folder.mkdir(parents=True)
-        job = TaskConfig(PROFILE, folder, settings.documents.compression_level, direct=True)
+        job = TaskConfig(PROFILE, Folder(folder), settings.documents.compression_level, direct=True)
         starting = dict.fromkeys(range(topic.partitions), 0)
         servers, admission = self.connections.bootstrap_servers, Admission(0, settings.stream.max_records)
         records = read_topic(self.connections.spark, settings, servers, topic, starting, admission.offsets)
@@ -145,7 +146,7 @@ class Bench:
             raise error
 
     def rebuild(self, settings: Settings) -> None:
-        found = Generations(settings.documents_path, settings.pipeline).open_live()
+        found = Generations.of(settings).open_live()
         assert found is not None
         open_builds(settings, self.connections.redis).rebuild(found, found.documents.position())
 
@@ -175,7 +176,7 @@ def own_seconds(job: list[str], paths: list[Path]) -> float:
 
 def fresh(bench: Bench, settings: Settings) -> None:
     """Start a new generation, so that the same topic is streamed again."""
-    generations = Generations(settings.documents_path, settings.pipeline)
+    generations = Generations.of(settings)
     generations.point_to(generations.create_next(PROFILE.rules).name)
 
 

@@ -266,9 +266,9 @@ class Settings(BaseSettings):
         )
 
     @property
-    def documents_path(self) -> Path:
+    def documents_path(self) -> str:
         """Absolute folder of all pipelines' documents tables."""
-        return Path(self.documents.path).resolve() if self.documents.path else self.home / "documents"
+        return str(Path(self.documents.path).resolve() if self.documents.path else self.home / "documents")
 
 
 def load_settings(

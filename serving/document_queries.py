@@ -93,15 +93,13 @@ class DocumentQueries:
         }
 
     def _query(self, query: str, values: list[Any]) -> _Result:
-        import duckdb  # late: it takes a while to load, and most commands do not read the table
-
         with self._lock:
             documents = self._open()
-            files = documents.file_paths()
+            files = documents.parquet_files()
             if not files:
                 return _Result([], documents.version, documents.position())
-            connect = duckdb.connect(config={"threads": 1})
+            connect = files.connect(threads=1)
             with unreadable_explained(), documents.naming_damage(), connect as connection:
                 connection.execute("set timezone = 'UTC'")
-                rows = connection.execute(query, [files, *values]).fetchall()
+                rows = connection.execute(query, [files.uris, *values]).fetchall()
                 return _Result(rows, documents.version, documents.position())

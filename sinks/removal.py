@@ -75,7 +75,7 @@ def finish_removal(documents: Documents, *, compression_level: int) -> Sums:
         gone = add(gone, derive(rows.filter(out).combine_chunks().to_batches()))
         rest = rows.filter(pc.invert(out)).combine_chunks()
         if rest.num_rows:
-            left.append(write_document_file(documents.path, rest, compression_level=compression_level))
+            left.append(write_document_file(documents.location, rest, compression_level=compression_level))
     crash_point("before-removal-delete")
     documents.complete_removal(paths, left)
     return gone

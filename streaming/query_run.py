@@ -35,6 +35,7 @@ from streaming.topic_ends import TopicEnds
 log = logging.getLogger("wetstream")
 
 POLL_S = 0.1
+SWITCH_POLL_S = 1.0  # the pointer is looked at before each commit anyway, and is a request where it is remote
 # An idle query reports twice as often; one that is silent works, or waits for the broker.
 SILENT_S = 2 * IDLE_REPORT_MS / 1000
 PROBE_TIMEOUT_MS = 3_000
@@ -101,7 +102,7 @@ class QueryRun:
         tasks = max(topic.partitions, task_slots(connections.spark, settings))
         self._config = TaskConfig(
             profile,
-            documents.path,
+            documents.location,
             settings.documents.compression_level,
             tuple(documents.exclusions()),
             collects_directly(tasks),
@@ -171,7 +172,7 @@ class QueryRun:
         """Wait until the query ends or has to. Raises StreamError, LeaseError."""
         # Spark also reports a batch that waits for data, under the number that it will have: told apart by the time.
         seen = (-1, "")
-        heard_at = probed_at = time.monotonic()
+        heard_at = probed_at = looked_at = time.monotonic()
         end: Mapping[int, int] = self._starting
         while True:
             self._lease.check()
@@ -179,8 +180,10 @@ class QueryRun:
                 self._observer.alive({partition_key(self._topic.id, n): at for n, at in ends.ends.items()})
                 if (request := take_request(self._connections.redis, self._settings.pipeline)) is not None:
                     return RunEnd(request=request, restart=True)
-            if self._is_switched():
-                return RunEnd(restart=True)
+            if time.monotonic() - looked_at > SWITCH_POLL_S:
+                looked_at = time.monotonic()
+                if self._is_switched():
+                    return RunEnd(restart=True)
             active = query.active
             for event in query.events():
                 if (event["batchId"], event["timestamp"]) > seen:

@@ -102,7 +102,7 @@ class Replay:
         self._files = list({source.id: source for source in files}.values())
         self._on_progress = on_progress
         self._on_files = on_files
-        self._generations = Generations(settings.documents_path, settings.pipeline)
+        self._generations = Generations.of(settings)
         self._builds = open_builds(settings, connections.redis)
         self._stop = threading.Event()
         self._outage = Outage(settings.stream.retry_s, self._stop)
@@ -142,7 +142,7 @@ class Replay:
             self._read_files(generation, result)
         if not self._stop.is_set() and result.complete and self._topic() is not None:
             self._read_topic(name)
-        documents = Documents.open(documents.path)
+        documents = Documents.open(documents.location)
         result.records = documents.row_count()
         if not self._stop.is_set() and result.complete:
             documents.set_property(FINISHED, "yes")
@@ -235,7 +235,7 @@ class Replay:
     def _sum(self, groups: Sequence[Sequence[Source]], documents: Documents) -> MicroBatch:
         """One Spark action over whole files, repeated if a worker dies: files that it wrote are not in the table."""
         compression_level = self._settings.documents.compression_level
-        job = TaskConfig(self._profile, documents.path, compression_level, direct=collects_directly(len(groups)))
+        job = TaskConfig(self._profile, documents.location, compression_level, direct=collects_directly(len(groups)))
         for attempt in range(ATTEMPTS):
             frame = sum_files(self._connections.spark, groups, job, self._settings.producer)
             try:
@@ -269,7 +269,7 @@ class Replay:
         topic = self._topic()
         if topic is None:
             return 0
-        position = Documents.open(self._generations.path(name)).position()
+        position = Documents.open(self._generations.location_of(name)).position()
         ends = end_offsets(self._connections.bootstrap_servers, topic)
         return sum(max(0, end - position.get(partition_key(topic.id, p), 0)) for p, end in ends.items())
 

@@ -37,9 +37,9 @@ def check_retention(
         if settings.stream.lost_records == "refuse":
             raise StreamError(
                 f"topic {topic.name}, partition {partition}: the offsets from {start:,} to {end:,} are not in the "
-                f"topic any more (retention), and generation {documents.path.name} does not have them. Ingest their "
-                "sources into a new --pipeline, or continue without them: stream.lost_records=accept. Set the topic's "
-                "retention.ms and retention.bytes to -1 to keep what comes"
+                f"topic any more (retention), and generation {documents.location.name} does not have them. Ingest "
+                "their sources into a new --pipeline, or continue without them: stream.lost_records=accept. Set the "
+                "topic's retention.ms and retention.bytes to -1 to keep what comes"
             )
         lost[partition_key(topic.id, partition)] = (start, end)
         log.warning(

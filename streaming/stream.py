@@ -79,7 +79,7 @@ class Stream:
         self._connections = connections
         self._on_progress = on_progress
         self._observer = Observer(connections.redis, settings.pipeline) if into is None else None
-        self._generations = Generations(settings.documents_path, settings.pipeline)
+        self._generations = Generations.of(settings)
         self._stop = threading.Event()
         self._outage = Outage(settings.stream.retry_s, self._stop)
         self._until: dict[int, int] | None = None

@@ -26,8 +26,9 @@ def switch(settings: Settings, redis: Any, generation: str) -> int:
     Raises:
         DocumentsError: There is no such generation.
         LeaseError: It is still being filled, or another switch or removal is in progress.
+        FencedError: Another process has changed the live generation meanwhile.
     """
-    generations = Generations(settings.documents_path, settings.pipeline)
+    generations = Generations.of(settings)
     builds = open_builds(settings, redis)
     lease = Lease(redis, changes_key(settings.pipeline), lease_s=settings.stream.lease_s)
     lease.acquire()
@@ -35,6 +36,7 @@ def switch(settings: Settings, redis: Any, generation: str) -> int:
         filling = Lease(redis, replay_lease_key(settings.pipeline), lease_s=settings.stream.lease_s)
         filling.acquire()
         try:
+            replaced = generations.pointer()
             found = generations.open(generation)
             documents = found.documents
             finish_removal(documents, compression_level=settings.documents.compression_level)
@@ -44,7 +46,7 @@ def switch(settings: Settings, redis: Any, generation: str) -> int:
                 level = settings.documents.compression_level
                 remove_sources(documents, statistics, ends, ranges, compression_level=level)
             crash_point("before-switch")
-            generations.point_to(generation)
+            generations.point_to(generation, replaced)
             crash_point("after-switch")
             builds.publish(statistics)
             return documents.row_count()
@@ -61,7 +63,7 @@ def _removed_since(
     ends: dict[str, tuple[int, int]] = {}
     ranges: list[SourceRange] = []
     live = generations.open_live()
-    if live is None or live.documents.path == documents.path:
+    if live is None or live.documents.location == documents.location:
         return ends, ranges
     known = {(e.source, e.partition, e.begin): e.end for e in documents.exclusions() if e.removal}
     for e in live.documents.exclusions():

@@ -76,7 +76,7 @@ class Pipeline:
 
     @property
     def documents(self) -> Documents:
-        found = Generations(self.settings.documents_path, self.settings.pipeline).open_live()
+        found = Generations.of(self.settings).open_live()
         assert found is not None
         return found.documents
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +10,8 @@ import pyarrow.parquet as pq
 
 from conf.errors import ExplainedError
 from serving.export.vocabulary import Vocabulary, encoded
+from sinks.documents.parquet_files import ParquetFiles
+from sinks.storage.location import Location
 
 # One row per document: ascending word ids, and the number of occurrences of each.
 CORPUS = pa.schema(
@@ -32,7 +33,7 @@ class CorpusError(ExplainedError):
     """A file of documents cannot be read; the message names it and what helps."""
 
 
-def read_rows(files: Iterable[str | Path]) -> Iterator[pa.RecordBatch]:
+def read_rows(files: ParquetFiles) -> Iterator[pa.RecordBatch]:
     """Read what an export needs of documents rows.
 
     Args:
@@ -44,22 +45,24 @@ def read_rows(files: Iterable[str | Path]) -> Iterator[pa.RecordBatch]:
     Raises:
         CorpusError: A file is missing or damaged.
     """
-    for path in files:
-        yield from _read(path)
+    for location in files.locations:
+        yield from _read(location)
 
 
-def _read(path: str | Path) -> Iterator[pa.RecordBatch]:
+def _read(location: Location) -> Iterator[pa.RecordBatch]:
     # Not around the `yield`: errors of the consumer are its own.
     batches = None
     while True:
         try:
             if batches is None:
-                file = pq.ParquetFile(path, read_dictionary=["words.list.element"], page_checksum_verification=True)
+                file = pq.ParquetFile(
+                    location.open(), read_dictionary=["words.list.element"], page_checksum_verification=True
+                )
                 batches = file.iter_batches(batch_size=READ_ROWS, columns=COLUMNS)
             batch = next(batches, None)
         except (OSError, pa.ArrowException) as error:
             raise CorpusError(
-                f"{path} cannot be read ({error}): if the table was vacuumed meanwhile, run the command again; "
+                f"{location} cannot be read ({error}): if the table was vacuumed meanwhile, run the command again; "
                 "otherwise restore the file from a backup, or process the sources again with `wetstream replay`"
             ) from error
         if batch is None:

@@ -81,10 +81,10 @@ def export(
         CorpusError: A file of the table cannot be read.
     """
     options = options or ExportOptions()
-    paths, as_of = documents.file_paths(), _as_of(documents)
+    parquet, as_of = documents.parquet_files(), _as_of(documents)
     with new_folder(target, files.OUTPUT_FILES, overwrite=overwrite) as folder:
         chosen = DocumentFilter(options.languages, options.sources)
-        counted = count(filter_documents(read_rows(paths), chosen))
+        counted = count(filter_documents(read_rows(parquet), chosen))
         if unmet := chosen.unmet():
             raise ExportError(f"--source {unmet[0]}: no source of the table matches; `wetstream segments` lists them")
         if unmet := chosen.unmet_languages():
@@ -93,7 +93,7 @@ def export(
         vocabulary = counted.under(options.view, options.stop_words)
         scratch = folder / SCRATCH
         scratch.mkdir()
-        rows = sort_rows(with_word_ids(filter_documents(read_rows(paths), chosen), vocabulary), scratch)
+        rows = sort_rows(with_word_ids(filter_documents(read_rows(parquet), chosen), vocabulary), scratch)
         totals = write_all(folder, form, vocabulary, rows)
         shutil.rmtree(scratch)
         name, first_word, _ = FORMATS[form]

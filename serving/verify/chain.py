@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import duckdb
-
 from sinks.documents.chain import ChainRow, Span
+from sinks.documents.parquet_files import ParquetFiles
 
 MAX_FAULTS = 20
 
@@ -59,19 +58,19 @@ class SourceEnd:
     growing: bool = False
 
 
-def chain_faults(files: Sequence[str], ends: Mapping[str, SourceEnd | None] | None = None) -> list[ChainFault]:
+def chain_faults(files: ParquetFiles, ends: Mapping[str, SourceEnd | None] | None = None) -> list[ChainFault]:
     """Find records that are in the documents table twice, or missing.
 
     Args:
-        files: The table's Parquet files, as absolute paths or URIs.
+        files: The table's Parquet files.
         ends: By source, where its records have to end, None for any place; a source that is not named is a fault. None
             if that is not known, or not everything is in the table yet: each source is then checked in itself.
     """
     found: dict[str, tuple[int, int]] = {}
     faults: list[ChainFault] = []
     if files:
-        with duckdb.connect() as connection:
-            connection.execute(LINKS.format(files=_list(files)))
+        with files.connect() as connection:
+            connection.execute(LINKS.format(files=_list(files.uris)))
             for source, offset, inner, end_offset, end_inner, n in connection.execute(FAULTS).fetchall():
                 faults.append(ChainFault(source, _fault((offset, inner), (end_offset, end_inner), n)))
             found = {source: (offset, inner) for source, offset, inner in connection.execute(ENDS).fetchall()}
@@ -89,12 +88,12 @@ def chain_faults(files: Sequence[str], ends: Mapping[str, SourceEnd | None] | No
     return faults
 
 
-def chain_rows(files: Sequence[str], source: str) -> list[ChainRow]:
+def chain_rows(files: ParquetFiles, source: str) -> list[ChainRow]:
     """The rows of a source as links of its chain; those that were read from its file have no position, (-1, -1)."""
     if not files:
         return []
-    with duckdb.connect() as connection:
-        found = connection.execute(ROWS.format(files=_list(files)), [source]).fetchall()
+    with files.connect() as connection:
+        found = connection.execute(ROWS.format(files=_list(files.uris)), [source]).fetchall()
     return [
         ChainRow(Span((o, i), (next_o, next_i)), n, (p, at), content)
         for o, i, next_o, next_i, n, p, at, content in found

@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from conf.reasons import PAGE_REASONS
+from sinks.documents.parquet_files import ParquetFiles
 
 # By name as in Redis: rows of (field, value).
 COUNTS = {
@@ -90,13 +91,13 @@ class Recount:
     digest: str
 
 
-def recount(files: Sequence[str]) -> Recount:
-    """Count the documents in these Parquet files (absolute paths or URIs; none: an empty table)."""
-    with duckdb.connect() as connection:
+def recount(files: ParquetFiles) -> Recount:
+    """Count the documents in these Parquet files (none: an empty table)."""
+    with files.connect() as connection:
         connection.execute("set timezone = 'UTC'")
         if not files:
             return Recount({name: {} for name in COUNTS}, _no_words(), [], _digest({}, "0", "0"))
-        connection.execute(VIEWS.format(files=_quoted(files), page_reasons=PAGE_REASONS))
+        connection.execute(VIEWS.format(files=_quoted(files.uris), page_reasons=PAGE_REASONS))
         counts = {}
         for name, query in COUNTS.items():
             rows = connection.execute(query).fetchall()

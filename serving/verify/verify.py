@@ -48,7 +48,7 @@ def verify(
         ends: Where the records of each source have to end (see `chain_faults`).
     """
     documents.check_files()  # DuckDB does not verify the checksums of Parquet pages
-    files = documents.file_paths()
+    files = documents.parquet_files()
     counted = recount(files)
     found = [f"documents: {what}" for what in counted.doubled]
     faults = chain_faults(files, ends)
@@ -64,7 +64,7 @@ def verify(
         keys = Keys(prefix.decode())
         owner = Owner.read(client, keys)
         if owner is not None and not owner.has_same_documents(Owner.of(documents)):
-            found.append(f"Redis holds the statistics of other documents ({owner.path}), not of {documents.path}")
+            found.append(f"Redis holds the statistics of other documents ({owner.path}), not of {documents.location}")
         stored = cast("bytes | None", client.get(keys.position)) or b""
         if stored.decode() != canonical(documents.position()):
             found.append(

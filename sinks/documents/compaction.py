@@ -48,7 +48,7 @@ def compact(documents: Documents, *, target_bytes: int, compression_level: int) 
     for run in list(_runs(documents, target_bytes)):
         tables = [documents.read_file(file.entry) for file in run]
         rows = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
-        joined = write_document_file(documents.path, rows, compression_level=compression_level)
+        joined = write_document_file(documents.location, rows, compression_level=compression_level)
         crash_point("during-compaction")
         documents.replace([file.entry["path"] for file in run], [joined])
         before, after = before + len(run), after + 1

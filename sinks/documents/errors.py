@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from conf.errors import ExplainedError
+from sinks.storage.location import Location
 
 
 class DocumentsError(ExplainedError):
@@ -18,7 +17,7 @@ class FencedError(DocumentsError):
 class DamagedFileError(DocumentsError):
     """A file of the documents table is missing, or is not what was written."""
 
-    def __init__(self, path: Path, problem: str) -> None:
+    def __init__(self, path: Location, problem: str) -> None:
         """Name the file and the remedy.
 
         Args:

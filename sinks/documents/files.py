@@ -9,11 +9,9 @@ Pages carry checksums, which every reader here verifies: without them a flipped 
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +20,7 @@ import pyarrow.parquet as pq
 
 from sinks.documents.errors import DamagedFileError, DocumentsError
 from sinks.documents.schema import DOCUMENTS
+from sinks.storage.location import Location
 
 # Columns with few distinct values or, like the words, many repeats; for the others a dictionary does not pay.
 DICTIONARY_COLUMNS = [
@@ -58,17 +57,16 @@ class DocumentFile:
         return cls(*json.loads(text))
 
 
-def write_document_file(table: Path, rows: pa.Table, *, compression_level: int) -> DocumentFile:
+def write_document_file(table: Location, rows: pa.Table, *, compression_level: int) -> DocumentFile:
     """Write documents rows to a new file.
 
     Args:
-        table: Folder of the documents table.
+        table: The documents table.
         rows: Columns of DOCUMENTS; `words` and `source` may be dictionary-encoded.
         compression_level: zstd level.
     """
     name = f"documents-{uuid.uuid4().hex}.parquet"
-    target = table / name
-    with target.open("xb") as file:
+    with (table / name).create() as file:
         with pq.ParquetWriter(
             file,
             rows.schema,
@@ -82,14 +80,12 @@ def write_document_file(table: Path, rows: pa.Table, *, compression_level: int) 
             write_statistics=[*STATISTICS_COLUMNS, "record_offset", "reason", "language", "tokens"],
         ) as writer:
             writer.write_table(rows, row_group_size=1 << 20)
-        file.flush()
-        # The file must be on disk before the Delta log refers to it, in case of a power failure.
-        os.fsync(file.fileno())
-    return DocumentFile(name, target.stat().st_size, rows.num_rows, json.dumps(_stats(rows)))
+        size = file.tell()
+    return DocumentFile(name, size, rows.num_rows, json.dumps(_stats(rows)))
 
 
 def read_document_batches(
-    path: Path, *, batch_size: int, dictionaries: Sequence[str], size: int, rows: int
+    path: Location, *, batch_size: int, dictionaries: Sequence[str], size: int, rows: int
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a file, in the columns of DOCUMENTS.
 
@@ -105,10 +101,10 @@ def read_document_batches(
     """
     left = rows
     try:
-        found = path.stat().st_size
+        found = path.size()
         if found != size:
             raise DamagedFileError(path, f"has {found:,} bytes, not {size:,}")
-        with pq.ParquetFile(path, read_dictionary=list(dictionaries), page_checksum_verification=True) as file:
+        with pq.ParquetFile(path.open(), read_dictionary=list(dictionaries), page_checksum_verification=True) as file:
             _check_columns(path, file.schema_arrow)
             for batch in file.iter_batches(batch_size=batch_size):
                 _check_batch(path, batch)
@@ -123,7 +119,7 @@ def read_document_batches(
         raise DamagedFileError(path, f"has {rows - left:,} rows, not {rows:,}")
 
 
-def read_document_file(path: Path, *, dictionaries: Sequence[str], size: int, rows: int) -> pa.Table:
+def read_document_file(path: Location, *, dictionaries: Sequence[str], size: int, rows: int) -> pa.Table:
     """Read a whole file, in the columns of DOCUMENTS.
 
     Raises:
@@ -133,13 +129,13 @@ def read_document_file(path: Path, *, dictionaries: Sequence[str], size: int, ro
     return pa.Table.from_batches(batches).unify_dictionaries()
 
 
-def _check_columns(path: Path, schema: pa.Schema) -> None:
+def _check_columns(path: Location, schema: pa.Schema) -> None:
     found = [(field.name, _value_type(field.type)) for field in schema]
     if found != [(field.name, field.type) for field in DOCUMENTS]:
         raise DamagedFileError(path, "has other columns than the documents table")
 
 
-def _check_batch(path: Path, batch: pa.RecordBatch) -> None:
+def _check_batch(path: Location, batch: pa.RecordBatch) -> None:
     """Check what the pages' checksums leave open, since their headers have none: lengths, and dictionaries' sizes."""
     batch.validate()
     for column in batch.columns:
@@ -157,30 +153,27 @@ def _value_type(column: pa.DataType) -> pa.DataType:
     return column.value_type if pa.types.is_dictionary(column) else column
 
 
-def require_files(table: Path, files: Sequence[DocumentFile]) -> None:
+def require_files(table: Location, files: Sequence[DocumentFile]) -> None:
     """Check that files are in the table's folder.
 
     Raises:
         DocumentsError: One is missing.
     """
-    for file in files:
-        if not (table / file.path).is_file():
-            raise DocumentsError(
-                f"{table / file.path} was written by a task but is missing: executors and driver must see the same "
-                "folder (documents.path on shared storage)"
-            )
+    for name in table.missing([file.path for file in files]):
+        raise DocumentsError(
+            f"{table / name} was written by a task but is missing: executors and driver must see the same documents "
+            "(documents.path on storage that all of them reach)"
+        )
 
 
-def check_writable(table: Path) -> None:
+def check_writable(table: Location) -> None:
     """Check that files can be written to the table's folder.
 
     Raises:
         DocumentsError: They cannot.
     """
-    probe = table / f".{uuid.uuid4().hex}"
     try:
-        probe.touch()
-        probe.unlink()
+        table.check_writable()
     except OSError as error:
         raise DocumentsError(
             f"the documents table {table} cannot be written ({error.strerror}): correct documents.path, or the "

@@ -1,29 +1,32 @@
 """The generations of a pipeline, and which of them is live.
 
 A generation is a documents table in a folder of its own, with its own positions and profile. The pointer file
-`live.json` beside these folders names the live one. It is written to a temporary file and renamed, so it is always
-complete.
+`live.json` beside these folders names the live one. It is replaced atomically, and only by a process that knows its
+current content, so none overwrites the choice of another.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 from conf.crash_points import crash_point
 from conf.profiles import Rules
-from sinks.documents.errors import DocumentsError
+from conf.settings import Settings
+from sinks.documents.errors import DocumentsError, FencedError
 from sinks.documents.log import PIPELINE_ID
 from sinks.documents.table import Documents
+from sinks.storage.folder import Folder
+from sinks.storage.locate import documents_location
+from sinks.storage.location import ConflictError, Location
 
 POINTER = "live.json"
 FIRST = "g1"
 NAME = re.compile(r"g[1-9]\d{0,8}")
+DROPPED = ".dropped-"  # + generation: a file that marks one whose deletion has begun
 ORIGIN = "origin"  # property of a generation made by a replay: what it is made from, as JSON
 
 
@@ -35,12 +38,30 @@ class Generation:
     documents: Documents
 
 
-class Generations:
-    """The generations of one pipeline, in the folder `<documents>/<pipeline>/`."""
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """The live generation, and the version of the pointer file; both None before the first start."""
 
-    def __init__(self, documents_path: Path, pipeline: str) -> None:
-        self.folder = documents_path / pipeline
+    generation: str | None = None
+    version: str | None = None
+
+
+class Generations:
+    """The generations of one pipeline, below `<documents>/<pipeline>/`.
+
+    Args:
+        documents: Where the documents of all pipelines are.
+        pipeline: Name of the pipeline.
+    """
+
+    def __init__(self, documents: Location | Path, pipeline: str) -> None:
+        self.location = (Folder(documents) if isinstance(documents, Path) else documents) / pipeline
         self._pipeline = pipeline
+
+    @classmethod
+    def of(cls, settings: Settings) -> Generations:
+        """The generations of the pipeline of these settings. Raises DocumentsError."""
+        return cls(documents_location(settings), settings.pipeline)
 
     def live(self) -> str | None:
         """Return the name of the live generation; None before the first start.
@@ -48,11 +69,16 @@ class Generations:
         Raises:
             DocumentsError: The pointer file is damaged, or cannot be read.
         """
-        pointer = self.folder / POINTER
+        return self.pointer().generation
+
+    def pointer(self) -> Pointer:
+        """Read the pointer file. Raises DocumentsError if it is damaged, or cannot be read."""
+        pointer = self.location / POINTER
         try:
-            return _parse_pointer(pointer.read_bytes())
+            content = pointer.read()
+            return Pointer(_parse_pointer(content.data), content.version)
         except FileNotFoundError:
-            return None
+            return Pointer()
         except ValueError:
             names = ", ".join(self.names()) or "none"
             raise DocumentsError(
@@ -65,7 +91,7 @@ class Generations:
                 f"instead, naming one of the folders beside it ({', '.join(self.names()) or 'none'})"
             ) from None
         except OSError as error:
-            raise _unusable(self.folder, "read", error) from error
+            raise _unusable(self.location, "read", error) from error
 
     def pipeline_id(self) -> str | None:
         """Id that all generations share; None before there is one.
@@ -76,9 +102,9 @@ class Generations:
         names = [name for name in (self.live(), *self.names()) if name is not None]
         return self.open(names[0]).documents.pipeline_id if names else None
 
-    def path(self, generation: str) -> Path:
-        """Folder of a generation's documents table."""
-        return self.folder / generation
+    def location_of(self, generation: str) -> Location:
+        """Where a generation's documents table is."""
+        return self.location / generation
 
     def open(self, name: str) -> Generation:
         """Open a generation.
@@ -86,7 +112,7 @@ class Generations:
         Raises:
             DocumentsError: It does not exist, or its table cannot be read.
         """
-        return Generation(name, Documents.open(self.path(name)))
+        return Generation(name, Documents.open(self.location_of(name)))
 
     def open_live(self) -> Generation | None:
         """Open the live generation; None before the first start.
@@ -109,15 +135,19 @@ class Generations:
             name = FIRST if not self._is_replay(FIRST) else self._next()
             generation = self._create(name, rules)
             crash_point("before-pointer")
-            self.point_to(name)
+            self.point_to(name, Pointer())
             return generation
         self.check_rules(found.documents, rules)
         return found
 
     def names(self) -> list[str]:
-        """Names of all generations that have a folder, oldest first."""
-        folders = self.folder.glob("g*") if self.folder.is_dir() else []
-        numbers = (int(path.name[1:]) for path in folders if NAME.fullmatch(path.name) and _has_log(path))
+        """Names of all generations that have a table, oldest first. Raises DocumentsError."""
+        try:
+            dropped = self._dropped()
+            found = [name for name in self.location.folders() if NAME.fullmatch(name) and name not in dropped]
+            numbers = [int(name[1:]) for name in found if _has_log(self.location_of(name))]
+        except OSError as error:
+            raise _unusable(self.location, "read", error) from error
         return [f"g{number}" for number in sorted(numbers)]
 
     def create_next(self, rules: Rules) -> Generation:
@@ -134,10 +164,12 @@ class Generations:
             raise DocumentsError(f"there is no generation {generation}: `wetstream generations list` names them")
         if generation == self.live():
             raise DocumentsError(f"{generation} is the live generation: switch to another one first")
-        # Renamed first: if this is interrupted, what is left is no generation any more, and the next drop deletes it.
-        self.path(generation).rename(self.folder / f".dropped-{uuid.uuid4().hex}")
-        for dropped in self.folder.glob(".dropped-*"):
-            shutil.rmtree(dropped)
+        try:
+            # First: from now on it is no generation, and whoever drops or creates one next completes this.
+            (self.location / f"{DROPPED}{generation}").replace(b"", None)
+            self._complete_drops()
+        except OSError as error:
+            raise _unusable(self.location, "written", error) from error
 
     def check_rules(self, documents: Documents, rules: Rules) -> None:
         """Check that the documents were made with these rules.
@@ -156,44 +188,62 @@ class Generations:
             f"past with `wetstream replay --profile {rules.profile}`"
         )
 
-    def point_to(self, generation: str) -> None:
-        """Make a generation the live one."""
-        temporary = self.folder / f".{POINTER}.{uuid.uuid4().hex}"
+    def point_to(self, generation: str, replaced: Pointer | None = None) -> None:
+        """Make a generation the live one.
+
+        Args:
+            generation: Its name.
+            replaced: The pointer on which the decision rests; None: whatever it is now.
+
+        Raises:
+            FencedError: Another process has changed the pointer since.
+            DocumentsError: It cannot be written.
+        """
+        known = self.pointer() if replaced is None else replaced
         try:
-            with temporary.open("w") as file:
-                json.dump({"generation": generation}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.folder / POINTER)
+            (self.location / POINTER).replace(json.dumps({"generation": generation}).encode(), known.version)
+        except ConflictError as error:
+            raise FencedError(
+                f"another process has changed {self.location / POINTER} meanwhile: run the same command again"
+            ) from error
         except OSError as error:
-            raise _unusable(self.folder, "written", error) from error
+            raise _unusable(self.location, "written", error) from error
+
+    def _dropped(self) -> set[str]:
+        return {name.removeprefix(DROPPED) for name in self.location.files() if name.startswith(DROPPED)}
+
+    def _complete_drops(self) -> None:
+        for name in self._dropped():
+            if NAME.fullmatch(name):
+                self.location_of(name).remove()
+            (self.location / f"{DROPPED}{name}").delete()
 
     def _next(self) -> str:
         return f"g{max((int(name[1:]) for name in self.names()), default=0) + 1}"
 
     def _is_replay(self, generation: str) -> bool:
-        return generation in self.names() and ORIGIN in Documents.open(self.path(generation)).properties
+        return generation in self.names() and ORIGIN in Documents.open(self.location_of(generation)).properties
 
     def _create(self, name: str, rules: Rules) -> Generation:
-        path = self.path(name)
-        if _has_log(path):
-            # Without a pointer and without documents, it is left over from an interrupted start.
-            if not Documents.open(path).is_empty:
-                raise DocumentsError(
-                    f"{path} holds documents, but {self.folder / POINTER} is missing: restore it with the content "
-                    f'{{"generation": "{name}"}}, or move the folder away to start from scratch'
-                )
-        elif any(path.glob("*.parquet")):
-            raise DocumentsError(
-                f"{path} holds Parquet files but no Delta log: restore {path / '_delta_log'} from a backup, or move "
-                "the folder away to start from scratch"
-            )
+        location = self.location_of(name)
         try:
-            if path.exists():
-                shutil.rmtree(path)
-            path.mkdir(parents=True)
+            self._complete_drops()
+            if _has_log(location):
+                # Without a pointer and without documents, it is left over from an interrupted start.
+                if not Documents.open(location).is_empty:
+                    raise DocumentsError(
+                        f"{location} holds documents, but {self.location / POINTER} is missing: restore it with the "
+                        f'content {{"generation": "{name}"}}, or move the folder away to start from scratch'
+                    )
+            elif any(file.endswith(".parquet") for file in location.files()):
+                raise DocumentsError(
+                    f"{location} holds Parquet files but no Delta log: restore {location / '_delta_log'} from a "
+                    "backup, or move the folder away to start from scratch"
+                )
+            location.remove()
+            location.make()
         except OSError as error:
-            raise _unusable(path, "created", error) from error
+            raise _unusable(location, "created", error) from error
         properties = {
             PIPELINE_ID: self.pipeline_id() or uuid.uuid4().hex[:16],
             "pipeline": self._pipeline,
@@ -201,7 +251,7 @@ class Generations:
             "profile": rules.profile,
             "rules_hash": rules.rules_hash,
         }
-        return Generation(name, Documents.create(path, properties))
+        return Generation(name, Documents.create(location, properties))
 
 
 def _parse_pointer(content: bytes) -> str:
@@ -213,12 +263,12 @@ def _parse_pointer(content: bytes) -> str:
     return name
 
 
-def _unusable(path: Path, verb: str, error: OSError) -> DocumentsError:
+def _unusable(location: Location, verb: str, error: OSError) -> DocumentsError:
     return DocumentsError(
-        f"the documents folder {path} cannot be {verb} ({error.strerror}): correct documents.path, or the permissions "
-        "of that folder"
+        f"the documents folder {location} cannot be {verb} ({error.strerror}): correct documents.path, or the "
+        "permissions of that folder"
     )
 
 
-def _has_log(path: Path) -> bool:
-    return any((path / "_delta_log").glob("0*"))
+def _has_log(location: Location) -> bool:
+    return any(name.startswith("0") for name in (location / "_delta_log").files())

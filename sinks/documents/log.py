@@ -9,12 +9,11 @@ same records twice.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Self
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 
 from conf.crash_points import crash_point
@@ -22,7 +21,9 @@ from sinks.documents.actions import add_actions, remove_actions
 from sinks.documents.errors import DocumentsError, FencedError
 from sinks.documents.exclusions import FOREVER, Exclusion, SourceRange, from_json, to_json
 from sinks.documents.files import DocumentFile, check_writable, require_files
+from sinks.documents.opening import create_table, load_table, open_table
 from sinks.documents.schema import DOCUMENTS, SCHEMA_VERSION
+from sinks.storage.location import Location
 
 COMMITS = "wetstream/commits"  # commits by writers; any two concurrent ones conflict on it
 TOPIC_COMMITS = "wetstream/topic-commits"  # commits of micro-batches from the topic
@@ -34,7 +35,6 @@ FILE_COMMITS = "files"  # commits of sources that were read from their files, wi
 FROM_FILE = "wetstream/source/"  # + source: odd while the table holds it from its file, even after its removal
 EXCLUSIONS = "exclusions"
 PIPELINE_ID = "pipeline_id"
-CHECKPOINT_INTERVAL = "100"
 # Bounds of a file in `files()`; null where the log does not know them.
 FILE_BOUNDS = ("min.topic_partition", "max.topic_partition", "min.topic_offset", "max.topic_offset")
 
@@ -42,45 +42,27 @@ FILE_BOUNDS = ("min.topic_partition", "max.topic_partition", "min.topic_offset",
 class DocumentsLog:
     """The log of one generation's documents table, read and written by its single writer."""
 
-    def __init__(self, table: DeltaTable, path: Path) -> None:
+    def __init__(self, table: DeltaTable, location: Location) -> None:
         self._table = table
-        self.path = path
+        self.location = location
 
     @classmethod
-    def create(cls, path: Path, properties: Mapping[str, str]) -> Self:
+    def create(cls, location: Location, properties: Mapping[str, str]) -> Self:
         """Create an empty table; `properties` of the generation are kept in its metadata."""
-        configuration = {f"wetstream.{name}": value for name, value in properties.items()}
-        configuration["wetstream.schema_version"] = str(SCHEMA_VERSION)
-        configuration["delta.checkpointInterval"] = CHECKPOINT_INTERVAL
-        table = DeltaTable.create(
-            str(path), schema=DOCUMENTS, mode="error", configuration=configuration, raise_if_key_not_exists=False
-        )
-        return cls(table, path)
+        return cls(create_table(location, properties), location)
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, location: Location) -> Self:
         """Open a table.
 
         Raises:
-            DocumentsError: There is no table at `path`, it cannot be read, or another version of wetstream made it.
+            DocumentsError: There is no table at `location`, it cannot be read, or another version of wetstream made it.
         """
-        try:
-            table = DeltaTable(str(path))
-        except TableNotFoundError:
-            raise DocumentsError(
-                f"{path} is no documents table (it has no Delta log): restore it from a backup, or move the folder "
-                "away to start from scratch"
-            ) from None
-        except DeltaError as error:
-            raise DocumentsError(
-                f"the documents table {path} cannot be read ({str(error).splitlines()[0]}): restore it from a backup, "
-                "or move the folder away to start from scratch"
-            ) from error
-        documents = cls(table, path)
+        documents = cls(open_table(location), location)
         version = documents.properties.get("schema_version")
         if version != str(SCHEMA_VERSION):
             raise DocumentsError(
-                f"the documents table {path} has schema version {version}; this wetstream writes version "
+                f"the documents table {location} has schema version {version}; this wetstream writes version "
                 f"{SCHEMA_VERSION}: use the version that made it, or ingest the sources into a new pipeline "
                 "(--pipeline NAME)"
             )
@@ -127,7 +109,7 @@ class DocumentsLog:
         Raises:
             DocumentsError: They cannot.
         """
-        check_writable(self.path)
+        check_writable(self.location)
 
     def set_property(self, name: str, value: str) -> None:
         """Set a property of the generation."""
@@ -142,8 +124,9 @@ class DocumentsLog:
         bound = self.properties
         if bound.get("topic_id", topic_id) != topic_id:
             raise DocumentsError(
-                f"topic {name} is not the one that {self.path} was made from (the topic was deleted and created again, "
-                "or this is another cluster): point kafka.bootstrap_servers to the right one, or use a new --pipeline"
+                f"topic {name} is not the one that {self.location} was made from (the topic was deleted and created "
+                "again, or this is another cluster): point kafka.bootstrap_servers to the right one, or use a new "
+                "--pipeline"
             )
         if (bound.get("topic_id"), bound.get("topic_partitions")) != (topic_id, str(partitions)):
             properties = {"wetstream.topic": name, "wetstream.topic_id": topic_id}
@@ -212,7 +195,7 @@ class DocumentsLog:
             FencedError: Another writer has committed since this table was opened.
             DocumentsError: A file is missing.
         """
-        require_files(self.path, files)
+        require_files(self.location, files)
         self._write([*add_actions(files, data_change=False), *remove_actions(paths, data_change=False)], [])
 
     def exclusions(self) -> list[Exclusion]:
@@ -269,7 +252,7 @@ class DocumentsLog:
             FencedError: Another writer has committed since this table was opened.
             DocumentsError: A file is missing.
         """
-        require_files(self.path, files)
+        require_files(self.location, files)
         transactions = [Transaction(REMOVALS, self._transaction(REMOVALS) + 1)]
         transactions += [
             self._toggled(e.source) for e in self.planned_removal() if not e.begin and self.is_from_file(e.source)
@@ -318,7 +301,7 @@ class DocumentsLog:
         return {file["path"] for file in self.files()}
 
     def _add(self, files: Sequence[DocumentFile], transactions: list[Transaction]) -> None:
-        require_files(self.path, files)
+        require_files(self.location, files)
         crash_point("before-delta-commit")
         self._write(add_actions(files, data_change=True), transactions)
         crash_point("after-delta-commit")
@@ -333,14 +316,14 @@ class DocumentsLog:
         except CommitFailedError as error:
             # The commit may have succeeded although its answer was lost: then the log holds exactly these files.
             # (Without files that cannot be told: then whoever committed, starting again from the log is right.)
-            self._table = DeltaTable(str(self.path))
+            self._table = load_table(self.location)
             added = {action.path for action in actions if isinstance(action, AddAction)}
             if not added or self._transaction(COMMITS) != commits or not added <= self._paths():
-                raise FencedError(f"another writer has committed to {self.path}: {error}") from error
+                raise FencedError(f"another writer has committed to {self.location}: {error}") from error
         else:
             self._table.update_incremental()
             if self._transaction(COMMITS) != commits:
-                raise FencedError(f"another writer has committed to {self.path}")
+                raise FencedError(f"another writer has committed to {self.location}")
 
 
 def partition_key(topic_id: str, partition: int) -> str:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from sinks.documents.files import read_document_batches, read_document_file
 from sinks.documents.log import FILE_BOUNDS, DocumentsLog
+from sinks.documents.parquet_files import ParquetFiles
 
 SCAN_ROWS = 1 << 14
 CHECK_THREADS = 4
@@ -76,7 +77,7 @@ class Documents(DocumentsLog):
         Raises:
             DamagedFileError: The file is missing, or is not what was written.
         """
-        path, size, rows = self.path / file["path"], file["size_bytes"], file["num_records"]
+        path, size, rows = self.location / file["path"], file["size_bytes"], file["num_records"]
         return read_document_file(path, dictionaries=[WORDS, "source"], size=size, rows=rows)
 
     def files_of(self, sources: Sequence[str]) -> list[dict[str, Any]]:
@@ -87,9 +88,13 @@ class Documents(DocumentsLog):
             if file.get("min.source") is None or any(file["min.source"] <= s <= file["max.source"] for s in sources)
         ]
 
+    def parquet_files(self) -> ParquetFiles:
+        """The table's Parquet files, in the order of their names."""
+        return ParquetFiles(tuple(self.location / path for path in sorted(self._paths())))
+
     def file_paths(self) -> list[str]:
-        """Absolute paths of the table's Parquet files."""
-        return sorted(str(self.path / path) for path in self._paths())
+        """Absolute paths or URLs of the table's Parquet files."""
+        return self.parquet_files().uris
 
     def row_count(self) -> int:
         """Rows of the table, from the log."""
@@ -112,7 +117,7 @@ class Documents(DocumentsLog):
             pass
 
     def _batches(self, file: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
-        path, size, rows = self.path / file["path"], file["size_bytes"], file["num_records"]
+        path, size, rows = self.location / file["path"], file["size_bytes"], file["num_records"]
         return read_document_batches(path, batch_size=SCAN_ROWS, dictionaries=[WORDS], size=size, rows=rows)
 
     def _files(self, ranges: Sequence[Range] | None) -> list[dict[str, Any]]:

@@ -77,7 +77,7 @@ class StatisticsBuilds:
             OtherDocumentsError: It does.
             CorruptStatisticsError: Redis holds something that wetstream has not written.
         """
-        self._check_owner(generations.pipeline_id(), str(generations.folder))
+        self._check_owner(generations.pipeline_id(), str(generations.location))
 
     def catch_up(self, generation: Generation, position: Position, *, live: bool = True) -> Statistics:
         """Bring the statistics of a generation to the position of its documents table.

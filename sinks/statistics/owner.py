@@ -23,7 +23,7 @@ class Owner:
         pipeline_id: Id that all generations of a pipeline share. It moves with their folder, and is in its backups.
         table_id: Id of the generation's Delta table.
         rules_hash: Hash of the rules that the documents were made with.
-        path: Folder of the table when the build was last written, for messages.
+        path: Folder or URL of the table when the build was last written, for messages.
     """
 
     pipeline_id: str
@@ -35,7 +35,7 @@ class Owner:
     def of(cls, documents: DocumentsLog) -> Owner:
         """The owner that these documents are."""
         rules_hash = documents.properties.get("rules_hash", "")
-        return cls(documents.pipeline_id, documents.table_id, rules_hash, str(documents.path))
+        return cls(documents.pipeline_id, documents.table_id, rules_hash, str(documents.location))
 
     @classmethod
     def read(cls, client: Redis, keys: Keys) -> Owner | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +21,7 @@ from sinks.documents.exclusions import Exclusion
 from sinks.documents.files import write_document_file
 from sinks.statistics.derive import derive_counts
 from sinks.statistics.sums import Sums
+from sinks.storage.location import Location
 from streaming.tasks.joins import JoinCheck
 from streaming.tasks.keys import read_keys
 from streaming.tasks.messages import read_messages
@@ -45,7 +45,7 @@ class TaskConfig:
     """
 
     profile: Profile
-    table: Path
+    table: Location
     compression_level: int
     exclusions: tuple[Exclusion, ...] = ()
     direct: bool = False

@@ -152,7 +152,7 @@ def test_a_home_that_is_empty_is_refused() -> None:
 def test_tilde_is_the_users_home() -> None:
     settings = load_settings(flags={"home": "~/ws", "documents.path": "~/documents"}, environ={})
     assert settings.home == Path.home() / "ws"
-    assert settings.documents_path == (Path.home() / "documents").resolve()
+    assert settings.documents_path == str((Path.home() / "documents").resolve())
 
 
 @pytest.mark.parametrize(

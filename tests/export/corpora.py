@@ -92,7 +92,7 @@ def make_table(folder: Path, rows: Sequence[Row], rows_a_file: int = 3) -> Docum
     documents = generations.open_or_create(Rules("p21", "0")).documents
     for number, begin in enumerate(range(0, len(rows), rows_a_file), 1):
         table = pa.Table.from_pylist(list(rows[begin : begin + rows_a_file]), schema=DOCUMENTS)
-        documents.commit([write_document_file(documents.path, table, compression_level=1)], {"t/0": number})
+        documents.commit([write_document_file(documents.location, table, compression_level=1)], {"t/0": number})
     return documents
 
 

@@ -19,6 +19,7 @@ from producers.sources.source import Source
 from serving.export.files import OUTPUT_FILES
 from serving.export.folder import FolderError, new_folder
 from serving.export.statistics import statistics_lines
+from sinks.storage.folder import Folder
 from streaming.tasks.files import process_in_parts
 from streaming.tasks.fused import FlushLimits, TaskConfig
 from streaming.tasks.partials import UNREADABLE
@@ -132,7 +133,7 @@ def test_ctrl_c_leaves_nothing(crawl: Path, tmp_path: Path) -> None:
 
 
 def test_rows_that_cannot_be_written(crawl: Path, settings: Settings, tmp_path: Path) -> None:
-    job = TaskConfig(p21_profile(spec.STOP_WORDS), tmp_path / "absent", 1)
+    job = TaskConfig(p21_profile(spec.STOP_WORDS), Folder(tmp_path / "absent"), 1)
     (path, _) = files_of(crawl)
     limits = FlushLimits(100, 10_000, 10_000)
     (found,) = process_in_parts(0, Source("a", str(path)), job, settings.producer, limits)

@@ -42,7 +42,7 @@ def test_the_example_reads_the_table(
     pipeline.ingest(sample)
     pipeline.stream()
     (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
-    stored = str(pipeline.documents.path)
+    stored = str(pipeline.documents.location)
     exec(example.replace(".wetstream/documents/main/g1", stored), {})
     assert "tokens" in capsys.readouterr().out
     kept = polars.read_delta(stored).filter(polars.col("reason").is_null())

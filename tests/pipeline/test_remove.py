@@ -49,7 +49,7 @@ def test_removal_equals_never_ingested_and_is_reversible(make_pipeline: Make, sa
     assert pipeline.verified().digest == both
     # Replays leave out the records that a removal covers, and only those.
     pipeline.replay()
-    assert pipeline.verified().digest == both and pipeline.documents.path.name == "g2"
+    assert pipeline.verified().digest == both and pipeline.documents.location.name == "g2"
     assert pipeline.remove(sample, second) == 301 + 201
     assert pipeline.live.stats()["words"] == 0 and pipeline.live.top(10)["words"] == []
     pipeline.verified()
@@ -67,7 +67,7 @@ def test_removal_between_a_replay_and_its_switch_reaches_the_new_generation(
     result = pipeline.replay(switch_over=False)
     assert pipeline.remove(second) == 201
     assert switch(pipeline.settings, pipeline.redis, result.generation) == 301
-    assert pipeline.documents.path.name == "g2" and pipeline.verified().digest == one
+    assert pipeline.documents.location.name == "g2" and pipeline.verified().digest == one
     pipeline.stream()
     assert pipeline.verified().digest == one
 

@@ -132,7 +132,7 @@ def test_duplicate_and_missing_records_are_found_and_repaired_exactly(
     assert states(pipeline) == {one: "done", two: "done"}
     # A replay reads the topic, where both copies are, and leaves out what the repair has removed.
     pipeline.replay()
-    assert pipeline.verified().digest == right and pipeline.documents.path.name == "g2"
+    assert pipeline.verified().digest == right and pipeline.documents.location.name == "g2"
     assert repaired(pipeline) == RepairResult()
     assert pipeline.ingest(second)[0].state == "already"
 

@@ -31,7 +31,7 @@ def cut(tmp_path: Path, sample: Path) -> Path:
 
 
 def generations(pipeline: Pipeline) -> list[str]:
-    return Generations(pipeline.settings.documents_path, pipeline.settings.pipeline).names()
+    return Generations.of(pipeline.settings).names()
 
 
 def test_every_way_gives_the_same(make_pipeline: Make, sample: Path, second: Path, cut: Path) -> None:
@@ -44,15 +44,15 @@ def test_every_way_gives_the_same(make_pipeline: Make, sample: Path, second: Pat
     # From the topic, into a generation beside the live one; nothing changes until the switch.
     result = streamed.replay(switch_over=False)
     assert generations(streamed) == ["g1", "g2"] and streamed.verified().version == streamed.documents.version
-    assert streamed.documents.path.name == "g1"
+    assert streamed.documents.location.name == "g1"
     assert switch(streamed.settings, streamed.redis, result.generation) == result.records
-    assert streamed.documents.path.name == "g2" and streamed.verified().digest == digest
+    assert streamed.documents.location.name == "g2" and streamed.verified().digest == digest
     # From the files, in a pipeline that never saw Kafka, and in this one.
     loaded = make_pipeline(pipeline=streamed.settings.pipeline + "-files")
     loaded.replay(*sources)
     assert loaded.verified().digest == digest
     streamed.replay(*sources)
-    assert streamed.documents.path.name == "g3" and streamed.verified().digest == digest
+    assert streamed.documents.location.name == "g3" and streamed.verified().digest == digest
     assert len(streamed.documents.sources_from_files()) == 3
     # What Redis forgets is recounted from the documents, wherever those came from.
     loaded.forget_redis()
@@ -74,7 +74,7 @@ def test_replay_then_stream(make_pipeline: Make, sample: Path, second: Path) -> 
     with pytest.raises(StreamError, match="came from files"):
         pipeline.replay()
     pipeline.replay(sample)
-    assert pipeline.documents.path.name == "g2"
+    assert pipeline.documents.location.name == "g2"
     assert pipeline.verified().digest == expected.verified().digest
 
 

@@ -74,7 +74,7 @@ def test_partitions_added_under_a_running_stream_are_counted_once(
         stream.stop()
         running.join()
     pipeline.verified()
-    found = Generations(pipeline.settings.documents_path, pipeline.settings.pipeline).open_live()
+    found = Generations.of(pipeline.settings).open_live()
     assert found is not None
     open_builds(pipeline.settings, pipeline.redis).rebuild(found, found.documents.position())
     assert pipeline.live.stats()["records"] == 301 + 61

@@ -69,7 +69,7 @@ def test_a_replay_from_the_topic_killed(
         assert pipeline.verified().digest == right, f"after {point}, what is live is not right"
     wetstream("replay", "--from", "topic", *P21, *SMALL)
     assert digest(wetstream) == right
-    assert pipeline.documents.path.name != "g1"
+    assert pipeline.documents.location.name != "g1"
 
 
 @slow

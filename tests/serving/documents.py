@@ -11,6 +11,7 @@ from sinks.documents.files import write_document_file
 from sinks.documents.hosts import host_of
 from sinks.documents.schema import DOCUMENTS
 from sinks.documents.table import Documents
+from sinks.storage.folder import Folder
 
 
 def table_of(folder: Path, urls: Sequence[str | None]) -> Documents:
@@ -39,7 +40,7 @@ def table_of(folder: Path, urls: Sequence[str | None]) -> Documents:
         }
         for number, url in enumerate(urls)
     ]
-    documents = Documents.create(folder / "table", {"pipeline": "t", "generation": "g"})
+    documents = Documents.create(Folder(folder / "table"), {"pipeline": "t", "generation": "g"})
     table = pa.Table.from_pylist(rows, schema=DOCUMENTS)
-    documents.commit([write_document_file(documents.path, table, compression_level=1)], {"t/0": len(rows)})
+    documents.commit([write_document_file(documents.location, table, compression_level=1)], {"t/0": len(rows)})
     return documents

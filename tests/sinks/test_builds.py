@@ -18,6 +18,7 @@ from sinks.documents.table import Documents
 from sinks.keys import live_key, pipeline_pattern
 from sinks.statistics.builds import StatisticsBuilds
 from sinks.statistics.store import Statistics
+from sinks.storage.folder import Folder
 from tests.sinks.batches import WORDS, held, row
 
 BATCHES = [
@@ -29,7 +30,7 @@ BATCHES = [
 
 @pytest.fixture
 def documents(tmp_path: Path) -> Documents:
-    table = Documents.create(tmp_path / "g1", {"profile": "p21"})
+    table = Documents.create(Folder(tmp_path / "g1"), {"profile": "p21"})
     table.bind_topic("records", "id", 1)
     return table
 
@@ -42,7 +43,7 @@ def builds(redis_client: Redis, request: pytest.FixtureRequest) -> StatisticsBui
 
 
 def add(documents: Documents, rows: list[dict[str, Any]]) -> None:
-    file = write_document_file(documents.path, pa.Table.from_pylist(rows, schema=DOCUMENTS), compression_level=1)
+    file = write_document_file(documents.location, pa.Table.from_pylist(rows, schema=DOCUMENTS), compression_level=1)
     documents.commit([file], {"id/0": rows[-1]["topic_offset"] + 1})
 
 
@@ -87,10 +88,10 @@ def test_redis_ahead_of_a_restored_table_is_rebuilt(
     builds: StatisticsBuilds, documents: Documents, redis_client: Redis, tmp_path: Path
 ) -> None:
     add(documents, BATCHES[0])
-    shutil.copytree(documents.path, tmp_path / "backup")
+    shutil.copytree(documents.location, tmp_path / "backup")
     add(documents, BATCHES[1])
     heal(builds, documents)
-    older = Documents.open(tmp_path / "backup")
+    older = Documents.open(Folder(tmp_path / "backup"))
     heal(builds, older)
     assert_right(redis_client, builds, older)
 

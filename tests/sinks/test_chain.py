@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from serving.verify.chain import SourceEnd, chain_faults
 from sinks.documents.chain import ChainRow, Span, chain_of, excess_ranges, plan_repair
+from sinks.documents.parquet_files import ParquetFiles
 
 PLACES = [(0, 0), (0, 50), (100, 0), (210, 0), (210, 7), (300, 0), (450, 0), (500, 0)]
 TRUE = [Span(a, b) for a, b in pairwise(PLACES)]
@@ -123,7 +124,7 @@ def test_exclusion_ranges_cover_exactly_the_excess(rows: list[tuple[int, int, bo
     assert not any(begin <= o < end and p == q for q, o in kept for p, begin, end in ranges)
 
 
-def table_of(folder: Path, rows: list[ChainRow], source: str = "s") -> list[str]:
+def table_of(folder: Path, rows: list[ChainRow], source: str = "s") -> ParquetFiles:
     columns = [
         {
             "source": source,
@@ -138,10 +139,10 @@ def table_of(folder: Path, rows: list[ChainRow], source: str = "s") -> list[str]
     columns.append(dict.fromkeys(("record_offset", "inner_offset", "next_offset", "next_inner"), -1))
     columns[-1] |= {"source": "unknown", "records": 1}
     pq.write_table(pa.Table.from_pylist([*columns, columns[-1]]), folder / "it's.parquet")
-    return [str(folder / "it's.parquet")]
+    return ParquetFiles.at([folder / "it's.parquet"])
 
 
-def whats(files: list[str], **ends: SourceEnd | None) -> list[str]:
+def whats(files: ParquetFiles, **ends: SourceEnd | None) -> list[str]:
     return [f"{fault.source}: {fault.what}" for fault in chain_faults(files, ends or None)]
 
 
@@ -151,7 +152,7 @@ def test_verify_finds_nothing_in_a_whole_chain(tmp_path: Path) -> None:
     assert whats(files) == []
     assert whats(files, s=SourceEnd(END)) == []
     assert whats(files, s=SourceEnd((450, 0), growing=True)) == []
-    assert whats([], s=SourceEnd((0, 0))) == []
+    assert whats(ParquetFiles(()), s=SourceEnd((0, 0))) == []
 
 
 def test_verify_names_the_place_of_each_fault(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from sinks.requests import take_request
 from sinks.statistics.builds import StatisticsBuilds
 from sinks.statistics.errors import CorruptStatisticsError
 from sinks.statistics.stored import parse_word_counts
+from sinks.storage.folder import Folder
 from tests.sinks.batches import WORDS, row
 
 PIPELINE = "corrupt"
@@ -58,7 +59,7 @@ GARBAGE: dict[str, Callable[[Redis, Keys], object]] = {
 
 @pytest.fixture
 def documents(tmp_path: Path) -> Documents:
-    table = Documents.create(tmp_path / "g1", {"profile": "p21"})
+    table = Documents.create(Folder(tmp_path / "g1"), {"profile": "p21"})
     table.bind_topic("records", "id", 1)
     return table
 
@@ -70,7 +71,9 @@ def builds(redis_client: Redis, documents: Documents) -> StatisticsBuilds:
         redis_client.delete(key)
     builds = StatisticsBuilds(redis_client, PIPELINE, chunk_words=3, top_words=5)
     for rows in (FIRST, SECOND):
-        file = write_document_file(documents.path, pa.Table.from_pylist(rows, schema=DOCUMENTS), compression_level=1)
+        file = write_document_file(
+            documents.location, pa.Table.from_pylist(rows, schema=DOCUMENTS), compression_level=1
+        )
         documents.commit([file], {"id/0": rows[-1]["topic_offset"] + 1})
         if rows is FIRST:
             catch_up(builds, documents)

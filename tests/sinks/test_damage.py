@@ -39,7 +39,7 @@ def documents(tmp_path: Path) -> Documents:
     table.bind_topic("records", "id", 1)
     for begin in (0, 40):
         rows = [row(number, {"alpha": 1, f"word{number}": number}) for number in range(begin, begin + 40)]
-        file = write_document_file(table.path, pa.Table.from_pylist(rows, schema=DOCUMENTS), compression_level=1)
+        file = write_document_file(table.location, pa.Table.from_pylist(rows, schema=DOCUMENTS), compression_level=1)
         table.commit([file], {"id/0": begin + 40})
     return table
 
@@ -131,8 +131,8 @@ def test_a_flipped_bit_is_found_or_changes_no_row(place: float, bit: int, docume
     ],
 )
 def test_a_damaged_pointer_is_explained(content: bytes, documents: Documents) -> None:
-    generations = Generations(documents.path.parents[1], "main")
-    pointer = generations.folder / "live.json"
+    generations = Generations(Path(documents.location).parents[1], "main")
+    pointer = Path(generations.location) / "live.json"
     pointer.write_bytes(content)
     for action in (generations.open_live, lambda: generations.open_or_create(RULES)):
         with pytest.raises(DocumentsError, match=r'live\.json is damaged: write \{"generation": "NAME"\}.*\(g1\)'):
@@ -141,9 +141,9 @@ def test_a_damaged_pointer_is_explained(content: bytes, documents: Documents) ->
 
 
 def test_folder_in_place_of_the_pointer_file_is_explained(documents: Documents) -> None:
-    generations = Generations(documents.path.parents[1], "main")
-    (generations.folder / "live.json").unlink()
-    (generations.folder / "live.json").mkdir()
+    generations = Generations(Path(documents.location).parents[1], "main")
+    (Path(generations.location) / "live.json").unlink()
+    (Path(generations.location) / "live.json").mkdir()
     with pytest.raises(DocumentsError, match=r"live\.json is a folder: move it away"):
         generations.open_or_create(RULES)
 
@@ -156,21 +156,21 @@ def test_a_documents_path_that_cannot_be_used_is_explained(path: str) -> None:
 
 def test_a_table_that_cannot_be_written_is_explained(documents: Documents) -> None:
     documents.check_writable()
-    shutil.rmtree(documents.path)
+    shutil.rmtree(documents.location)
     with pytest.raises(DocumentsError, match=r"g1 cannot be written.*documents\.path"):
         documents.check_writable()
 
 
 @pytest.mark.parametrize("content", ["garbage", "", json.dumps({"add": 1})])
 def test_a_damaged_log_is_explained_in_one_line(content: str, documents: Documents) -> None:
-    first = min((documents.path / "_delta_log").glob("*.json"))
+    first = min(Path(documents.location, "_delta_log").glob("*.json"))
     first.write_text(content)
     with pytest.raises(DocumentsError, match=r"g1 cannot be read .*backup") as found:
-        Documents.open(documents.path)
+        Documents.open(documents.location)
     assert len(str(found.value).splitlines()) == 1
 
 
 def test_start_killed_before_the_table_existed_is_recovered(tmp_path: Path) -> None:
     generations = Generations(tmp_path, "main")
-    (generations.folder / "g1" / "_delta_log").mkdir(parents=True)
+    (Path(generations.location) / "g1" / "_delta_log").mkdir(parents=True)
     assert generations.open_or_create(RULES).documents.is_empty

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from serving.verify.recount import recount
 from sinks.documents.hosts import MAX_HOST_BYTES, host_of, hosts_of, tld_of
+from sinks.documents.parquet_files import ParquetFiles
 from sinks.documents.schema import DOCUMENTS
 from sinks.statistics.derive import derive
 from tests.sinks.batches import row
@@ -95,7 +96,7 @@ def test_the_sink_and_verify_count_the_same_domains(urls: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "rows.parquet"
         pq.write_table(pa.Table.from_batches([batch]), file)
-        counted = recount([str(file)]).counts["tlds"]
+        counted = recount(ParquetFiles.at([file])).counts["tlds"]
     assert {f"pages\t{tld}": seen.pages for tld, seen in sums.tlds.items()} == {
         field: n for field, n in counted.items() if field.startswith("pages\t")
     }

@@ -54,7 +54,9 @@ class Homes:
         generation = self.generations(home).open_or_create(RULES)
         documents = generation.documents
         documents.bind_topic("records", "id", 1)
-        file = write_document_file(documents.path, pa.Table.from_pylist(rows, schema=DOCUMENTS), compression_level=1)
+        file = write_document_file(
+            documents.location, pa.Table.from_pylist(rows, schema=DOCUMENTS), compression_level=1
+        )
         documents.commit([file], {"id/0": rows[-1]["topic_offset"] + 1})
         return generation
 

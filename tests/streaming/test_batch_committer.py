@@ -16,6 +16,7 @@ from sinks.documents.table import Documents
 from sinks.position import Position
 from sinks.statistics.derive import derive
 from sinks.statistics.sums import Sums
+from sinks.storage.folder import Folder
 from streaming.batch_committer import BatchCommitter
 from streaming.statistics_committer import StatisticsCommitter
 from streaming.tasks.partials import SCHEMA, InconsistentPartialsError, OffsetRange, partial_rows
@@ -26,7 +27,7 @@ TOPIC = Topic("records", "id", 2)
 
 @pytest.fixture
 def documents(tmp_path: Path) -> Documents:
-    made = Documents.create(tmp_path / "g1", {"profile": "p21"})
+    made = Documents.create(Folder(tmp_path / "g1"), {"profile": "p21"})
     made.bind_topic(TOPIC.name, TOPIC.id, TOPIC.partitions)
     return made
 
@@ -51,7 +52,7 @@ class Committing:
             return pa.Table.from_batches([], schema=SCHEMA)
         rows = [row(n, {"alpha": 1}) | {"topic_partition": partition} for n in offsets]
         table = pa.Table.from_pylist(rows, schema=DOCUMENTS)
-        file = write_document_file(self.documents.path, table, compression_level=1)
+        file = write_document_file(self.documents.location, table, compression_level=1)
         sums = derive(table.to_batches())
         words = sums.words["word"].combine_chunks()
         ranges = [OffsetRange(partition, offsets.start, offsets.stop, len(offsets))]
@@ -72,14 +73,14 @@ def test_an_offset_that_is_counted_already_is_refused(committing: Committing, do
             committer.process(committing.partials(0, offsets), 1, {0: 9})
     committer.process(committing.partials(0, range(4, 6)), 1, {0: 6})
     assert committer.finish() is None
-    assert Documents.open(documents.path).row_count() == 5
+    assert Documents.open(documents.location).row_count() == 5
     assert committing.counted[0][2] + sum(records for _, _, records in committing.counted[1:]) == 5
 
 
 def test_an_offset_beyond_the_micro_batch_is_refused(committing: Committing, documents: Documents) -> None:
     with pytest.raises(InconsistentPartialsError, match="not part of this micro-batch"):
         committing.committer.process(committing.partials(0, range(3)), 0, {0: 2})
-    assert Documents.open(documents.path).is_empty
+    assert Documents.open(documents.location).is_empty
 
 
 def test_the_position_is_where_the_offsets_end_not_the_last_record(
@@ -87,12 +88,12 @@ def test_the_position_is_where_the_offsets_end_not_the_last_record(
 ) -> None:
     committer = committing.committer
     committer.process(committing.partials(0, range(3)), 0, {0: 5, 1: 0})
-    assert Documents.open(documents.path).position() == {"id/0": 5}
+    assert Documents.open(documents.location).position() == {"id/0": 5}
     # Only transaction markers: nothing is counted, but retention may delete them.
     committer.process(committing.partials(0, range(0)), 1, {0: 6, 1: 2})
     committer.process(committing.partials(0, range(0)), 2, {0: 6, 1: 2})
     assert committer.finish() is None and committer.commits == 2
-    assert Documents.open(documents.path).position() == {"id/0": 6, "id/1": 2} == committing.counted[-1][1]
+    assert Documents.open(documents.location).position() == {"id/0": 6, "id/1": 2} == committing.counted[-1][1]
 
 
 def test_the_commit_that_names_a_new_partition_makes_it_part_of_the_position(
@@ -102,20 +103,20 @@ def test_the_commit_that_names_a_new_partition_makes_it_part_of_the_position(
     committing.committer.process(committing.partials(0, range(1)), 0, {0: 1, 1: 0, 2: 0})
     committing.committer.process(committing.partials(2, range(3)), 1, {0: 1, 1: 0, 2: 4})
     assert committing.committer.finish() is None
-    assert Documents.open(documents.path).position() == {"id/0": 1, "id/2": 4} == committing.counted[-1][1]
+    assert Documents.open(documents.location).position() == {"id/0": 1, "id/2": 4} == committing.counted[-1][1]
 
 
 def test_rival_is_fenced_even_when_neither_has_files(documents: Documents) -> None:
-    first, second = Committing(documents), Committing(Documents.open(documents.path))
+    first, second = Committing(documents), Committing(Documents.open(documents.location))
     first.committer.process(first.partials(0, range(0)), 0, {0: 2})
     with pytest.raises(FencedError, match="another writer"):
         second.committer.process(second.partials(0, range(0)), 0, {1: 2})
-    assert Documents.open(documents.path).position() == {"id/0": 2}
+    assert Documents.open(documents.location).position() == {"id/0": 2}
 
 
 def test_lost_offsets_are_skipped_and_counted(documents: Documents) -> None:
     documents.skip_lost({"id/0": (0, 7), "id/1": (0, 2)})
     documents.skip_lost({"id/0": (7, 10)})
-    again = Documents.open(documents.path)
+    again = Documents.open(documents.location)
     assert again.position() == {"id/0": 10, "id/1": 2, "lost": 12}
     assert again.lost_offsets() == {"id/0": 10, "id/1": 2}

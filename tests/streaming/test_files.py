@@ -16,6 +16,7 @@ from conf.settings import load_settings
 from producers.sample.writer import write_sample
 from producers.sources.discover import discover
 from producers.sources.source import Source
+from sinks.storage.folder import Folder
 from streaming.tasks.files import TASK_BYTES, plan_parts, process_files
 from streaming.tasks.fused import TaskConfig
 from streaming.tasks.partials import SCHEMA, MicroBatch, read_partials
@@ -39,7 +40,7 @@ def test_every_file_is_in_one_task_and_no_part_is_too_large(sizes: list[int], ta
 def counted(sources: list[Source], folder: Path) -> MicroBatch:
     import pyarrow as pa
 
-    job = TaskConfig(load_profile("p21"), folder, 1, direct=True)
+    job = TaskConfig(load_profile("p21"), Folder(folder), 1, direct=True)
     rows = list(process_files(sources, job, load_settings(flags={}, environ={}).producer))
     return read_partials(pa.Table.from_batches(rows, schema=SCHEMA))
 

@@ -11,6 +11,7 @@ import pytest
 
 from conf.profiles import load_profile
 from sinks.statistics.derive import derive
+from sinks.storage.folder import Folder
 from streaming.tasks.fused import TaskConfig, run_task
 from streaming.tasks.partials import InconsistentPartialsError
 from streaming.text.language import language_of
@@ -24,7 +25,7 @@ PROFILES = ["p21", "english"]
 def test_documents_and_sums_equal_the_specification(name: str, sample: Path, tmp_path: Path) -> None:
     profile = load_profile(name)
     batches = messages(sample)
-    batch = result(run(TaskConfig(profile, tmp_path, 1), batches))
+    batch = result(run(TaskConfig(profile, Folder(tmp_path), 1), batches))
     (file,) = batch.files
     rows = pq.read_table(tmp_path / file.path).to_pylist()
     values = [value for part in batches for value in part.column("value").to_pylist()]
@@ -56,7 +57,7 @@ def test_documents_and_sums_equal_the_specification(name: str, sample: Path, tmp
 
 
 def test_partial_rows_equal_what_the_file_derives(sample: Path, tmp_path: Path) -> None:
-    batch = result(run(TaskConfig(load_profile("p21"), tmp_path, 1), messages(sample)))
+    batch = result(run(TaskConfig(load_profile("p21"), Folder(tmp_path), 1), messages(sample)))
     file = pq.ParquetFile(tmp_path / batch.files[0].path, read_dictionary=["words.list.element"])
     again = derive(file.iter_batches(batch_size=77))
     assert again.words.equals(batch.sums.words)
@@ -64,7 +65,7 @@ def test_partial_rows_equal_what_the_file_derives(sample: Path, tmp_path: Path) 
 
 
 def test_any_split_into_tasks_gives_the_same(sample: Path, tmp_path: Path) -> None:
-    job = TaskConfig(load_profile("p21"), tmp_path, 1)
+    job = TaskConfig(load_profile("p21"), Folder(tmp_path), 1)
     batches = messages(sample, size=40)
     whole = result(run(job, batches))
     split = result(run(job, batches[:3], 0), run(job, batches[3:4], 1), run(job, batches[4:], 2))
@@ -73,7 +74,7 @@ def test_any_split_into_tasks_gives_the_same(sample: Path, tmp_path: Path) -> No
 
 
 def test_failed_task_leaves_no_counts(sample: Path, tmp_path: Path) -> None:
-    job = TaskConfig(load_profile("p21"), tmp_path, 1)
+    job = TaskConfig(load_profile("p21"), Folder(tmp_path), 1)
     batches = messages(sample)
     right = result(run(job, batches))
 
@@ -87,7 +88,7 @@ def test_failed_task_leaves_no_counts(sample: Path, tmp_path: Path) -> None:
 
 
 def test_task_committed_twice_is_detected(sample: Path, tmp_path: Path) -> None:
-    job = TaskConfig(load_profile("p21"), tmp_path, 1)
+    job = TaskConfig(load_profile("p21"), Folder(tmp_path), 1)
     batches = messages(sample)
     once, twice = run(job, batches), run(job, batches)
     with pytest.raises(InconsistentPartialsError, match="messages were read"):
@@ -95,7 +96,7 @@ def test_task_committed_twice_is_detected(sample: Path, tmp_path: Path) -> None:
 
 
 def test_two_tasks_that_read_the_same_offsets_are_noticed(sample: Path, tmp_path: Path) -> None:
-    job = TaskConfig(load_profile("p21"), tmp_path, 1)
+    job = TaskConfig(load_profile("p21"), Folder(tmp_path), 1)
     batches = messages(sample)
     with pytest.raises(InconsistentPartialsError, match="same offsets"):
         result(run(job, batches, 0), run(job, batches[1:], 1))
@@ -108,7 +109,7 @@ def test_poison_messages_become_rows_with_a_reason(sample: Path, tmp_path: Path)
         {"key": b"s@1", "value": None, "partition": 0, "offset": 1},
     ]
     batch = result(
-        run(TaskConfig(load_profile("english"), tmp_path, 1), [pa.RecordBatch.from_pylist(rows, schema=schema)])
+        run(TaskConfig(load_profile("english"), Folder(tmp_path), 1), [pa.RecordBatch.from_pylist(rows, schema=schema)])
     )
     assert dict(batch.sums.reasons()) == {"malformed": 2}
     stored = pq.read_table(tmp_path / batch.files[0].path)
@@ -116,12 +117,12 @@ def test_poison_messages_become_rows_with_a_reason(sample: Path, tmp_path: Path)
 
 
 def test_an_empty_task_writes_nothing(tmp_path: Path) -> None:
-    assert run(TaskConfig(load_profile("p21"), tmp_path, 1), []) == []
+    assert run(TaskConfig(load_profile("p21"), Folder(tmp_path), 1), []) == []
     assert list(tmp_path.iterdir()) == []
 
 
 def test_breaks_in_the_chain_are_counted(sample: Path, tmp_path: Path) -> None:
-    job = TaskConfig(load_profile("p21"), tmp_path, 1)
+    job = TaskConfig(load_profile("p21"), Folder(tmp_path), 1)
     rows = pa.Table.from_batches(messages(sample))
 
     def unjoined(*parts: pa.Table) -> dict[str, int]:

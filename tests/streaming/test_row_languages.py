@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from conf.profiles import load_profile
+from sinks.storage.folder import Folder
 from streaming.tasks.fused import TaskConfig
 from tests.streaming.tasks import messages, result, run
 
@@ -40,7 +41,7 @@ def page(number: int, text: str, header: str | None) -> bytes:
 def test_rows_have_the_language_of_the_page(tmp_path: Path) -> None:
     file = tmp_path / "pages.warc.wet.gz"
     file.write_bytes(b"".join(gzip.compress(page(n, text, head)) for n, (text, head, _, _) in enumerate(CASES)))
-    batch = result(run(TaskConfig(load_profile("english"), tmp_path, 1), messages(file)))
+    batch = result(run(TaskConfig(load_profile("english"), Folder(tmp_path), 1), messages(file)))
     rows = pq.read_table(tmp_path / batch.files[0].path).to_pylist()
     assert [(row["language"], row["language_method"]) for row in rows] == [case[2:] for case in CASES]
     english = [number for number, case in enumerate(CASES) if case[2] == "eng"]

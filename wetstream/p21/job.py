@@ -39,7 +39,9 @@ from serving.export.folder import new_folder
 from serving.export.vocabulary import Vocabulary
 from serving.view import View
 from sinks.documents.files import DocumentFile
+from sinks.documents.parquet_files import ParquetFiles
 from sinks.statistics.sums import Sums
+from sinks.storage.folder import Folder
 from streaming.failures import describe
 from streaming.session import start_session
 from streaming.tasks.files import process_in_parts
@@ -145,13 +147,13 @@ def run_on_spark(
     """
     rows = folder / SCRATCH / "rows"
     rows.mkdir(parents=True)
-    config = TaskConfig(profile, rows, settings.documents.compression_level)
+    config = TaskConfig(profile, Folder(rows), settings.documents.compression_level)
     limits = FlushLimits(part_records, PART_ENTRIES, MAX_VOCABULARY)
-    sums, paths = _read(spark, sources, config, settings.producer, limits, request.threshold)
+    sums, written = _read(spark, sources, config, settings.producer, limits, request.threshold)
     counted = Vocabulary(sums.words, sums.totals()["documents"])
     vocabulary = counted.under(View(request.threshold, request.max_df))
     # The files are in order: by source, and within a source by record.
-    kept = filter_documents(read_rows(paths), DocumentFilter())
+    kept = filter_documents(read_rows(written), DocumentFilter())
     totals = write_p21(folder, vocabulary, with_word_ids(kept, vocabulary))
     return JobResult(sums, len(vocabulary), totals)
 
@@ -205,7 +207,7 @@ def _read(
     settings: ProducerSettings,
     limits: FlushLimits,
     threshold: int,
-) -> tuple[Sums, list[Path]]:
+) -> tuple[Sums, ParquetFiles]:
     """Sums over all sources, of the words in at least `threshold` documents; and the files of rows, in request."""
 
     def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -228,7 +230,7 @@ def _read(
     if failures:
         raise P21Error("; ".join(text for _, text in failures[:NAMED]))
     written = [DocumentFile.from_json(text) for _, text in _of_kind(added, FILE)]
-    return read_partials(added).sums, [config.table / file.path for file in written]
+    return read_partials(added).sums, ParquetFiles(tuple(config.table / file.path for file in written))
 
 
 def _of_kind(added: pa.Table, kind: str) -> list[tuple[int, str]]:

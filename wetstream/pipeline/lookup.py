@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 from kafka import KafkaConsumer, TopicPartition
 
@@ -46,12 +45,12 @@ class Page:
 
 def rows_of_url(documents: Documents, url: str) -> list[dict[str, Any]]:
     """Return the documents rows of a URL, with their positions in the topic."""
-    files = documents.file_paths()
+    files = documents.parquet_files()
     if not files:
         return []
-    with documents.naming_damage(), duckdb.connect() as connection:
+    with documents.naming_damage(), files.connect() as connection:
         query = "select source, topic_partition, topic_offset, reason from read_parquet(?) where url = ?"
-        found = connection.execute(query, [files, url])
+        found = connection.execute(query, [files.uris, url])
         names = [column[0] for column in found.description or []]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 

@@ -28,7 +28,7 @@ def pipeline_profile(settings: Settings, *, replace_rules: bool = False) -> Prof
         ProfileError: There is no such profile, or it is not valid.
         DocumentsError: The pipeline was made with other rules.
     """
-    found = Generations(settings.documents_path, settings.pipeline).open_live()
+    found = Generations.of(settings).open_live()
     stored = found.documents.properties.get("profile") if found else None
     asked = settings.profile or stored or DEFAULT_PROFILE
     path = Path(asked)
@@ -36,7 +36,7 @@ def pipeline_profile(settings: Settings, *, replace_rules: bool = False) -> Prof
     name = str(path.resolve()) if path.suffix == ".toml" else asked
     profile = replace(load_profile(name), name=name)
     if found is not None and not replace_rules:
-        generations = Generations(settings.documents_path, settings.pipeline)
+        generations = Generations.of(settings)
         generations.check_rules(found.documents, profile.rules)
     return profile
 
@@ -58,7 +58,7 @@ def stored_profile(settings: Settings) -> Profile | None:
 
 def require_same_rules(settings: Settings, profile: Profile) -> None:
     """Raise OtherRulesError if these are not the rules of the live documents."""
-    found = Generations(settings.documents_path, settings.pipeline).open_live()
+    found = Generations.of(settings).open_live()
     stored = {} if found is None else found.documents.properties
     if stored and stored.get("rules_hash") != profile.rules_hash:
         raise OtherRulesError(

@@ -176,7 +176,7 @@ class _Repair:
         """Sources that are still to be repaired, with the table at the end of the topic."""
         documents = live_generation(self._settings).documents
         ends = source_ends(self._settings, lambda: documents)
-        faults = chain_faults(documents.file_paths(), ends)
+        faults = chain_faults(documents.parquet_files(), ends)
         found = sorted({fault.source for fault in faults} - self.result.unrepaired.keys())
         for source in found:
             self._note(f"{source}: {sum(fault.source == source for fault in faults):,} faults")
@@ -206,7 +206,7 @@ class _Repair:
 
     def round(self, held: Mapping[str, Marker | None]) -> None:
         """Remove what is in excess, then send what is missing."""
-        files = live_generation(self._settings).documents.file_paths()
+        files = live_generation(self._settings).documents.parquet_files()
         ranges: list[SourceRange] = []
         missing: list[tuple[Source, Marker, list[Span]]] = []
         for source, marker in held.items():

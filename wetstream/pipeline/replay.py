@@ -57,7 +57,7 @@ def replay_job(
 
 def generation_info(generations: Generations, name: str) -> GenerationInfo:
     """Describe a generation, which must be there."""
-    documents = Documents.open(generations.path(name))
+    documents = Documents.open(generations.location_of(name))
     properties = documents.properties
     live = generations.live() == name
     unfinished = ORIGIN in properties and FINISHED not in properties and not live
@@ -67,13 +67,13 @@ def generation_info(generations: Generations, name: str) -> GenerationInfo:
         properties.get("profile"),
         documents.row_count(),
         len(documents.sources_from_files()),
-        str(documents.path),
+        str(documents.location),
     )
 
 
 def list_generations(settings: Settings) -> list[GenerationInfo]:
     """List all generations, oldest first."""
-    generations = Generations(settings.documents_path, settings.pipeline)
+    generations = Generations.of(settings)
     return [generation_info(generations, name) for name in generations.names()]
 
 
@@ -84,7 +84,7 @@ def switch_generation(settings: Settings, name: str) -> int:
         DocumentsError: There is no such generation, or its replay has not ended.
         LeaseError: Another change of the pipeline is under way.
     """
-    generations = Generations(settings.documents_path, settings.pipeline)
+    generations = Generations.of(settings)
     if name not in generations.names():
         raise DocumentsError(f"there is no generation {name}: `wetstream generations list` names them")
     if generation_info(generations, name).state == "unfinished":
@@ -96,5 +96,5 @@ def switch_generation(settings: Settings, name: str) -> int:
 
 def drop_generation(settings: Settings, name: str) -> None:
     """Delete a generation that is not live, and its statistics. Raises DocumentsError."""
-    Generations(settings.documents_path, settings.pipeline).drop(name)
+    Generations.of(settings).drop(name)
     open_builds(settings, open_redis(find_redis(settings), settings.pipeline)).forget(name)

@@ -49,7 +49,7 @@ def rebuild(settings: Settings, client: Redis) -> None:
 
 def live_generation(settings: Settings) -> Generation:
     """Open the live generation. Raises DocumentsError before the first run."""
-    found = Generations(settings.documents_path, settings.pipeline).open_live()
+    found = Generations.of(settings).open_live()
     if found is None:
         raise DocumentsError(f"pipeline {settings.pipeline} has no documents yet: run something first")
     return found
