@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 	&& { echo "$$p"; break; }; done)
 
 .PHONY: help demo test test-all test-cluster fuzz mutants soak check format lock setup clean
-.PHONY: bench bench-kernel bench-stream bench-segments bench-redis bench-producer bench-serving bench-cluster
+.PHONY: bench bench-kernel bench-stream bench-segments bench-redis bench-producer bench-serving bench-storage bench-cluster
 
 help:               ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 20
@@ -52,6 +52,9 @@ bench-producer: setup ## one producer beside a bare loop of warcio and kafka-pyt
 
 bench-serving: setup ## latency and freshness of the API
 	$(BIN)/python -m bench.serving
+
+bench-storage: setup ## documents in a bucket against documents in a folder
+	$(BIN)/python -m bench.storage
 
 bench-cluster: setup ## replay from files by two workers of a standalone cluster, against one
 	$(BIN)/python -m bench.cluster

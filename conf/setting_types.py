@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, unquote
 from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr, TypeAdapter, ValidationError
 
 from conf.addresses import RedisUrl
+from conf.storage.urls import is_url, normal_location, store_option
 
 MIN_DRIVER_MB: Final = 512
 """Spark refuses to start below 450 MiB."""
@@ -57,6 +58,14 @@ def _path(value: Any) -> str:
             user = value.split("/")[0]
             raise ValueError(f"begins with {user}, and there is no such user: write the path out") from None
     return value
+
+
+def _location(value: Any) -> str:
+    """Return a path, or the URL of an object store in its one spelling; empty text stays empty."""
+    text = str(value) if isinstance(value, Path) else value
+    if not isinstance(text, str) or not is_url(text):
+        return _path(value)
+    return normal_location(_text(text))
 
 
 def _folder(value: Any) -> Path:
@@ -263,6 +272,7 @@ Text = Annotated[str, AfterValidator(_text)]
 PipelineName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 HomeFolder = Annotated[Path, BeforeValidator(_folder)]
 OptionalPath = Annotated[str, BeforeValidator(_path)]
+OptionalLocation = Annotated[str, BeforeValidator(_location)]
 ProfileName = Annotated[str, BeforeValidator(_profile)]
 TopicName = Annotated[str, AfterValidator(_topic)]
 KafkaAddresses = Annotated[str, AfterValidator(_kafka_addresses)]
@@ -288,7 +298,24 @@ def _spark_properties(value: Any) -> Any:
     return dict(sorted(properties.items()))
 
 
+def _store_options(value: Any) -> Any:
+    """Return the options of an object store as text, without what must not be set."""
+    if not isinstance(value, Mapping):
+        raise ValueError('must be a table of options, such as endpoint = "https://host:port"')
+    options: dict[str, str] = {}
+    for name, item in value.items():
+        if not isinstance(item, bool | int | float | str):
+            raise ValueError(f"{name} must be text, a number or a truth value")
+        text = str(item).lower() if isinstance(item, bool) else _text(str(item))
+        store_option(str(name), text)
+        if "endpoint" in str(name):
+            _http_url(text, path=True)
+        options[str(name).lower()] = text
+    return dict(sorted(options.items()))
+
+
 SparkProperties = Annotated[dict[str, str], BeforeValidator(_spark_properties)]
+StoreOptions = Annotated[dict[str, str], BeforeValidator(_store_options)]
 RedisAddress = Annotated[RedisUrl, BeforeValidator(_redis_url)]
 Token = Annotated[SecretStr, AfterValidator(_token)]
 Password = Annotated[SecretStr, AfterValidator(_password)]

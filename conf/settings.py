@@ -25,6 +25,7 @@ from conf.setting_types import (
     DriverMemory,
     HomeFolder,
     KafkaAddresses,
+    OptionalLocation,
     OptionalPath,
     Origins,
     Password,
@@ -35,10 +36,12 @@ from conf.setting_types import (
     ServeHost,
     SparkMaster,
     SparkProperties,
+    StoreOptions,
     Text,
     Token,
     TopicName,
 )
+from conf.storage.urls import is_object_store
 
 __all__ = ["Settings", "SettingsError", "changed_settings", "load_settings", "setting_names"]
 
@@ -101,7 +104,8 @@ class RedisSettings(_Section):
 class DocumentsSettings(_Section):
     """The documents tables."""
 
-    path: OptionalPath
+    path: OptionalLocation
+    storage: StoreOptions
     compression_level: int = Field(ge=1, le=19)
     compact_every: int = Field(ge=2, le=1_000_000)
     target_file_mb: int = Field(ge=1, le=4_096)
@@ -267,7 +271,9 @@ class Settings(BaseSettings):
 
     @property
     def documents_path(self) -> str:
-        """Absolute folder of all pipelines' documents tables."""
+        """Absolute path, or URL, of the place of all pipelines' documents tables."""
+        if is_object_store(self.documents.path):
+            return self.documents.path
         return str(Path(self.documents.path).resolve() if self.documents.path else self.home / "documents")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import pickle
 import threading
 import time
 import uuid
@@ -22,6 +23,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from conf.settings import Settings
+from sinks.storage.location import Location
 from streaming.connections import Connections
 from streaming.errors import OutageError, StreamError
 from streaming.failures import ARCHIVE_REMEDY, describe
@@ -42,27 +44,27 @@ class Needs:
     """What the tasks will need on an executor; sent to it.
 
     Attributes:
-        table: Folder of the documents table.
+        table: The pickled place of the documents table. (An executor may lack the module to read it.)
         token: Name of a file that the driver has put there.
         brokers: Addresses of Kafka's brokers, `host:port`; empty without Kafka.
         files: Files that Kafka's Java client reads, such as certificates.
         task_s: How long the task takes at least.
     """
 
-    table: str
+    table: bytes
     token: str
     brokers: tuple[str, ...]
     files: tuple[str, ...]
     task_s: float
 
 
-def check_executors(settings: Settings, connections: Connections, table: Path, stop: threading.Event) -> None:
+def check_executors(settings: Settings, connections: Connections, table: Location, stop: threading.Event) -> None:
     """Run a task on every executor that a cluster has by now. With a local master there is nothing to find.
 
     Args:
         settings: `stream.retry_s` is how long to wait for the first executor.
         connections: Spark, and the brokers that executors read from.
-        table: Folder of the documents table, which driver and executors must share.
+        table: Place of the documents table, which driver and executors must share.
         stop: Ends the wait.
 
     Raises:
@@ -74,20 +76,20 @@ def check_executors(settings: Settings, connections: Connections, table: Path, s
     options = servers.spark_options() if servers else {}
     token = table / f"{TOKEN_PREFIX}{uuid.uuid4().hex}"
     needs = Needs(
-        str(table),
+        pickle.dumps(table),
         token.name,
         tuple(servers.addresses.split(",")) if servers else (),
         tuple(value for name, value in options.items() if name.endswith(".location")),
         TASK_S,
     )
-    token.touch()
+    token.replace(b"", None)
     try:
         here = _examine(needs, task_s=0.0)
         reports = _ask_all(settings, connections.spark, needs, stop)
     finally:
-        token.unlink(missing_ok=True)
-        for left in table.glob(f"{token.name}-*"):
-            left.unlink(missing_ok=True)
+        for left in table.files():
+            if token.name in left:
+                (table / left).delete()
     for report in reports:
         if problem := find_problem(here, report):
             raise StreamError(f"the executor on {report['host']} cannot run tasks: {problem}")
@@ -163,26 +165,29 @@ def _documents_check(needs: Needs) -> Callable[[], str | None]:
 
     def documents_problem() -> str | None:
         import os
+        import pickle
         import uuid
 
-        if not os.path.isdir(table):  # noqa: PTH112
+        location = pickle.loads(table)
+        folder = getattr(location, "path", None)
+        if folder is not None and not folder.is_dir():
             return (
-                f"it does not have the folder {table}, or may not look into it: documents.path has to be on storage "
+                f"it does not have the folder {location}, or may not look into it: documents.path has to be on storage "
                 "that the driver and all executors share, under one path and user"
             )
-        if not os.path.exists(os.path.join(table, token)):  # noqa: PTH110, PTH118
-            return (
-                f"its folder {table} is not the driver's: documents.path has to be on storage that the driver and all "
-                "executors share"
-            )
         try:
-            name = os.path.join(table, f"{token}-{uuid.uuid4().hex}")  # noqa: PTH118
-            with open(name, "xb") as file:  # noqa: PTH123
+            if location.missing([token]):
+                return (
+                    f"its {location} is not the driver's: documents.path has to be on storage that the driver and all "
+                    "executors share"
+                )
+            probe = location / f"{token}-{uuid.uuid4().hex}"
+            with probe.create() as file:
                 file.write(b"wetstream")
-            os.unlink(name)  # noqa: PTH108
+            probe.delete()
         except OSError as error:
             return (
-                f"it cannot write and delete files in {table} ({error.strerror}): give its user (uid {os.getuid()}) "
+                f"it cannot write and delete files in {location} ({error.strerror}): give its user (uid {os.getuid()}) "
                 "that right, or run the executors as the driver's user"
             )
         return None
@@ -222,7 +227,6 @@ def _code_hash() -> Callable[[], str]:
     def code() -> str:
         import hashlib
         import importlib.util
-        from pathlib import Path
 
         digest = hashlib.sha256()
         for package in ("conf", "producers", "sinks", "streaming"):

@@ -185,7 +185,7 @@ class Replay:
         self._outage.retry(lease.acquire)
         try:
             finish_removal(documents, compression_level=self._settings.documents.compression_level)
-            check_executors(self._settings, self._connections, documents.path, self._stop)
+            check_executors(self._settings, self._connections, documents.location, self._stop)
             position = documents.position()
             statistics = self._outage.retry(lambda: self._builds.catch_up(generation, position, live=False))
 

@@ -145,7 +145,7 @@ class Stream:
             self._outage.retry(lambda: check_contract(self._settings, self._connections.bootstrap_servers))
         documents.check_writable()
         if not self._examined:
-            check_executors(self._settings, self._connections, documents.path, self._stop)
+            check_executors(self._settings, self._connections, documents.location, self._stop)
             self._examined = True
         documents.bind_topic(topic.name, topic.id, topic.partitions)
         # A removal that was decided on but interrupted. Redis, which has not seen it, is then recounted.

@@ -22,12 +22,14 @@ from conf.errors import ExplainedError
 from serving.export import files
 from serving.export.corpus import read_rows, rebatch, with_word_ids
 from serving.export.document_filter import DocumentFilter, filter_documents
-from serving.export.folder import new_folder
 from serving.export.formats import FORMATS
+from serving.export.prefix import new_export
 from serving.export.sorting import sort_rows
 from serving.export.vocabulary import Vocabulary, count
 from serving.view import EVERYTHING, View
 from sinks.documents.table import Documents
+from sinks.storage.folder import Folder
+from sinks.storage.location import Location
 
 SCRATCH = ".scratch"
 
@@ -61,13 +63,18 @@ class ExportOptions:
 
 
 def export(
-    form: str, target: Path, documents: Documents, options: ExportOptions | None = None, *, overwrite: bool = False
+    form: str,
+    target: Location | Path,
+    documents: Documents,
+    options: ExportOptions | None = None,
+    *,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Export a documents table.
 
     Args:
         form: One of FORMATS.
-        target: Folder to make; it appears complete or not at all.
+        target: Folder or prefix to make; it appears complete or not at all (see `new_export`).
         documents: The table.
         options: What to export; None: everything.
         overwrite: Replace an earlier export.
@@ -81,8 +88,9 @@ def export(
         CorpusError: A file of the table cannot be read.
     """
     options = options or ExportOptions()
+    place = Folder(target) if isinstance(target, Path) else target
     parquet, as_of = documents.parquet_files(), _as_of(documents)
-    with new_folder(target, files.OUTPUT_FILES, overwrite=overwrite) as folder:
+    with new_export(place, files.OUTPUT_FILES, overwrite=overwrite) as folder:
         chosen = DocumentFilter(options.languages, options.sources)
         counted = count(filter_documents(read_rows(parquet), chosen))
         if unmet := chosen.unmet():

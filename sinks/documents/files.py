@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from sinks.documents.errors import DamagedFileError, DocumentsError
 from sinks.documents.schema import DOCUMENTS
+from sinks.storage.errors import UnavailableError
 from sinks.storage.location import Location
 
 # Columns with few distinct values or, like the words, many repeats; for the others a dictionary does not pay.
@@ -101,10 +102,10 @@ def read_document_batches(
     """
     left = rows
     try:
-        found = path.size()
-        if found != size:
-            raise DamagedFileError(path, f"has {found:,} bytes, not {size:,}")
-        with pq.ParquetFile(path.open(), read_dictionary=list(dictionaries), page_checksum_verification=True) as file:
+        with path.open() as opened:
+            if opened.size() != size:
+                raise DamagedFileError(path, f"has {opened.size():,} bytes, not {size:,}")
+            file = pq.ParquetFile(opened, read_dictionary=list(dictionaries), page_checksum_verification=True)
             _check_columns(path, file.schema_arrow)
             for batch in file.iter_batches(batch_size=batch_size):
                 _check_batch(path, batch)
@@ -112,6 +113,8 @@ def read_document_batches(
                 yield batch
     except FileNotFoundError:
         raise DamagedFileError(path, "is missing") from None
+    except UnavailableError:
+        raise
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error).partition("\n")[0]
         raise DamagedFileError(path, f"cannot be read ({reason})") from error
@@ -174,6 +177,8 @@ def check_writable(table: Location) -> None:
     """
     try:
         table.check_writable()
+    except UnavailableError:
+        raise
     except OSError as error:
         raise DocumentsError(
             f"the documents table {table} cannot be written ({error.strerror}): correct documents.path, or the "

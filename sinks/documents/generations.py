@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from conf.settings import Settings
 from sinks.documents.errors import DocumentsError, FencedError
 from sinks.documents.log import PIPELINE_ID
 from sinks.documents.table import Documents
+from sinks.storage.errors import UnavailableError
 from sinks.storage.folder import Folder
 from sinks.storage.locate import documents_location
 from sinks.storage.location import ConflictError, Location
@@ -90,6 +93,8 @@ class Generations:
                 f'{pointer} is a folder: move it away, and write a file with the content {{"generation": "NAME"}} '
                 f"instead, naming one of the folders beside it ({', '.join(self.names()) or 'none'})"
             ) from None
+        except UnavailableError:
+            raise
         except OSError as error:
             raise _unusable(self.location, "read", error) from error
 
@@ -142,12 +147,10 @@ class Generations:
 
     def names(self) -> list[str]:
         """Names of all generations that have a table, oldest first. Raises DocumentsError."""
-        try:
+        with _explained(self.location, "read"):
             dropped = self._dropped()
             found = [name for name in self.location.folders() if NAME.fullmatch(name) and name not in dropped]
             numbers = [int(name[1:]) for name in found if _has_log(self.location_of(name))]
-        except OSError as error:
-            raise _unusable(self.location, "read", error) from error
         return [f"g{number}" for number in sorted(numbers)]
 
     def create_next(self, rules: Rules) -> Generation:
@@ -164,12 +167,10 @@ class Generations:
             raise DocumentsError(f"there is no generation {generation}: `wetstream generations list` names them")
         if generation == self.live():
             raise DocumentsError(f"{generation} is the live generation: switch to another one first")
-        try:
+        with _explained(self.location, "written"):
             # First: from now on it is no generation, and whoever drops or creates one next completes this.
             (self.location / f"{DROPPED}{generation}").replace(b"", None)
             self._complete_drops()
-        except OSError as error:
-            raise _unusable(self.location, "written", error) from error
 
     def check_rules(self, documents: Documents, rules: Rules) -> None:
         """Check that the documents were made with these rules.
@@ -201,13 +202,12 @@ class Generations:
         """
         known = self.pointer() if replaced is None else replaced
         try:
-            (self.location / POINTER).replace(json.dumps({"generation": generation}).encode(), known.version)
+            with _explained(self.location, "written"):
+                (self.location / POINTER).replace(json.dumps({"generation": generation}).encode(), known.version)
         except ConflictError as error:
             raise FencedError(
                 f"another process has changed {self.location / POINTER} meanwhile: run the same command again"
             ) from error
-        except OSError as error:
-            raise _unusable(self.location, "written", error) from error
 
     def _dropped(self) -> set[str]:
         return {name.removeprefix(DROPPED) for name in self.location.files() if name.startswith(DROPPED)}
@@ -226,7 +226,7 @@ class Generations:
 
     def _create(self, name: str, rules: Rules) -> Generation:
         location = self.location_of(name)
-        try:
+        with _explained(location, "created"):
             self._complete_drops()
             if _has_log(location):
                 # Without a pointer and without documents, it is left over from an interrupted start.
@@ -242,8 +242,6 @@ class Generations:
                 )
             location.remove()
             location.make()
-        except OSError as error:
-            raise _unusable(location, "created", error) from error
         properties = {
             PIPELINE_ID: self.pipeline_id() or uuid.uuid4().hex[:16],
             "pipeline": self._pipeline,
@@ -263,6 +261,17 @@ def _parse_pointer(content: bytes) -> str:
     return name
 
 
+@contextmanager
+def _explained(location: Location, verb: str) -> Iterator[None]:
+    """Raise DocumentsError where a place cannot be used, but not where an object store is away for a while."""
+    try:
+        yield
+    except UnavailableError:
+        raise
+    except OSError as error:
+        raise _unusable(location, verb, error) from error
+
+
 def _unusable(location: Location, verb: str, error: OSError) -> DocumentsError:
     return DocumentsError(
         f"the documents folder {location} cannot be {verb} ({error.strerror}): correct documents.path, or the "
@@ -271,4 +280,4 @@ def _unusable(location: Location, verb: str, error: OSError) -> DocumentsError:
 
 
 def _has_log(location: Location) -> bool:
-    return any(name.startswith("0") for name in (location / "_delta_log").files())
+    return (location / "_delta_log").holds("0")

@@ -113,7 +113,7 @@ class DocumentsLog:
 
     def set_property(self, name: str, value: str) -> None:
         """Set a property of the generation."""
-        self._table.alter.set_table_properties({f"wetstream.{name}": value}, raise_if_not_exists=False)
+        self._set_properties({f"wetstream.{name}": value})
 
     def bind_topic(self, name: str, topic_id: str, partitions: int) -> None:
         """Store the topic that the documents come from, so that `position` does not need Kafka.
@@ -131,7 +131,7 @@ class DocumentsLog:
         if (bound.get("topic_id"), bound.get("topic_partitions")) != (topic_id, str(partitions)):
             properties = {"wetstream.topic": name, "wetstream.topic_id": topic_id}
             properties["wetstream.topic_partitions"] = str(partitions)
-            self._table.alter.set_table_properties(properties, raise_if_not_exists=False)
+            self._set_properties(properties)
 
     def position(self) -> dict[str, int]:
         """Return what the table contains; zeros are left out.
@@ -274,6 +274,10 @@ class DocumentsLog:
     def _set_exclusions(self, exclusions: Sequence[Exclusion]) -> None:
         self.set_property(EXCLUSIONS, to_json(exclusions))
 
+    def _set_properties(self, properties: Mapping[str, str]) -> None:
+        with self.location.explaining():
+            self._table.alter.set_table_properties(dict(properties), raise_if_not_exists=False)
+
     def _partition_keys(self) -> list[str]:
         """Keys of all partitions that may have a position, also of those added since the topic was bound."""
         bound = self.properties
@@ -309,21 +313,21 @@ class DocumentsLog:
     def _write(self, actions: list[AddAction | RemoveAction], transactions: list[Transaction]) -> None:
         commits = self._transaction(COMMITS) + 1
         transactions = [Transaction(COMMITS, commits), *transactions]
-        try:
-            self._table.create_write_transaction(
-                actions, "append", DOCUMENTS, commit_properties=CommitProperties(app_transactions=transactions)
-            )
-        except CommitFailedError as error:
-            # The commit may have succeeded although its answer was lost: then the log holds exactly these files.
-            # (Without files that cannot be told: then whoever committed, starting again from the log is right.)
-            self._table = load_table(self.location)
-            added = {action.path for action in actions if isinstance(action, AddAction)}
-            if not added or self._transaction(COMMITS) != commits or not added <= self._paths():
-                raise FencedError(f"another writer has committed to {self.location}: {error}") from error
-        else:
-            self._table.update_incremental()
-            if self._transaction(COMMITS) != commits:
-                raise FencedError(f"another writer has committed to {self.location}")
+        properties = CommitProperties(app_transactions=transactions)
+        with self.location.explaining():
+            try:
+                self._table.create_write_transaction(actions, "append", DOCUMENTS, commit_properties=properties)
+            except CommitFailedError as error:
+                # The commit may have succeeded although its answer was lost: then the log holds exactly these files.
+                # (Without files that cannot be told: then whoever committed, starting again from the log is right.)
+                self._table = load_table(self.location)
+                added = {action.path for action in actions if isinstance(action, AddAction)}
+                if not added or self._transaction(COMMITS) != commits or not added <= self._paths():
+                    raise FencedError(f"another writer has committed to {self.location}: {error}") from error
+            else:
+                self._table.update_incremental()
+                if self._transaction(COMMITS) != commits:
+                    raise FencedError(f"another writer has committed to {self.location}")
 
 
 def partition_key(topic_id: str, partition: int) -> str:

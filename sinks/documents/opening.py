@@ -19,19 +19,21 @@ def create_table(location: Location, properties: Mapping[str, str]) -> DeltaTabl
     configuration = {f"wetstream.{name}": value for name, value in properties.items()}
     configuration["wetstream.schema_version"] = str(SCHEMA_VERSION)
     configuration["delta.checkpointInterval"] = CHECKPOINT_INTERVAL
-    return DeltaTable.create(
-        location.uri,
-        schema=DOCUMENTS,
-        mode="error",
-        configuration=configuration,
-        storage_options=location.storage_options,
-        raise_if_key_not_exists=False,
-    )
+    with location.explaining():
+        return DeltaTable.create(
+            location.uri,
+            schema=DOCUMENTS,
+            mode="error",
+            configuration=configuration,
+            storage_options=location.storage_options,
+            raise_if_key_not_exists=False,
+        )
 
 
 def load_table(location: Location) -> DeltaTable:
-    """Load the newest version of a table. Raises DeltaError, TableNotFoundError."""
-    return DeltaTable(location.uri, storage_options=location.storage_options)
+    """Load the newest version of a table. Raises DeltaError, TableNotFoundError, OSError."""
+    with location.explaining():
+        return DeltaTable(location.uri, storage_options=location.storage_options)
 
 
 def open_table(location: Location) -> DeltaTable:

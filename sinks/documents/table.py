@@ -110,7 +110,10 @@ class Documents(DocumentsLog):
         Returns:
             The paths of these files.
         """
-        return self._table.vacuum(int(retention_hours), dry_run=dry_run, enforce_retention_duration=False, full=True)
+        with self.location.explaining():
+            return self._table.vacuum(
+                int(retention_hours), dry_run=dry_run, enforce_retention_duration=False, full=True
+            )
 
     def _check_file(self, file: Mapping[str, Any]) -> None:
         for _ in self._batches(file):

@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
+import pyarrow as pa
+
 from sinks.storage.location import ConflictError, Content, Location
 
 if TYPE_CHECKING:
@@ -53,13 +55,9 @@ class Folder(Location):
         with self.path.open("rb") as file:
             return Content(file.read(), _version(os.fstat(file.fileno())))
 
-    def open(self) -> Path:
-        """The path, which Arrow opens itself."""
-        return self.path
-
-    def size(self) -> int:
-        """Size of this file in bytes."""
-        return self.path.stat().st_size
+    def open(self) -> pa.NativeFile:
+        """Open this file."""
+        return pa.OSFile(str(self.path))
 
     @contextmanager
     def create(self) -> Iterator[IO[bytes]]:
@@ -69,6 +67,11 @@ class Folder(Location):
             file.flush()
             # It must be on disk before the Delta log refers to it, in case of a power failure.
             os.fsync(file.fileno())
+
+    def upload(self, file: Path) -> None:
+        """Copy a local file here, and flush it to disk."""
+        with file.open("rb") as source, self.create() as target:
+            shutil.copyfileobj(source, target)
 
     def replace(self, data: bytes, version: str | None) -> None:
         """Rename a complete file to this name, under a lock."""
@@ -102,6 +105,10 @@ class Folder(Location):
         """Names of the folders directly in this folder."""
         return self._names(folders=True)
 
+    def holds(self, beginning: str) -> bool:
+        """Whether there is a file directly in this folder whose name begins like this."""
+        return any(name.startswith(beginning) for name in self.files())
+
     def missing(self, names: Sequence[str]) -> list[str]:
         """Those of these files that are not in this folder."""
         return [name for name in names if not (self.path / name).is_file()]
@@ -123,6 +130,10 @@ class Folder(Location):
 
     def attach(self, connection: duckdb.DuckDBPyConnection) -> None:
         """DuckDB opens paths itself."""
+
+    def explained(self, error: Exception) -> OSError | None:
+        """Errors of the file system explain themselves."""
+        return None
 
     def _names(self, *, folders: bool) -> Iterator[str]:
         if self.path.is_dir():

@@ -9,8 +9,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import pyarrow as pa
+
+from conf.errors import ExplainedError
 
 if TYPE_CHECKING:
     import duckdb
@@ -63,16 +68,16 @@ class Location(ABC):
         """Read this file. Raises FileNotFoundError, IsADirectoryError."""
 
     @abstractmethod
-    def open(self) -> Any:
-        """Open this file for reading at random, as `pyarrow.parquet.ParquetFile` takes it."""
+    def open(self) -> pa.NativeFile:
+        """Open this file for reading at random. Raises FileNotFoundError."""
 
     @abstractmethod
-    def size(self) -> int:
-        """Size of this file in bytes. Raises FileNotFoundError."""
-
-    @abstractmethod
-    def create(self) -> AbstractContextManager[IO[bytes]]:
+    def create(self) -> AbstractContextManager[Any]:
         """Write this file, which must not exist yet; it is there, and durable, when the block ends without an error."""
+
+    @abstractmethod
+    def upload(self, file: Path) -> None:
+        """Write this file with the content of a local one, of any size."""
 
     @abstractmethod
     def replace(self, data: bytes, version: str | None) -> None:
@@ -101,6 +106,10 @@ class Location(ABC):
         """Names of the folders directly in this folder, in no order; none if it does not exist."""
 
     @abstractmethod
+    def holds(self, beginning: str) -> bool:
+        """Whether there is a file directly in this folder whose name begins like this."""
+
+    @abstractmethod
     def missing(self, names: Sequence[str]) -> list[str]:
         """Those of these files that are not in this folder."""
 
@@ -119,3 +128,20 @@ class Location(ABC):
     @abstractmethod
     def attach(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Let a connection of DuckDB read files by their `uri`."""
+
+    @abstractmethod
+    def explained(self, error: Exception) -> OSError | None:
+        """Return what an error of delta-rs or DuckDB says about this place, if it is not about the table's content."""
+
+    @contextmanager
+    def explaining(self) -> Iterator[None]:
+        """Context in which another library uses this place; raises its errors about the place as OSError."""
+        try:
+            yield
+        except ExplainedError:
+            raise
+        except Exception as error:
+            cause = self.explained(error)
+            if cause is None:
+                raise
+            raise cause from error

@@ -128,7 +128,7 @@ def test_ctrl_c_leaves_nothing(crawl: Path, tmp_path: Path) -> None:
     assert "reading 2 WET files" in said
     os.kill(process.pid, signal.SIGINT)
     said += process.communicate(timeout=120)[0]
-    assert process.returncode == 1 and "Aborted!" in said
+    assert process.returncode == 130 and "Aborted!" in said
     assert "Traceback" not in said and not list(tmp_path.iterdir())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sinks.storage.folder import Folder
 from streaming.probe import Needs, find_problem, task
 
 TOKEN = ".wetstream-probe-x"
@@ -17,7 +19,7 @@ TOKEN = ".wetstream-probe-x"
 @pytest.fixture
 def needs(tmp_path: Path) -> Needs:
     (tmp_path / TOKEN).touch()
-    return Needs(str(tmp_path), TOKEN, (), (), 0.0)
+    return Needs(pickle.dumps(Folder(tmp_path)), TOKEN, (), (), 0.0)
 
 
 def examine(needs: Needs) -> dict[str, Any]:
@@ -28,18 +30,18 @@ def examine(needs: Needs) -> dict[str, Any]:
 def test_an_executor_like_the_driver_lacks_nothing_and_leaves_nothing(needs: Needs) -> None:
     report = examine(needs)
     assert find_problem(report, report) is None and report["kernel"] and report["versions"]["pyarrow"]
-    assert [path.name for path in Path(needs.table).iterdir()] == [TOKEN]
+    assert [path.name for path in Path(pickle.loads(needs.table)).iterdir()] == [TOKEN]
 
 
 def test_documents_that_are_not_shared_are_named(needs: Needs, tmp_path: Path) -> None:
     here = examine(needs)
-    absent = examine(replace(needs, table=str(tmp_path / "none")))
+    absent = examine(replace(needs, table=pickle.dumps(Folder(tmp_path / "none"))))
     assert "does not have the folder" in str(find_problem(here, absent))
     other = tmp_path / "other"
     other.mkdir()
-    assert "is not the driver's" in str(find_problem(here, examine(replace(needs, table=str(other)))))
+    assert "is not the driver's" in str(find_problem(here, examine(replace(needs, table=pickle.dumps(Folder(other))))))
     # A file that is there, in a folder where nobody can create one.
-    closed = examine(replace(needs, table="/proc", token="version"))
+    closed = examine(replace(needs, table=pickle.dumps(Folder(Path("/proc"))), token="version"))
     assert "cannot write and delete files in /proc" in str(find_problem(here, closed))
 
 

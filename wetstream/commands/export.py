@@ -82,7 +82,7 @@ def p21_command(
 
 @command(commands, name="export")
 @click.argument("form", metavar="FORMAT", type=click.Choice(FORMATS))
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR|URL", type=PATH_OR_URL)
 @min_df_option
 @max_df_option
 @click.option("--stop-words", type=click.Path(path_type=Path), metavar="FILE", help="Leave these words out too.")
@@ -97,7 +97,7 @@ def p21_command(
 def export_command(
     pipeline: Pipeline,
     form: str,
-    folder: Path,
+    folder: str,
     min_df: int,
     max_df: float | None,
     stop_words: Path | None,
@@ -108,8 +108,9 @@ def export_command(
 ) -> None:
     """Write a corpus for topic models.
 
-    The kept documents go into a new folder DIR. FORMAT is one of p21, svmlight, ldac, matrixmarket, parquet.
-    Frequencies and thresholds refer to the documents that --language and --source choose (both can be repeated).
+    The kept documents go into a new folder DIR, or to a URL such as s3://bucket/prefix. FORMAT is one of p21, svmlight,
+    ldac, matrixmarket, parquet. Frequencies and thresholds refer to the documents that --language and --source choose
+    (both can be repeated).
     """
     from serving.view import View
 
@@ -127,7 +128,7 @@ def export_command(
         return
     counts = meta["counts"]
     out.line(
-        f"{folder / meta['corpus']}: {counts['documents']:,} documents, {counts['words']:,} words, "
+        f"{folder.rstrip('/')}/{meta['corpus']}: {counts['documents']:,} documents, {counts['words']:,} words, "
         f"{counts['tokens']:,} tokens"
     )
     if not counts["documents"]:

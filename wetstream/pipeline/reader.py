@@ -94,7 +94,7 @@ class PipelineReader:
     def export(
         self,
         form: str,
-        folder: Path,
+        folder: str | Path,
         view: View | None = None,
         *,
         stop_words: Path | None = None,
@@ -106,7 +106,7 @@ class PipelineReader:
 
         Args:
             form: `p21`, `svmlight`, `ldac`, `matrixmarket` or `parquet`.
-            folder: Folder to make.
+            folder: Folder to make, or a URL of an object store (`s3://bucket/prefix`).
             view: Thresholds; None: every word.
             stop_words: File of words to leave out.
             languages: Only documents in these languages (ISO 639 codes); empty: in all.
@@ -122,6 +122,7 @@ class PipelineReader:
         from producers.sources.urls import is_url
         from serving.export.export import ExportOptions, export
         from serving.view import EVERYTHING
+        from sinks.storage.locate import locate_given
 
         # Any name that is no file is an identity, or a part of one, already.
         named = (source_id(name) if is_url(name) or Path(name).exists() else name for name in sources)
@@ -131,7 +132,7 @@ class PipelineReader:
             tuple(dict.fromkeys(three_letters(code) for code in languages)),
             tuple(dict.fromkeys(named)),
         )
-        return export(form, folder, self.documents, options, overwrite=overwrite)
+        return export(form, locate_given(folder, self.settings), self.documents, options, overwrite=overwrite)
 
     def sources(self) -> list[Source]:
         """Return the ledger: what was produced, processed, kept and rejected of each source."""
