@@ -18,6 +18,7 @@ from sinks.documents.schema import DOCUMENTS
 from sinks.documents.table import Documents
 from sinks.statistics.builds import StatisticsBuilds
 from sinks.statistics.store import Statistics
+from sinks.storage.folder import Folder
 from tests.secured.certificates import Authority
 from tests.sinks.batches import WORDS, row, sums_of
 
@@ -40,7 +41,7 @@ class Counted:
         """Commit a batch to the table only."""
         rows = BATCHES[number]
         table = pa.Table.from_pylist(rows, schema=DOCUMENTS)
-        file = write_document_file(self.documents.path, table, compression_level=1)
+        file = write_document_file(self.documents.location, table, compression_level=1)
         self.documents.commit([file], {"id/0": rows[-1]["topic_offset"] + 1})
 
     def commit(self, number: int, statistics: Statistics) -> None:
@@ -62,7 +63,7 @@ class Counted:
 
 @pytest.fixture
 def counted(tmp_path: Path) -> Counted:
-    table = Documents.create(tmp_path / "g1", {"profile": "p21"})
+    table = Documents.create(Folder(tmp_path / "g1"), {"profile": "p21"})
     table.bind_topic("records", "id", 1)
     return Counted(table)
 

@@ -48,7 +48,7 @@ def stored_profile(settings: Settings) -> Profile | None:
         ProfileError: There is no such profile any more, or it is not valid.
         DocumentsError: The documents cannot be read.
     """
-    found = Generations(settings.documents_path, settings.pipeline).open_live()
+    found = Generations.of(settings).open_live()
     if found is None:
         return None
     properties = found.documents.properties
