@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 # Increased when the same record would be written as another row. A generation keeps the version it was made with.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 DOCUMENTS = pa.schema(
     [
@@ -26,7 +26,8 @@ DOCUMENTS = pa.schema(
         pa.field("language", pa.string()),  # ISO 639-3 code; null: unknown
         pa.field("language_method", pa.string()),  # `header` or `detect`
         pa.field("reason", pa.string()),  # why the record was rejected; null: kept
-        pa.field("tokens", pa.int32(), nullable=False),  # length of the document: tokens after stop words
+        # Length of the document: tokens after stop words. 64 bits, as engines like Polars sum in the column's type.
+        pa.field("tokens", pa.int64(), nullable=False),
         pa.field("words", pa.list_(pa.string())),  # the bag, in order of first appearance; null: rejected
         pa.field("counts", pa.list_(pa.int32())),  # how often each of `words` occurs in the document
         pa.field("payload_bytes", pa.int64(), nullable=False),  # for a stub: bytes that could not be sent

@@ -55,7 +55,7 @@ class RowBuffer:
             "language": pa.array(judged.languages, pa.string()),
             "language_method": pa.array(judged.methods, pa.string()),
             "reason": pa.array(reasons, pa.string()),
-            "tokens": pa.array(bags.lengths),
+            "tokens": pa.array(bags.lengths, pa.int64()),
             "payload_bytes": pa.array(messages.payload_bytes),
         }
         schema = pa.schema([DOCUMENTS.field(name) for name in COLUMNS])
