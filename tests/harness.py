@@ -120,6 +120,7 @@ class Command:
     """The `wetstream` command in a process of its own, on the servers of the tests."""
 
     environment: dict[str, str]
+    timeout_s: float = 240
 
     def __call__(
         self, *arguments: str | Path, code: int | None = 0, **environment: str
@@ -129,7 +130,7 @@ class Command:
             env=self.environment | environment,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=self.timeout_s,
         )
         assert "Traceback" not in done.stderr + done.stdout, done.stderr
         if code is not None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.cluster.standalone import Standalone, settings, standalone
 from tests.harness import Command
+from tests.object_stores import KEYS, make_bucket, s3_server
 
 
 @pytest.fixture(scope="session")
@@ -29,4 +30,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standalone]:
 @pytest.fixture
 def on_cluster(wetstream: Command, cluster: Standalone, archive: Path) -> Command:
     """The command, with the cluster as its master."""
-    return Command(wetstream.environment | settings(cluster, archive))
+    return Command(wetstream.environment | settings(cluster, archive), timeout_s=900)
+
+
+@pytest.fixture
+def on_cluster_and_s3(on_cluster: Command) -> Iterator[Command]:
+    """The same with its documents in a bucket, whose keys are in the driver's environment only."""
+    with s3_server() as endpoint:
+        server = {"AWS_ENDPOINT_URL": endpoint, "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1"}
+        documents = {"WETSTREAM_DOCUMENTS_PATH": f"{make_bucket(endpoint, 'cluster')}/documents"}
+        yield Command(on_cluster.environment | documents | KEYS | server, on_cluster.timeout_s)

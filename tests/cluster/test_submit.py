@@ -14,7 +14,7 @@ from wetstream.cluster import submit
 from wetstream.servers.java.jars import default_cache, obtain_jars
 from wetstream.servers.java.runtime import find_java
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 P21 = ("--profile", "p21")
 MEMORY = ("--set", "spark.executor.memory=700m")
 
@@ -38,7 +38,7 @@ def spark_submit(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=900,
     )
 
 
@@ -58,7 +58,7 @@ def test_spark_submit_in_client_mode(
 
 def test_what_the_executors_lack_is_named_at_once(on_cluster: Command, sample: Path) -> None:
     on_cluster("ingest", sample)
-    bare = Command(on_cluster.environment | {"WETSTREAM_STREAM_ARCHIVE": ""})
+    bare = Command(on_cluster.environment | {"WETSTREAM_STREAM_ARCHIVE": ""}, on_cluster.timeout_s)
     no_packages = bare("stream", "--once", *P21, *MEMORY, code=1)
     assert "its Python has no module numpy" in no_packages.stderr and "wetstream package" in no_packages.stderr
     no_python = bare("stream", "--once", *P21, *MEMORY, code=1, PYSPARK_PYTHON="/no/such/python")
