@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import lz4.frame
@@ -15,6 +15,7 @@ from producers.sources.opening import open_source
 from producers.sources.source import Source
 from producers.sources.urls import is_url
 from producers.topic.markers import Marker, SourceState
+from producers.wet.file_buffer import no_check
 from producers.wet.items import Record
 from producers.wet.records import NotWetError, WetReader
 
@@ -59,9 +60,14 @@ class Estimate:
 
 
 def plan_all(
-    sources: Sequence[Source], markers: Mapping[str, Marker], settings: ProducerSettings, *, allow_copies: bool = False
+    sources: Sequence[Source],
+    markers: Mapping[str, Marker],
+    settings: ProducerSettings,
+    *,
+    allow_copies: bool = False,
+    check: Callable[[], None] = no_check,
 ) -> Iterator[PlannedSource]:
-    """Yield the plan of each source, in order; a source that cannot be read is REFUSED."""
+    """Yield the plan of each source, in order; a source that cannot be read is REFUSED. `check` as for WetReader."""
     for source in sources:
         if source.problem is not None:
             yield PlannedSource(source.id, source.name, PlanAction.REFUSED, source.problem, 0, 0)
@@ -73,8 +79,9 @@ def plan_all(
             yield PlannedSource(source.id, source.name, PlanAction.ALREADY, f"{source.id} is already ingested", size, 0)
             continue
         try:
-            with open_source(source, settings) as file:
-                WetReader(file, source.name)
+            check()
+            with open_source(source, settings, on_wait=check) as file:
+                WetReader(file, source.name, check=check)
                 found = fingerprint(file)
                 plan = plan_source(source, file, found, markers, allow_copies=allow_copies)
         except NotWetError as error:
@@ -89,7 +96,12 @@ def plan_all(
 
 
 def estimate(
-    planned: Sequence[PlannedSource], sources: Sequence[Source], settings: ProducerSettings, workers: int
+    planned: Sequence[PlannedSource],
+    sources: Sequence[Source],
+    settings: ProducerSettings,
+    workers: int,
+    *,
+    check: Callable[[], None] = no_check,
 ) -> Estimate:
     """Estimate time and topic size by reading and compressing the first megabytes of a few sources."""
     left = [plan for plan in planned if plan.left_bytes]
@@ -98,7 +110,7 @@ def estimate(
     began = time.perf_counter()
     for plan in left[:: max(1, len(left) // SAMPLED_SOURCES)][:SAMPLED_SOURCES]:
         try:
-            sample = _sample(by_id[plan.source], settings)
+            sample = _sample(by_id[plan.source], settings, check)
         except (OSError, NotWetError):
             continue
         read, raw, packed = read + sample[0], raw + sample[1], packed + sample[2]
@@ -111,12 +123,12 @@ def estimate(
     return Estimate(len(left), file_bytes, raw_bytes, raw_bytes * packed // raw, raw_bytes / speed + START_S)
 
 
-def _sample(source: Source, settings: ProducerSettings) -> tuple[int, int, int]:
+def _sample(source: Source, settings: ProducerSettings, check: Callable[[], None]) -> tuple[int, int, int]:
     """Return bytes of the file, of its records, and of those compressed, for the beginning of a source."""
     raw = packed = 0
     batch = b""
-    with open_source(source, settings) as file:
-        reader = WetReader(file, source.name)
+    with open_source(source, settings, on_wait=check) as file:
+        reader = WetReader(file, source.name, check=check)
         last = 0
         for item in reader:
             if isinstance(item, Record):

@@ -18,6 +18,7 @@ from kafka.errors import KafkaError, TopicAuthorizationFailedError, Transactiona
 
 from conf import reasons
 from conf.addresses import BootstrapServers
+from conf.errors import counted
 from conf.settings import Settings
 from producers.fencing import FENCINGS_WITHOUT_CLAIM, Attempt, is_fencing, wait_for_claim
 from producers.plan import READS, PlanAction, SourcePlan, plan_source
@@ -211,14 +212,13 @@ class Ingester:
         self._commit(producer, reader, outcome, state=state, cut=None if cut is None else CutStub.of(cut))
         outcome.state = OutcomeState(state)
         if cut is not None:
+            whole = counted(producer.marker.records - 1, "whole record is", "whole records are")
             outcome.message = (
-                f"{source.name} is cut: {cut.detail} (byte offset {cut.place.member:,}). Its "
-                f"{producer.marker.records - 1:,} whole records are ingested; fetch the rest of the file and ingest "
-                "it again: it is carried on from there"
+                f"{source.name} is cut: {cut.detail} (byte offset {cut.place.member:,}). Its {whole} "
+                "ingested; fetch the rest of the file and ingest it again: it is carried on from there"
             )
         elif state is SourceState.DAMAGED:
-            places = "1 place" if damaged == 1 else f"{damaged:,} places"
-            outcome.message = f"{source.name} is damaged in {places}; all whole records are ingested"
+            outcome.message = f"{source.name} is damaged in {counted(damaged, 'place')}; all whole records are ingested"
 
     def _commit(self, producer: SourceProducer, reader: WetReader, outcome: Outcome, **changes: object) -> None:
         records, raw_bytes = producer.commit(**changes)
@@ -277,4 +277,5 @@ class Ingester:
 
 def _damage(source: Source, stub: Stub) -> str:
     place = f"byte offset {stub.place.member:,}" + (f" + {stub.place.inner:,}" if stub.place.inner else "")
-    return f"{source.name}, {place}: {stub.reason}: {stub.detail} ({stub.length:,} bytes; noted in the topic as a stub)"
+    length = counted(stub.length, "byte")
+    return f"{source.name}, {place}: {stub.reason}: {stub.detail} ({length}; noted in the topic as a stub)"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from conf.errors import counted
 from producers.sources.files import Fingerprint, SourceFile, begins_with
 from producers.sources.source import Source
 from producers.topic.markers import COMPLETE, Marker, SourceState
@@ -75,23 +76,26 @@ def plan_source(
             "finish it, then ingest it again",
         )
     if not begins_with(file, known.fingerprint):
+        size = counted(known.fingerprint.size, "byte")
         return SourcePlan(
             PlanAction.CHANGED,
-            f"{source.name} has other content than when {source.id} was ingested ({known.fingerprint.size:,} bytes "
+            f"{source.name} has other content than when {source.id} was ingested ({size} "
             f"then, {found.size:,} now): take the old content out with `wetstream remove`, then ingest it again, or "
             "give the new file another identity with --as",
         )
     if known.state == SourceState.INGESTING or found.size > known.fingerprint.size:
         return SourcePlan(PlanAction.RESUME)
     if known.state == SourceState.TRUNCATED:
+        whole = counted(known.records - 1, "whole record is", "whole records are")
         return SourcePlan(
             PlanAction.STILL_CUT,
-            f"{source.name} still ends in the middle of a record (byte offset {known.place.member:,}); its "
-            f"{known.records - 1:,} whole records are ingested. Fetch the rest of the file and ingest it again: it is "
-            "carried on from there",
+            f"{source.name} still ends in the middle of a record (byte offset {known.place.member:,}); its {whole} "
+            "ingested. Fetch the rest of the file and ingest it again: it is carried on from there",
         )
     assert known.state in COMPLETE
-    return SourcePlan(PlanAction.ALREADY, f"{source.id} is already ingested ({known.records:,} records): nothing to do")
+    return SourcePlan(
+        PlanAction.ALREADY, f"{source.id} is already ingested ({counted(known.records, 'record')}): nothing to do"
+    )
 
 
 def _same_content(found: Fingerprint, markers: Mapping[str, Marker]) -> str | None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from conf.addresses import BootstrapServers
 from conf.crash_points import crash_point
-from conf.errors import ExplainedError
+from conf.errors import ExplainedError, counted
 from conf.settings import Settings
 from producers.source_producer import open_producer
 from producers.sources.files import begins_with
@@ -82,7 +82,9 @@ class Refiller:
         if batch:
             self._commit(marker.source, batch, marker)
         if sent != len(wanted):
-            raise RefillError(f"{source.name} holds only {sent:,} of {len(wanted):,} missing records of {source.id}")
+            raise RefillError(
+                f"{source.name} holds only {sent:,} of {counted(len(wanted), 'missing record')} of {source.id}"
+            )
         return sent
 
     def _missing(self, source: Source, marker: Marker, wanted: Set[Link]) -> Iterator[Record | Stub]:

@@ -98,8 +98,6 @@ class DocumentQueries:
             files = documents.parquet_files()
             if not files:
                 return _Result([], documents.version, documents.position())
-            connect = files.connect(threads=1)
-            with unreadable_explained(), documents.naming_damage(), connect as connection:
-                connection.execute("set timezone = 'UTC'")
+            with unreadable_explained(), documents.naming_damage(), files.connect(threads=1) as connection:
                 rows = connection.execute(query, [files.uris, *values]).fetchall()
                 return _Result(rows, documents.version, documents.position())

@@ -21,6 +21,7 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 
 from conf.crash_points import crash_point
+from conf.errors import counted
 from conf.profiles import Profile
 from conf.settings import Settings
 from producers.sources.source import Source
@@ -240,9 +241,11 @@ class Replay:
             frame = sum_files(self._connections.spark, groups, job, self._settings.producer)
             try:
                 batch = read_partials(frame.toArrow())
-                rows, counted = sum(file.rows for file in batch.files), batch.counts.totals()["records"]
-                if rows != counted:
-                    raise InconsistentPartialsError(f"{rows:,} documents rows were written, {counted:,} counted")
+                rows, found = sum(file.rows for file in batch.files), batch.counts.totals()["records"]
+                if rows != found:
+                    raise InconsistentPartialsError(
+                        f"{counted(rows, 'documents row was', 'documents rows were')} written, {found:,} counted"
+                    )
                 return batch
             except (PySparkException, Py4JError, InconsistentPartialsError) as error:
                 if attempt == ATTEMPTS - 1 or self._stop.is_set() or is_permanent(error):

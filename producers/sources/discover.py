@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from conf.errors import ExplainedError
+from conf.errors import ExplainedError, counted
 from conf.settings import ProducerSettings, load_settings
 from producers.sources.identity import is_wet_name, source_id
 from producers.sources.listing import ListingError, read_listing
@@ -113,7 +113,9 @@ def discover(
         on_note(note)
     sources = options.select(list(finding.found.values()))
     if finding.found and not sources:
-        raise SourceNotFoundError(f"none of {len(finding.found):,} sources is left by --match, --offset and --limit")
+        raise SourceNotFoundError(
+            f"none of {counted(len(finding.found), 'source')} is left by --match, --offset and --limit"
+        )
     if alias is not None:
         if len(sources) != 1:
             raise SourceNotFoundError(f"--as names one source, but {len(sources)} were found: name one file")
@@ -213,7 +215,7 @@ class _Finding:
                 self._add(Source(source_id(listed.location), listed.location, confined=is_url(file)))
         self.failures += [(name, ListingError(text)) for name, text in bad[:BAD_LINES]]
         if len(bad) > BAD_LINES:
-            text = f"{listing.name}: {len(bad) - BAD_LINES:,} more of its lines cannot be used"
+            text = f"{listing.name}: {counted(len(bad) - BAD_LINES, 'more line', 'more lines')} of it cannot be used"
             self.failures.append((file, ListingError(text)))
 
     def _add(self, source: Source) -> None:

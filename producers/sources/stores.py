@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from conf.errors import ExplainedError
+from conf.errors import ExplainedError, counted
 from conf.settings import ProducerSettings
 from producers.sources.files import SourceReadError
 from producers.sources.urls import public_url, redact, scheme_of, split_chain
@@ -72,7 +72,7 @@ class StoreObject:
             file.seek(begin)
             block: bytes = file.read(end - begin)
         if len(block) != end - begin:
-            raise ConnectionError(f"{len(block):,} of {end - begin:,} bytes came")
+            raise ConnectionError(f"{len(block):,} of {counted(end - begin, 'byte')} came")
         return block
 
     def stream(self, begin: int, end: int) -> bytes:
@@ -86,7 +86,7 @@ class StoreObject:
                 wanted = (begin if self._stream_at < begin else end) - self._stream_at
                 part: bytes = self._stream.read(min(wanted, STREAM_BYTES))
                 if not part:
-                    raise ConnectionError(f"it ended after {self._stream_at:,} of {self._size:,} bytes")
+                    raise ConnectionError(f"it ended after {self._stream_at:,} of {counted(self._size, 'byte')}")
                 if self._stream_at >= begin:
                     parts.append(part)
                 self._stream_at += len(part)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from conf.errors import counted
 from producers.sources.files import EDGE_BYTES, SourceReadError
 from producers.sources.retry import HttpStatusError, NoRangesError, SourceChangedError
 from producers.sources.urls import origin, public_url
@@ -130,7 +131,9 @@ class WebObject:
                 if not self._whole_rest:
                     self._whole_rest = next(self._whole[1], b"")
                     if not self._whole_rest:
-                        raise ConnectionError(f"it ended after {self._whole_at:,} of {self._size or 0:,} bytes")
+                        raise ConnectionError(
+                            f"it ended after {self._whole_at:,} of {counted(self._size or 0, 'byte')}"
+                        )
                 wanted = (begin if self._whole_at < begin else end) - self._whole_at
                 part, self._whole_rest = self._whole_rest[:wanted], self._whole_rest[wanted:]
                 if self._whole_at >= begin:
@@ -178,7 +181,9 @@ class WebObject:
     def _check(self, response: httpx.Response, total: int | None) -> None:
         """Raise SourceChangedError unless this answer is about the file that `size` was about."""
         if total is not None and total != self._size:
-            raise SourceChangedError(f"it has changed from {self._size:,} to {total:,} bytes while it was read")
+            raise SourceChangedError(
+                f"it has changed from {self._size:,} to {counted(total, 'byte')} while it was read"
+            )
         version = _version(response)
         if not version or not self._version or version == self._version:
             return
@@ -224,7 +229,7 @@ def _exactly(chunks: Iterator[bytes], size: int) -> bytes:
         if came >= size:
             break
     if came != size:
-        raise ConnectionError(f"{came:,} of {size:,} bytes came")
+        raise ConnectionError(f"{came:,} of {counted(size, 'byte')} came")
     return b"".join(parts)
 
 

@@ -48,6 +48,7 @@ class Codec:
         head_bytes: Input that is enough to see how a member's text begins.
         expansion: Decoded bytes that one byte of a member can stand for, at most.
         checked: Whether every member ends with a checksum, so that one decoded to its end is as it was written.
+        framed: Whether a member's end can be found without decoding it (`producers.wet.zstd_frames`).
     """
 
     name: str
@@ -61,6 +62,7 @@ class Codec:
     head_bytes: int
     expansion: int
     checked: bool
+    framed: bool
 
     def may_begin(self, data: bytes) -> bool:
         """Whether a member may begin with `data`, which is never empty."""
@@ -81,6 +83,7 @@ GZIP = Codec(
     head_bytes=1 << 13,
     expansion=1100,
     checked=True,
+    framed=False,
 )
 ZSTD = Codec(
     name="zstd",
@@ -97,6 +100,7 @@ ZSTD = Codec(
     head_bytes=(1 << 17) + 64,
     expansion=1 << 15,
     checked=False,
+    framed=True,
 )
 CODECS = (GZIP, ZSTD)
 

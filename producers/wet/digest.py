@@ -26,13 +26,13 @@ class BlockDigest:
 
     @classmethod
     def of(cls, header: bytes) -> BlockDigest | None:
-        """Read the first digest field of a header block; None if there is none, or its algorithm is not known."""
+        """Read the first digest field of a header block; None if it is missing or empty, or of an unknown algorithm."""
         match = FIELD.search(header)
         if match is None:
             return None
         label, _, text = field_value(header, match.end()).partition(b":")
         name = ALGORITHMS.get(label.strip().lower().replace(b"-", b""))
-        if name is None:
+        if name is None or not text.strip():
             return None
         running = hashlib.new(name, usedforsecurity=False)
         return cls(running, _decode(text.strip(), running.digest_size))
@@ -68,10 +68,13 @@ def digest_verifies(raw: bytes | memoryview, header: bytes) -> bool | None:
 
 
 def _decode(text: bytes, size: int) -> bytes | None:
-    """The digest from its text: base32 as the specification has it, or hexadecimal as some tools write it."""
+    """The digest from its text: base32 as the specification has it, hexadecimal or base64 as some tools write it."""
+    digits = text.rstrip(b"=")
     try:
-        if len(text) == 2 * size:
+        if len(digits) == 2 * size:
             return bytes.fromhex(text.decode())
-        return base64.b32decode(text + b"=" * (-len(text) % 8), casefold=True)
+        if len(digits) == -(-4 * size // 3):
+            return base64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
+        return base64.b32decode(digits + b"=" * (-len(digits) % 8), casefold=True)
     except (binascii.Error, ValueError):
         return None

@@ -17,7 +17,8 @@ from typing import NamedTuple
 from conf.reasons import DAMAGED, TRUNCATED
 from producers.wet.codec import Codec
 from producers.wet.file_buffer import READ_BYTES, FileBuffer, Readable, no_check
-from producers.wet.header import LINE_ENDS, VERSION
+from producers.wet.probe import begins_record
+from producers.wet.zstd_frames import EnclosingFrame
 
 FILL_BYTES = 1 << 20
 PADDING = b"\0\r\n \t"
@@ -28,10 +29,12 @@ SALVAGE_BYTES = 1 << 8
 FIRST_BYTES = 1 << 10
 # Bytes of a member that tell it from a copy of another one inside a text.
 SIGNATURE_BYTES = 24
-# What looking at one candidate costs besides the bytes decoded, and how much may be spent on them for each byte passed.
-PROBE_BYTES = 512
+# How much may be spent on candidates for each byte passed.
 PROBES_PER_BYTE = 16
+HEADER_BYTES = 16  # what following one header of a zstd block costs
 LEAST_REPEAT_BYTES = 1 << 16
+# How far into a zstd frame its structure is followed when it fails.
+FRAME_BYTES = 1 << 20
 
 
 class Place(NamedTuple):
@@ -254,11 +257,36 @@ class Members:
         number = max(bisect_right(self._slice_positions, position) - 1, 0)
         return max(0, self._slice_offsets[number] - self.codec.held_bytes)
 
-    def skip_damage(self, first: int, *, text: bytes = b"", limit: int | None = None) -> int | None:
+    def text_before(self, position: int, first: int) -> bytes:
+        """Return what the current member encodes from the offset `first` of the file on, up to the decoded `position`.
+
+        A little before `first` may be in it. The member is decoded once more.
+        """
+        codec = self.codec
+        assert codec is not None
+        decoder, decoded, kept = codec.make(), 0, b""
+        end = self.place(position).inner
+        for offset in range(self._member, self._offset, codec.feed_bytes):
+            if decoded >= end:
+                break
+            self._buffer.check()
+            size = min(codec.feed_bytes, self._offset - offset)
+            try:
+                block = decoder.decompress(self._buffer.read(offset, size))
+            except codec.errors:
+                break
+            decoded += len(block)
+            if offset + size > first:
+                kept += block[: max(0, len(block) - max(0, decoded - end))]
+        return kept
+
+    def skip_damage(
+        self, first: int, *, text: Callable[[int], bytes] = lambda first: b"", limit: int | None = None
+    ) -> int | None:
         """Go on at the next member behind the damage that begins a WARC record.
 
         Decoded positions count from 0 again afterwards. A copy of a member inside a text (a page may show one) does not
-        count: its bytes are found in what was decoded.
+        count: its bytes are found in what was decoded, or they lie in a block of a zstd frame that is otherwise whole.
 
         Work is bounded. At most `PROBES_PER_BYTE` bytes are decoded for each byte passed, besides one candidate. And a
         member that decoded to W bytes before it failed is only gone back into so far that the bytes passed could have
@@ -266,7 +294,7 @@ class Members:
 
         Args:
             first: Offset of the file to begin at.
-            text: What was decoded of the item that cannot be read.
+            text: Returns what was decoded from an offset of the file on; called once, if a member is found.
             limit: How many bytes to look at.
 
         Returns:
@@ -276,19 +304,27 @@ class Members:
         assert codec is not None
         repeated = self._decoded - self.member_at
         offset, spent, copies = first, 0, 0
+        shown: bytes | None = None
+        enclosing: EnclosingFrame | None = None
         while len(block := self._buffer.read(offset, READ_BYTES)) >= codec.magic_bytes:
             if limit is not None and offset - first >= limit:
                 break
             for match in codec.magic.finditer(block):
                 at = offset + match.start()
                 passed = at - first + 1
-                if spent > PROBES_PER_BYTE * passed or repeated > codec.expansion * passed + LEAST_REPEAT_BYTES:
+                cost = spent if enclosing is None else spent + HEADER_BYTES * enclosing.followed
+                if cost > PROBES_PER_BYTE * passed or repeated > codec.expansion * passed + LEAST_REPEAT_BYTES:
                     continue
-                begins, cost = self._begins_record(codec, at)
+                begins, cost = begins_record(codec, self._buffer.read(at, codec.head_bytes))
                 spent += cost
                 if not begins:
                     continue
-                copy = text.find(self._buffer.read(at, SIGNATURE_BYTES), copies) if text else -1
+                if shown is None:
+                    shown = text(first)
+                    enclosing = self._enclosing(codec)
+                if enclosing is not None and enclosing.holds(at):
+                    continue
+                copy = shown.find(self._buffer.read(at, SIGNATURE_BYTES), copies) if shown else -1
                 if copy >= 0:
                     copies = copy + 1
                     continue
@@ -299,27 +335,10 @@ class Members:
         self.failure = None
         return None
 
-    def _begins_record(self, codec: Codec, offset: int) -> tuple[bool, int]:
-        """Whether a member begins at this offset of the file whose text begins as a record does, and what that cost."""
-        head = self._buffer.read(offset, codec.head_bytes)
-        begins, tried, failed = _text_begins(codec, head, 64, codec.feed_bytes)
-        cost = PROBE_BYTES + tried
-        if not begins and failed:
-            # Once more byte by byte: the member may be damaged a little further on.
-            begins, steps, _ = _text_begins(codec, head[:tried], 1, 1)
-            cost += 64 * steps
-        return begins, cost
-
-
-def _text_begins(codec: Codec, head: bytes, step: int, most: int) -> tuple[bool, int, bool]:
-    """Decode only as much as is needed: whether it is a record's beginning, bytes taken, whether the decoder failed."""
-    decoder, text, at = codec.make(), b"", 0
-    try:
-        while at < len(head) and len(text) < len(VERSION) and not decoder.eof:
-            piece = head[at : at + step]
-            at += len(piece)
-            text = (text + decoder.decompress(piece)).lstrip(LINE_ENDS)[: len(VERSION)]
-            step = min(2 * step, most)
-    except codec.errors:
-        return text == VERSION, at, True
-    return text == VERSION, at, False
+    def _enclosing(self, codec: Codec) -> EnclosingFrame | None:
+        """The member that failed, as far as its own structure says where it ends."""
+        taken = self._offset - self._member
+        if not codec.framed or taken > FRAME_BYTES:
+            return None
+        data = self._buffer.read(self._member, taken + READ_BYTES)
+        return EnclosingFrame.of(data, self._member, taken, to_end=len(data) < taken + READ_BYTES)

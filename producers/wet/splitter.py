@@ -16,11 +16,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from enum import Enum, auto
-from typing import NamedTuple
 
 from conf.reasons import DAMAGED, OVERSIZE, TRUNCATED
 from producers.wet.digest import digest_verifies
+from producers.wet.extent import Extent, Found
 from producers.wet.header import (
     FIRST_LINE,
     HEADER_STOP,
@@ -44,24 +43,6 @@ ZERO = b"\0"
 BEHIND_BYTES = 4 + len(BYTE_ORDER_MARK) + len(VERSION)
 
 
-class Extent(Enum):
-    """What can be said of a record from its header and what follows its block."""
-
-    WHOLE = auto()
-    OVERSIZE = auto()
-    CUT = auto()
-    BAD = auto()
-
-
-class Found(NamedTuple):
-    """A record that seems to begin somewhere: its header block, its length with header, and what is wrong with it."""
-
-    extent: Extent
-    header: bytes = b""
-    length: int = 0
-    detail: str = ""
-
-
 class Splitter:
     """Cuts the decoded bytes of `members` into records and stubs.
 
@@ -76,6 +57,7 @@ class Splitter:
         self._verify_digests = verify_digests
         self._window = Window(members)
         self._at = 0
+        self._mark_at = 0  # of the last byte order mark that was skipped
         self._item_at = self._item_offset = 0
 
     def items(self) -> Iterator[Record | Stub]:
@@ -110,7 +92,9 @@ class Splitter:
             return self._oversize(begin, found)
         if found.extent is Extent.CUT:
             return self._cut(begin, found)
-        if self._window.startswith(ZERO, at) and self._only_padding():
+        # A member of nothing but zeros is no padding: without a checksum, its text may have been overwritten.
+        may_pad = self._members.codec is None or self._members.place(at).inner > 0
+        if may_pad and self._window.startswith(ZERO, at) and self._only_padding():
             return None
         return self._damaged(begin, found)
 
@@ -290,12 +274,18 @@ class Splitter:
         failure, window = self._members.failure, self._window
         assert failure is not None
         size = self._members.size()
-        text = raw or window.copy(self._item_at, window.end)
+        item_at, members = self._item_at, self._members
         # In a member that gave records before, those are not searched again for members that their texts may show.
-        first = self._item_offset if self._item_at > self._members.member_at else 0
-        found = self._members.skip_damage(max(failure.member, first) + 1, text=text)
+        shared = item_at >= members.member_at and members.place(item_at).inner > 0
+
+        def text(first: int) -> bytes:
+            before = members.text_before(item_at, first) if shared else b""
+            return before + (raw or window.copy(item_at, window.end))
+
+        first = self._item_offset if shared else 0
+        found = members.skip_damage(max(failure.member, first) + 1, text=text)
         window.reset()
-        self._at = 0
+        self._at = self._mark_at = 0
         if failure.reason == TRUNCATED and found is None:
             return Stub(begin, begin, size - begin.member, TRUNCATED, failure.detail, header)
         # (A member that ran on to the end of the file over others that can be read is not cut but damaged.)
@@ -312,6 +302,8 @@ class Splitter:
         begins behind some of them is a place that can be found without decoding.
         """
         begins = self._members.begins_between(end, self._at + 1)
+        # Not in the middle of a mark, which is none from there on.
+        begins = [begin for begin in begins if not 0 < begin - self._mark_at < len(BYTE_ORDER_MARK)]
         return self._members.place(begins[-1] if begins else end)
 
     def _skip_separators(self) -> bool:
@@ -328,6 +320,7 @@ class Splitter:
                 # Files with a mark each may have been joined.
                 window.need(self._at + len(BYTE_ORDER_MARK + VERSION))
                 if window.startswith(BYTE_ORDER_MARK + VERSION, self._at):
+                    self._mark_at = self._at
                     self._at += len(BYTE_ORDER_MARK)
                 return True
             if not window.match(LINE_END, self._at):

@@ -25,7 +25,7 @@ class SourceLedger(Protocol):
 
     version: int
 
-    def ledger(self, counted: Sequence[SourceCounts]) -> list[Source]:
+    def ledger(self, counted: Sequence[SourceCounts], positions: Mapping[str, int]) -> list[Source]:
         """Return the counted sources with what was produced of each."""
         ...
 
@@ -146,7 +146,7 @@ def read_live_state(
         since=old.since,
         stream=_stream_status(status, reported, instant),
         broker_lag=ledger.lag_by_partition(instant.as_of["positions"]),
-        sources=ledger.ledger(aggregates.sources),
+        sources=ledger.ledger(aggregates.sources, instant.as_of["positions"]),
         batches=parse_batches(batches_key(pipeline), batches),
         growth=parse_growth(growth_key(pipeline), growth, aggregates.totals),
         counters=parse_counters(counters_key(pipeline), counters),

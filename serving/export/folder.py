@@ -68,6 +68,11 @@ def _resolved(target: Path) -> Path:
 def _check(target: Path, own: Collection[str], *, overwrite: bool) -> None:
     if not target.exists():
         return
+    if Path.cwd().is_relative_to(target):
+        # It is replaced by another folder, and whoever is in it would be nowhere.
+        raise FolderError(f"{target} is the folder that this command runs in: name a new folder")
+    if target.is_mount():
+        raise FolderError(f"{target} is a folder that something is mounted on: name a new one below it")
     if not target.is_dir():
         raise FolderError(f"{target} is a file: name a folder that does not exist yet")
     held = sorted(target.iterdir())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from conf.errors import counted
 from sinks.documents.chain import ChainRow, Span
 from sinks.documents.parquet_files import ParquetFiles
 
@@ -105,7 +106,7 @@ def _fault(place: tuple[int, int], before: tuple[int, int], n: int) -> str:
         return f"records are missing from {_text(before)} to {_text(place)}"
     if before > place:
         return f"the record at {_text(place)} begins before the one before it ends, at {_text(before)}"
-    return f"the record at {_text(place)} is counted {n:,} times"
+    return f"the record at {_text(place)} is counted {counted(n, 'time')}"
 
 
 def _text(place: tuple[int, int]) -> str:

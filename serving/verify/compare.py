@@ -7,6 +7,7 @@ from typing import cast
 
 from redis import Redis
 
+from conf.errors import counted
 from serving.verify.recount import Recount
 from sinks.keys import Keys
 from sinks.statistics.store import types_of
@@ -17,10 +18,10 @@ MAX_DIFFERENCES = 50
 COUNT_KEYS = ("totals", "lengths", "reasons", "sources", "languages", "tlds", "days", "df_words", "df_tokens")
 
 
-def differences(client: Redis, keys: Keys, counted: Recount) -> list[str]:
+def differences(client: Redis, keys: Keys, recounted: Recount) -> list[str]:
     """What Redis holds differently from the recount, by name; empty when all is equal. At most MAX_DIFFERENCES."""
     found: list[str] = []
-    for line in _all(client, keys, counted):
+    for line in _all(client, keys, recounted):
         found.append(line)
         if len(found) >= MAX_DIFFERENCES:
             found.append("… and perhaps more")
@@ -28,12 +29,12 @@ def differences(client: Redis, keys: Keys, counted: Recount) -> list[str]:
     return found
 
 
-def _all(client: Redis, keys: Keys, counted: Recount) -> Iterator[str]:
+def _all(client: Redis, keys: Keys, recounted: Recount) -> Iterator[str]:
     check_types(client, types_of(keys))
     for name in COUNT_KEYS:
-        yield from _fields(name, _hash(client, getattr(keys, name)), counted.counts[name])
-    tf = dict(zip(counted.words["word"].to_pylist(), counted.words["tf"].to_pylist(), strict=True))
-    df = dict(zip(counted.words["word"].to_pylist(), counted.words["df"].to_pylist(), strict=True))
+        yield from _fields(name, _hash(client, getattr(keys, name)), recounted.counts[name])
+    tf = dict(zip(recounted.words["word"].to_pylist(), recounted.words["tf"].to_pylist(), strict=True))
+    df = dict(zip(recounted.words["word"].to_pylist(), recounted.words["df"].to_pylist(), strict=True))
     scanned = client.hscan_iter(keys.words, count=SCAN_COUNT)
     entries = {word.decode(errors="backslashreplace"): entry for word, entry in scanned}
     held = parse_word_counts(keys.words, list(entries.values()))
@@ -42,7 +43,7 @@ def _all(client: Redis, keys: Keys, counted: Recount) -> Iterator[str]:
     ranked = cast("list[tuple[bytes, float]]", client.zrange(keys.top, 0, -1, withscores=True))
     wanted = sorted(tf.items(), key=lambda item: (-item[1], item[0].encode()))[: len(ranked)]
     if len(ranked) > len(wanted):
-        yield f"top: {len(ranked):,} words are ranked, there are {len(wanted):,}"
+        yield f"top: {counted(len(ranked), 'word is', 'words are')} ranked, of {len(wanted):,}"
     for (stored, score), (right_word, right_tf) in zip(ranked, wanted, strict=False):
         word = stored.decode(errors="backslashreplace")
         if (word, -score) != (right_word, right_tf):

@@ -8,6 +8,7 @@ from typing import cast
 
 from redis import Redis
 
+from conf.errors import counted
 from serving.verify.chain import MAX_FAULTS, SourceEnd, chain_faults
 from serving.verify.compare import differences
 from serving.verify.recount import recount
@@ -49,12 +50,14 @@ def verify(
     """
     documents.check_files()  # DuckDB does not verify the checksums of Parquet pages
     files = documents.parquet_files()
-    counted = recount(files)
-    found = [f"documents: {what}" for what in counted.doubled]
+    recounted = recount(files)
+    found = [f"documents: {what}" for what in recounted.doubled]
     faults = chain_faults(files, ends)
     found += [f"source {fault.source}: {fault.what}" for fault in faults[:MAX_FAULTS]]
     if faults:
-        found.append(f"{len(faults):,} such faults: `wetstream repair` mends them")
+        found.append(
+            f"{counted(len(faults), 'such fault')}: `wetstream repair` mends {'it' if len(faults) == 1 else 'them'}"
+        )
     prefix = cast("bytes | None", client.get(live_key(pipeline)))
     if prefix is None:
         found.append(
@@ -71,7 +74,7 @@ def verify(
                 f"position: Redis has counted up to {stored.decode() or 'nothing'}, the documents table stands at "
                 f"{canonical(documents.position()) or 'nothing'} (a stream is writing, or Redis waits to be healed)"
             )
-        found += differences(client, keys, counted)
-    records = counted.counts["totals"].get("records", 0)
+        found += differences(client, keys, recounted)
+    records = recounted.counts["totals"].get("records", 0)
     faulty = sorted({fault.source for fault in faults})
-    return Verification(not found, counted.digest, found, records, documents.version, faulty)
+    return Verification(not found, recounted.digest, found, records, documents.version, faulty)

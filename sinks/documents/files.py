@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from conf.errors import counted
 from sinks.documents.errors import DamagedFileError, DocumentsError
 from sinks.documents.schema import DOCUMENTS
 from sinks.storage.errors import UnavailableError
@@ -104,7 +105,7 @@ def read_document_batches(
     try:
         with path.open() as opened:
             if opened.size() != size:
-                raise DamagedFileError(path, f"has {opened.size():,} bytes, not {size:,}")
+                raise DamagedFileError(path, f"has {counted(opened.size(), 'byte')}, not {size:,}")
             file = pq.ParquetFile(opened, read_dictionary=list(dictionaries), page_checksum_verification=True)
             _check_columns(path, file.schema_arrow)
             for batch in file.iter_batches(batch_size=batch_size):
@@ -119,7 +120,7 @@ def read_document_batches(
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error).partition("\n")[0]
         raise DamagedFileError(path, f"cannot be read ({reason})") from error
     if left:
-        raise DamagedFileError(path, f"has {rows - left:,} rows, not {rows:,}")
+        raise DamagedFileError(path, f"has {counted(rows - left, 'row')}, not {rows:,}")
 
 
 def read_document_file(path: Location, *, dictionaries: Sequence[str], size: int, rows: int) -> pa.Table:

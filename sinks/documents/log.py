@@ -61,10 +61,12 @@ class DocumentsLog:
         documents = cls(open_table(location), location)
         version = documents.properties.get("schema_version")
         if version != str(SCHEMA_VERSION):
+            folder = location.uri.rpartition("/")[0]
             raise DocumentsError(
                 f"the documents table {location} has schema version {version}; this wetstream writes version "
-                f"{SCHEMA_VERSION}: use the version that made it, or ingest the sources into a new pipeline "
-                "(--pipeline NAME)"
+                f"{SCHEMA_VERSION}: use the version that made it, or move {folder} away and process the records "
+                "again: `wetstream stream` takes them from the topic, `wetstream replay --from files SOURCE...` takes "
+                "those that came from files"
             )
         return documents
 

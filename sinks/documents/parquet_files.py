@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from sinks.storage.folder import Folder
 from sinks.storage.location import Location
 
 if TYPE_CHECKING:
     import duckdb
+
+MEMORY_LIMIT = "1GB"  # of a DuckDB that queries them
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +37,26 @@ class ParquetFiles:
         """Their absolute paths or URLs, as a connection from `connect` takes them."""
         return [location.uri for location in self.locations]
 
-    def connect(self, **config: Any) -> duckdb.DuckDBPyConnection:
+    @contextmanager
+    def connect(self, *, threads: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open a DuckDB database in memory that can read these files.
 
+        Its memory is bounded: what does not fit goes to a temporary folder of its own.
+
         Args:
-            **config: Options of DuckDB, such as `threads=1`.
+            threads: How many it may use; None: one for each core.
         """
         import duckdb  # late: it takes a while to load, and most commands do not read the table
 
-        connection = duckdb.connect(config=config)
-        if self.locations:
-            self.locations[0].attach(connection)
-        return connection
+        with tempfile.TemporaryDirectory(prefix="wetstream-duckdb-", ignore_cleanup_errors=True) as folder:
+            config: dict[str, str | bool | int | float | list[str]] = {
+                "memory_limit": MEMORY_LIMIT,
+                "temp_directory": folder,
+            }
+            if threads is not None:
+                config["threads"] = threads
+            with duckdb.connect(config=config) as connection:
+                connection.execute("set timezone = 'UTC'")
+                if self.locations:
+                    self.locations[0].attach(connection)
+                yield connection

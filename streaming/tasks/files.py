@@ -6,6 +6,7 @@ have. The documents therefore equal those that come through the topic, except th
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -138,6 +139,8 @@ def source_messages(
 ) -> Iterator[tuple[pa.Array, pa.Array]]:
     """Yield keys and values (binary) of the messages that a source would become, in batches.
 
+    Ends the worker when the process that started it is gone, also in the middle of a record.
+
     Raises:
         NotWetError: It is no WET file.
         OSError: It cannot be read. Both may follow after some batches.
@@ -145,9 +148,19 @@ def source_messages(
     keys: list[bytes] = []
     values: list[bytes] = []
     size = 0
-    with open_source(source, settings) as file:
+    parent = os.getppid()
+
+    def check() -> None:
+        if os.getppid() != parent:
+            raise SystemExit("the process that started this worker is gone")
+
+    with open_source(source, settings, on_wait=check) as file:
         reader = WetReader(
-            file, source.name, max_record_bytes=settings.max_record_bytes, verify_digests=settings.verify_digests
+            file,
+            source.name,
+            max_record_bytes=settings.max_record_bytes,
+            verify_digests=settings.verify_digests,
+            check=check,
         )
         for item in reader:
             value = message_value(clip_header(item))

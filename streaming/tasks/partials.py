@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from conf.errors import counted
 from sinks.documents.files import DocumentFile
 from sinks.statistics.sums import SourceCount, Sums, add_page_counts, sum_words
 
@@ -212,7 +213,9 @@ def _check(result: MicroBatch) -> None:
     if result.ranges:
         rows = sum(part.rows for part in result.ranges)
         if rows != written:
-            raise InconsistentPartialsError(f"{rows:,} messages were read, but {written:,} documents rows written")
+            raise InconsistentPartialsError(
+                f"{counted(rows, 'message was', 'messages were')} read, but {counted(written, 'documents row')} written"
+            )
     ordered = sorted(result.ranges, key=lambda part: (part.partition, part.first))
     for left, right in pairwise(ordered):
         if left.partition == right.partition and left.end > right.first:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from conf.errors import counted
 from conf.profiles import Profile
 from streaming.text import characters
 from streaming.text.ascii_kernel import ascii_kinds, bag_ascii
@@ -95,7 +96,9 @@ class Bagger:
         n = starts.size
         taken = starts >= 0
         if n != ends.size or (taken & ((ends < starts) | (ends > data.size))).any():
-            raise ValueError(f"spans must lie within the {data.size:,} bytes of data and end where or after they start")
+            raise ValueError(
+                f"spans must lie within the {counted(data.size, 'byte')} of data and end where or after they start"
+            )
         sizes = np.where(taken, ends - starts, 0)
         self._count_on(int(taken.sum()), int(sizes.sum()) // 2 + n)
         longest = int(sizes.max(initial=0))
@@ -160,7 +163,7 @@ class Bagger:
         self._pending_tokens += tokens
         if self._pending_documents >= MOST_DOCUMENTS or self._pending_tokens >= MOST_TOKENS:
             raise OverflowError(
-                f"{self._pending_documents:,} documents since the counts were last taken: take them more often"
+                f"{counted(self._pending_documents, 'document')} since the counts were last taken: take them more often"
             )
 
 

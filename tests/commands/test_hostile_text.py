@@ -8,11 +8,12 @@ import re
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from producers.report import Note, Outcome, OutcomeState, SourceProgress
+from tests.examples import examples
 from wetstream.commands.terminal.output import Terminal
 from wetstream.commands.terminal.progress import ProgressDisplay
 from wetstream.commands.terminal.records import row_line, show_record
@@ -69,7 +70,8 @@ def shown(file: io.TextIOWrapper) -> str:
     return buffer.getvalue().decode(file.encoding)
 
 
-@settings(deadline=None)
+@pytest.mark.fuzz
+@examples(100)
 @given(hostile_text)
 def test_printable_text_is_one_visible_line_and_idempotent(text: str) -> None:
     once = printable(text)
@@ -94,7 +96,8 @@ def test_escaped_and_unescaped_characters(text: str, expected: str) -> None:
     assert printable(text) == expected
 
 
-@settings(deadline=None)
+@pytest.mark.fuzz
+@examples(100)
 @given(hostile_text, hostile_text, st.sampled_from([20, 80, 120]), st.booleans(), st.sampled_from(["utf-8", "ascii"]))
 def test_every_renderer_shows_hostile_names_and_words(
     name: str, message: str, width: int, tty: bool, encoding: str
@@ -115,7 +118,8 @@ def test_every_renderer_shows_hostile_names_and_words(
     assert row_line({"url": name}) == f"url={name}"
 
 
-@settings(deadline=None)
+@pytest.mark.fuzz
+@examples(100)
 @given(hostile_text, hostile_text, st.booleans())
 def test_progress_shows_hostile_names(name: str, message: str, tty: bool) -> None:
     console, file = terminal(tty=tty)
@@ -130,7 +134,8 @@ def test_progress_shows_hostile_names(name: str, message: str, tty: bool) -> Non
     assert acts_on_a_terminal(RICH.sub("", text) if tty else text) == set()
 
 
-@settings(deadline=None)
+@pytest.mark.fuzz
+@examples(100)
 @given(
     st.recursive(
         st.none() | st.integers() | hostile_text,
@@ -148,7 +153,8 @@ def test_json_output_is_exactly_the_data(value: object, encoding: str) -> None:
     assert json_safe('"\u202e"') == r'"\u202e"'
 
 
-@settings(deadline=None)
+@pytest.mark.fuzz
+@examples(100)
 @given(hostile_text, st.integers(1, 40))
 def test_names_are_shortened_at_their_beginning(text: str, width: int) -> None:
     safe = printable(text)

@@ -126,6 +126,20 @@ def test_links_to_nothing_or_to_other_things_are_refused(tmp_path: Path) -> None
     assert (target / "corpus" / "thesis").read_text() == (elsewhere / "thesis").read_text() == "mine"
 
 
+def test_the_folder_that_one_is_in_is_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside = tmp_path / "out" / "inside"
+    inside.mkdir(parents=True)
+    monkeypatch.chdir(inside)
+    for target in (Path(), inside, Path("..")):
+        with pytest.raises(FolderError, match="the folder that this command runs in"), new_folder(target, set()):
+            pytest.fail("not reached")
+    with pytest.raises(FolderError, match="mounted on"), new_folder(Path("/proc"), set()):
+        pytest.fail("not reached")
+    with new_folder(Path("new"), set()):
+        pass
+    assert Path.cwd() == inside and [path.name for path in inside.iterdir()] == ["new"]
+
+
 def test_running_export_is_left_alone(tmp_path: Path) -> None:
     target = tmp_path / "out"
     with new_folder(target, {"corpus"}) as first:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import pytest
+from deltalake import DeltaTable
 from kafka import KafkaProducer
 
 from conf.settings import Settings
@@ -15,6 +17,7 @@ from producers.sample.writer import write_sample
 from producers.source_producer import SourceProducer, open_producer
 from producers.sources.files import fingerprint
 from producers.sources.identity import source_id
+from producers.sources.listing_paths import local_path
 from producers.sources.opening import open_location
 from producers.topic.markers import Marker, SourceState
 from producers.topic.message import message_key, message_value, partition_of, retraction_key, stub_value
@@ -24,8 +27,9 @@ from producers.wet.members import Place
 from producers.wet.records import read_records
 from serving.verify.verify import Verification, verify
 from tests.harness import Command, Pipeline
-from wetstream.pipeline.ledger import ledger, read_markers
+from wetstream.pipeline.reader import PipelineReader
 from wetstream.pipeline.repair import RepairResult, repair, source_ends
+from wetstream.pipeline.serve import WatchedSources
 
 Make = Callable[..., Pipeline]
 FORGED = b"".join(
@@ -103,8 +107,8 @@ def repaired(pipeline: Pipeline, **more: Any) -> RepairResult:
 
 
 def states(pipeline: Pipeline) -> dict[str, str]:
-    rows = ledger(pipeline.live.sources()["sources"], read_markers(pipeline.settings))
-    return {row["source"]: row["state"] for row in rows}
+    with PipelineReader(settings=pipeline.settings) as reader:
+        return {row["source"]: row["state"] for row in reader.sources()}
 
 
 def test_duplicate_and_missing_records_are_found_and_repaired_exactly(
@@ -125,7 +129,13 @@ def test_duplicate_and_missing_records_are_found_and_repaired_exactly(
     )
     assert any(f"source {two}: records are missing from 0 to " in line for line in found.differences)
     assert any(f"source {two}: records are missing" in line and "to its end at" in line for line in found.differences)
-    assert states(pipeline)[one] == "faulty"
+    assert states(pipeline) == {one: "faulty", two: "faulty"}
+    watched = WatchedSources(settings)  # as `serve` does
+    watched._step()
+    counts = pipeline.live.sources()
+    rows = watched.ledger(counts["sources"], counts["as_of"]["positions"])
+    assert [row["state"] for row in rows] == ["faulty", "faulty"]
+    watched._close()
     done = repaired(pipeline)
     assert (done.removed, done.ingested, done.unrepaired) == ({one: 7}, {two: 14}, {})
     assert checked(pipeline).ok and pipeline.verified().digest == right
@@ -135,6 +145,42 @@ def test_duplicate_and_missing_records_are_found_and_repaired_exactly(
     assert pipeline.verified().digest == right and pipeline.documents.location.name == "g2"
     assert repaired(pipeline) == RepairResult()
     assert pipeline.ingest(second)[0].state == "already"
+
+
+def test_sources_that_came_from_files_are_refused_with_a_remedy_that_works(
+    make_pipeline: Make, sample: Path, second: Path
+) -> None:
+    pipeline = make_pipeline()
+    pipeline.ingest(second)
+    pipeline.replay(sample)
+    before = pipeline.verified().digest
+    DeltaTable(str(pipeline.documents.location)).delete(
+        f"source = '{source_id(sample)}' and record_offset between 9000 and 20000"
+    )
+    done = repaired(pipeline)
+    assert (done.removed, done.ingested, list(done.unrepaired)) == ({}, {}, [source_id(sample)])
+    remedy = done.unrepaired[source_id(sample)]
+    assert f"`wetstream replay --from files {source_id(sample)}`" in remedy
+    pipeline.replay(Path(local_path(source_id(sample))))
+    assert checked(pipeline).ok and pipeline.verified().digest == before
+
+
+def test_documents_of_another_version_are_made_again_as_the_message_says(make_pipeline: Make, sample: Path) -> None:
+    pipeline = make_pipeline()
+    pipeline.ingest(sample)
+    pipeline.stream()
+    before, path = pipeline.verified().digest, Path(str(pipeline.documents.location))
+    DeltaTable(str(path)).alter.set_table_properties({"wetstream.schema_version": "1"}, raise_if_not_exists=False)
+    with pytest.raises(Exception, match=f"schema version 1; .* move {path.parent} away .*`wetstream stream`"):
+        pipeline.stream()
+    path.parent.rename(path.parent.with_name("away"))
+    with pytest.raises(Exception, match=r"redis\.replace_statistics=(\w+)") as refused:
+        pipeline.stream()
+    found = re.search(r"redis\.replace_statistics=(\w+)", str(refused.value))
+    assert found is not None
+    again = make_pipeline(redis__replace_statistics=found[1])
+    again.stream()
+    assert again.verified().digest == before
 
 
 SOME_POINTS = ["before-removal-delete", "repair-in-transaction:2"]  # the first transaction only holds the source

@@ -10,7 +10,7 @@ import struct
 
 import zstandard
 
-FORMS = ("gzip", "single", "multi", "split", "stored", "plain", "zstd", "zstd-single")
+FORMS = ("gzip", "single", "multi", "split", "stored", "plain", "zstd", "zstd-single", "zstd-raw")
 VERSIONS = (b"WARC/1.0", b"WARC/1.1", b"WARC/0.18", b"WARC/0.17", b"WARC/2.0", b"WARC/1.0 ")
 LENGTHS = (
     b"+5",
@@ -81,6 +81,7 @@ def _text(chance: random.Random) -> bytes:
                     b"\r\n\r\n" + SHOWN % (len(shown), shown) + b"\r\n\r\n",
                     SHOWN % (chance.choice((5, 700, 90_000)), b""),
                     gzip.compress(SHOWN % (len(shown), shown) + b"\r\n\r\n"),
+                    zstandard.compress(SHOWN % (len(shown), shown) + b"\r\n\r\n"),
                     b"\nWARC/1.0\r\nA" * chance.randrange(0, 200),
                     b"\x1f\x8b\x08" * chance.randrange(0, 50),
                     b"\0" * chance.randrange(0, 300),
@@ -100,6 +101,8 @@ def _form(chance: random.Random, records: list[bytes]) -> bytes:
         return b"".join(
             zstandard.ZstdCompressor(write_checksum=chance.random() < 0.5).compress(part) for part in records
         )
+    if form == "zstd-raw":
+        return b"".join(map(raw_literals, records))
     if form == "zstd-single":
         skippable = struct.pack("<II", 0x184D2A50, 8) + bytes(8)
         return chance.choice((b"", skippable)) + zstandard.compress(whole)
@@ -114,6 +117,18 @@ def _form(chance: random.Random, records: list[bytes]) -> bytes:
         step = chance.randrange(1, 4)
         return b"".join(_member(chance, b"".join(records[at : at + step])) for at in range(0, len(records), step))
     return b"".join(_member(chance, whole[at : at + step]) for at in range(0, len(whole), step))
+
+
+def raw_literals(text: bytes) -> bytes:
+    """A zstd frame that holds the text as it is, in blocks that come out only when all of them is in."""
+    blocks = []
+    for at in range(0, len(text), 60_000):
+        piece = text[at : at + 60_000]
+        literals = struct.pack("<I", len(piece) << 4 | 0b1100)[:3] + piece  # raw, with a size of 20 bits
+        body = literals + b"\0"  # no sequences
+        last = at + len(piece) == len(text)
+        blocks.append(struct.pack("<I", len(body) << 3 | 2 << 1 | last)[:3] + body)
+    return b"\x28\xb5\x2f\xfd\x80\x38" + struct.pack("<I", len(text)) + b"".join(blocks)
 
 
 def _member(chance: random.Random, text: bytes) -> bytes:

@@ -49,6 +49,7 @@ def not_wet(error: NotWetError, damage: Damage, first: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("form", ["gzip", "lf", "zstd"])
+@pytest.mark.fuzz
 @MANY
 @given(draw=st.data())
 def test_undamaged_members_are_kept(form: str, draw: st.DataObject) -> None:
@@ -72,6 +73,7 @@ def test_undamaged_members_are_kept(form: str, draw: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("form", ["single", "multi", "split", "zstd-single"])
+@pytest.mark.fuzz
 @MANY
 @given(draw=st.data())
 def test_records_decoded_before_the_damage_are_kept(form: str, draw: st.DataObject) -> None:
@@ -114,6 +116,7 @@ def decoded_size(file: WetFile, at: int) -> int:
 
 @pytest.mark.parametrize("form", ["plain", "lf-plain", "tight-plain"])
 @pytest.mark.parametrize("verify", [True, False])
+@pytest.mark.fuzz
 @MANY
 @given(draw=st.data())
 def test_undamaged_uncompressed_records_are_kept(form: str, verify: bool, draw: st.DataObject) -> None:

@@ -55,6 +55,7 @@ def test_every_form(form: str, limit: int) -> None:
 
 
 @pytest.mark.parametrize("verify", [True, False])
+@pytest.mark.fuzz
 @MANY
 @given(draw=st.data())
 def test_damaged_anywhere(verify: bool, draw: st.DataObject) -> None:

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from producers.sources.identity import CRAWL_PATH, source_id
 from producers.sources.source import Source
 from producers.sources.urls import is_url, public_url, redact
+from tests.examples import examples
 
 PATH = "crawl-data/CC-MAIN-2016-50/segments/1480698540409.8/wet/CC-MAIN-1.warc.wet.gz"
+
 STORES = ("s3://bucket/", "gs://bucket/", "abfs://container@account/", "memory://", "ftp://host/", "hdfs://name:9000/")
 KEYS = st.one_of(
     st.text(st.sampled_from("ab1#?&=;%/:@*[]~ +\\\x1b\n\u202e\u00e9"), min_size=1, max_size=12),
@@ -54,6 +56,8 @@ PARAMETERS = (
 )
 
 
+@pytest.mark.fuzz
+@examples(100)
 @given(st.sampled_from(STORES), KEYS, KEYS)
 def test_different_keys_are_different_sources(store: str, one: str, other: str) -> None:
     assume(one != other and not CRAWL_PATH.search(one) and not CRAWL_PATH.search(other))
@@ -61,6 +65,8 @@ def test_different_keys_are_different_sources(store: str, one: str, other: str) 
     source_id(store + one).encode()
 
 
+@pytest.mark.fuzz
+@examples(100)
 @given(st.text(st.characters(exclude_characters="\0/", exclude_categories=["Cs"]), min_size=1, max_size=20))
 def test_different_files_are_different_sources(name: str) -> None:
     assume(name not in (".", ".."))
@@ -68,6 +74,8 @@ def test_different_files_are_different_sources(name: str) -> None:
     assert source_id(f"/data/{name}").isascii()
 
 
+@pytest.mark.fuzz
+@examples(100)
 @given(SECRET, st.sampled_from(PARAMETERS), st.sampled_from(["", "simplecache::", "filecache::", "zip://a.wet::"]))
 def test_no_secret_of_a_url_is_shown_or_stored(secret: str, parameter: str, wrapper: str) -> None:
     for url in (

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from conf.settings import ProducerSettings, load_settings
@@ -16,6 +16,7 @@ from producers.sources.discover import DiscoverOptions, discover
 from producers.sources.listing import Line, Listing, ListingError, read_listing
 from producers.sources.listing_paths import ListedFile, ListingPaths
 from tests.conftest import SHARED_DATA
+from tests.examples import examples
 from tests.producers.http_server import Server, serve
 from tests.producers.wet_forms import put
 
@@ -44,7 +45,8 @@ def paths_of(file: Path) -> list[str] | None:
     return None if listing is None else listing.paths
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.fuzz
+@examples(100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     paths=st.lists(PATHS, min_size=1, max_size=8),
     noise=st.lists(NOISE, max_size=8),
@@ -112,7 +114,7 @@ def test_many_bad_lines_are_counted(tmp_path: Path) -> None:
     listing = put(tmp_path, "names", b"a.wet.gz\n" + b"bad\n" * 500)
     found = discover([str(listing)], keep_going=True)
     assert len(found) == 22
-    assert "480 more of its lines cannot be used" in str(found[-1].problem)
+    assert "480 more lines of it cannot be used" in str(found[-1].problem)
 
 
 def resolved(listing: str, *lines: str, base: str | None = None, **flags: object) -> list[ListedFile]:

@@ -113,7 +113,7 @@ class BrokenLedger:
     def lag_by_partition(self, position: Mapping[str, int]) -> dict[str, int]:
         return {}
 
-    def ledger(self, counted: Sequence[SourceCounts]) -> list[Source]:
+    def ledger(self, counted: Sequence[SourceCounts], positions: Mapping[str, int]) -> list[Source]:
         if self.broken:
             raise RuntimeError("nobody foresaw this\nsecond line")
         return []

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from serving.verify.chain import SourceEnd, chain_faults
 from sinks.documents.chain import ChainRow, Span, chain_of, excess_ranges, plan_repair
 from sinks.documents.parquet_files import ParquetFiles
+from tests.examples import examples
 
 PLACES = [(0, 0), (0, 50), (100, 0), (210, 0), (210, 7), (300, 0), (450, 0), (500, 0)]
+
 TRUE = [Span(a, b) for a, b in pairwise(PLACES)]
 END = PLACES[-1]
 
@@ -97,6 +99,8 @@ any_place = st.tuples(st.integers(0, 600), st.integers(0, 9)) | st.sampled_from(
 spans = st.tuples(any_place, any_place).map(lambda pair: Span(min(pair), max(pair))) | st.sampled_from(TRUE)
 
 
+@pytest.mark.fuzz
+@examples(100)
 @given(
     st.lists(st.tuples(spans, st.sampled_from([1, 1, 1, -1]), st.sampled_from("aaab")), max_size=20),
     st.booleans(),
@@ -111,6 +115,8 @@ def test_chain_is_restored_after_any_duplicates_losses_and_forgeries(
     assert not plan_repair(done, chain)
 
 
+@pytest.mark.fuzz
+@examples(100)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 30), st.booleans()), unique_by=lambda t: t[:2]))
 def test_exclusion_ranges_cover_exactly_the_excess(rows: list[tuple[int, int, bool]]) -> None:
     excess = [(p, o) for p, o, out in rows if out]

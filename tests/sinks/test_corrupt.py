@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from redis import Redis
 
@@ -36,6 +36,7 @@ from sinks.statistics.builds import StatisticsBuilds
 from sinks.statistics.errors import CorruptStatisticsError
 from sinks.statistics.stored import parse_word_counts
 from sinks.storage.folder import Folder
+from tests.examples import examples
 from tests.sinks.batches import WORDS, row
 
 PIPELINE = "corrupt"
@@ -184,7 +185,8 @@ def test_corrupt_growth_curve_starts_over(value: str, redis_client: Redis) -> No
 ENTRIES = st.lists(st.tuples(st.integers(0, 1 << 40), st.integers(0, 1 << 40)).map(sorted), min_size=1, max_size=9)
 
 
-@settings(deadline=None)
+@pytest.mark.fuzz
+@examples(100)
 @given(entries=ENTRIES, place=st.integers(0, 8), garbage=st.text("0123456789 .-x", max_size=6))
 def test_word_entries_are_parsed_or_the_malformed_one_is_shown(
     entries: list[list[int]], place: int, garbage: str

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.verify.recount import recount
@@ -16,6 +16,7 @@ from sinks.documents.hosts import MAX_HOST_BYTES, host_of, hosts_of, tld_of
 from sinks.documents.parquet_files import ParquetFiles
 from sinks.documents.schema import DOCUMENTS
 from sinks.statistics.derive import derive
+from tests.examples import examples
 from tests.sinks.batches import row
 
 KNOWN = [
@@ -74,6 +75,8 @@ def test_known_urls(url: str | None, host: str | None, tld: str) -> None:
     assert tld_of(pa.chunked_array([hosts_of([url])])).to_pylist() == [tld]
 
 
+@pytest.mark.fuzz
+@examples(100)
 @given(URLS)
 def test_hosts_are_valid_dns_names_or_ip_addresses(url: str) -> None:
     host = host_of(url)
@@ -87,7 +90,8 @@ def test_hosts_are_valid_dns_names_or_ip_addresses(url: str) -> None:
         assert all(0 < len(label) <= 63 for label in host.split("."))
 
 
-@settings(deadline=None, max_examples=30)  # a DuckDB for each example
+@pytest.mark.fuzz
+@examples(30)  # a DuckDB for each example
 @given(st.lists(URLS, min_size=1, max_size=30))
 def test_the_sink_and_verify_count_the_same_domains(urls: list[str]) -> None:
     rows = [row(number, {"word": 1}) | {"url": url, "host": host_of(url)} for number, url in enumerate(urls)]

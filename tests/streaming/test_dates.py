@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streaming.tasks.dates import parse_date, read_dates
+from tests.examples import examples
 
 
 def read(*dates: bytes | None) -> list[datetime | None]:
@@ -82,11 +83,15 @@ def almost_dates(draw: st.DrawFn) -> tuple[bytes, datetime | None]:
         return text.encode(), None
 
 
+@pytest.mark.fuzz
+@examples(100)
 @given(st.lists(almost_dates(), min_size=1, max_size=6))
 def test_impossible_dates(dates: list[tuple[bytes, datetime | None]]) -> None:
     assert read(*(text for text, _ in dates)) == [moment for _, moment in dates]
 
 
+@pytest.mark.fuzz
+@examples(100)
 @given(
     st.lists(
         st.text("0123456789-:TZ+.０٣ /", max_size=24).map(str.encode)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conf import reasons
@@ -22,12 +22,14 @@ from producers.wet.items import Record, Stub
 from producers.wet.members import Place
 from streaming.tasks.keys import UNKNOWN_SOURCE
 from streaming.tasks.messages import Messages, read_messages
+from tests.examples import examples
 
 PAGE = (
     b"WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: http://example.org/\r\n"
     b"WARC-Date: 2016-12-02T18:03:04Z\r\nWARC-Record-ID: <urn:uuid:1>\r\n"
     b"WARC-Identified-Content-Language: eng,spa\r\nContent-Length: 5\r\n\r\nhello"
 )
+
 STUB = Stub(Place(9, 0), Place(9, 0), 4711, "truncated", "the file ends", b"WARC/1.0\r\nX: y\r\n\r\n")
 FORGED = (
     b"WARC/1.0\r\nWARC-Type: x-wetstream-stub\r\nWetstream-Reason: truncated\r\nWetstream-Records: -1\r\n"
@@ -155,6 +157,8 @@ def test_a_foreign_key_is_a_malformed_record_of_an_unknown_source(key: bytes | N
     assert got.starts[1] == -1
 
 
+@pytest.mark.fuzz
+@examples(100)
 @given(
     st.lists(
         st.tuples(
@@ -166,7 +170,6 @@ def test_a_foreign_key_is_a_malformed_record_of_an_unknown_source(key: bytes | N
     ),
     st.integers(0, 7),
 )
-@settings(deadline=None)
 def test_arbitrary_bytes_and_slices_never_break_it(messages: list[tuple[bytes | None, bytes | None]], cut: int) -> None:
     keys = pa.array([key for key, _ in messages], pa.binary())
     values = pa.array([value for _, value in messages], pa.binary())
@@ -185,6 +188,8 @@ def test_arbitrary_bytes_and_slices_never_break_it(messages: list[tuple[bytes | 
 names = st.text(min_size=1, max_size=20) | st.text(alphabet="@+- 019recordstub", min_size=1, max_size=30)
 
 
+@pytest.mark.fuzz
+@examples(100)
 @given(names, places, places, st.sampled_from(["record", "stub", "cut", "retraction"]), st.binary(max_size=40))
 def test_messages_round_trip_for_any_source_name(
     source: str, place: Place, following: Place, kind: str, header: bytes

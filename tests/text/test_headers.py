@@ -6,10 +6,11 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.text.headers import DATE, FIELDS, LANGUAGE, LENGTH, RECORD_ID, TYPE, URI, Headers
+from tests.examples import examples
 
 
 def read(*messages: bytes) -> Headers:
@@ -83,7 +84,8 @@ VALUES = st.text("a<>: \té0\r", max_size=8)
 LINES = st.one_of(st.builds("{}:{}".format, NAMES, VALUES), VALUES, st.builds(" {}".format, VALUES))
 
 
-@settings(deadline=None)  # the first call compiles
+@pytest.mark.fuzz
+@examples(100)  # the first call compiles
 @given(st.lists(st.tuples(st.lists(LINES, max_size=8), st.sampled_from(["\r\n", "\n"]), st.booleans()), max_size=4))
 def test_any_header_block(blocks: list[tuple[list[str], str, bool]]) -> None:
     messages = [

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from conf.errors import counted
 from wetstream.commands.options import NAME, Number, command, json_option, limit_option
 from wetstream.commands.terminal.output import out
 from wetstream.pipeline.pipeline import Pipeline
@@ -28,7 +29,9 @@ def verify_command(pipeline: Pipeline, as_json: bool) -> None:
         for line in result.differences:
             out.line(line, "red")
         verdict = ("ok", "bold green") if result.ok else ("not equal", "bold red")
-        out.parts(verdict, (f": {result.records:,} records, every statistic recounted; digest {result.digest}", ""))
+        out.parts(
+            verdict, (f": {counted(result.records, 'record')}, every statistic recounted; digest {result.digest}", "")
+        )
     sys.exit(int(not result.ok))
 
 
@@ -48,7 +51,9 @@ def repair_command(pipeline: Pipeline, files: tuple[str, ...], drop: tuple[str, 
     else:
         for source in sorted({*result.removed, *result.ingested}):
             removed, ingested = result.removed.get(source, 0), result.ingested.get(source, 0)
-            out.line(f"{source}: {removed:,} rows in excess removed, {ingested:,} missing records ingested")
+            out.line(
+                f"{source}: {counted(removed, 'row')} in excess removed, {counted(ingested, 'missing record')} ingested"
+            )
         for source, why in result.unrepaired.items():
             out.line(f"{source}: not repaired: {why}", "red")
         if not (result.removed or result.ingested or result.unrepaired):
@@ -91,7 +96,7 @@ def compact_command(pipeline: Pipeline) -> None:
     limits = pipeline.settings.documents
     with pipeline.writing() as documents:
         done = compact(documents, target_bytes=limits.target_file_mb << 20, compression_level=limits.compression_level)
-    out.line(f"joined {done.files_before:,} small files into {done.files_after:,}")
+    out.line(f"joined {counted(done.files_before, 'small file')} into {done.files_after:,}")
 
 
 @command(documents_group, name="vacuum")
@@ -108,7 +113,8 @@ def vacuum_command(pipeline: Pipeline, retain_hours: float, dry_run: bool) -> No
         deleted = documents.vacuum(retain_hours, dry_run=dry_run)
     for path in deleted:
         out.line(path)
-    out.line(f"{len(deleted):,} files {'would be' if dry_run else 'were'} deleted")
+    done = ("would be", "would be") if dry_run else ("was", "were")
+    out.line(f"{counted(len(deleted), f'file {done[0]}', f'files {done[1]}')} deleted")
 
 
 @command(documents_group, name="history")

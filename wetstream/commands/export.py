@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from conf.errors import counted
 from wetstream.commands.options import (
     MAX_COUNT,
     NAME,
@@ -127,29 +128,29 @@ def export_command(
         out.json(meta)
         return
     counts = meta["counts"]
-    out.line(
-        f"{folder.rstrip('/')}/{meta['corpus']}: {counts['documents']:,} documents, {counts['words']:,} words, "
-        f"{counts['tokens']:,} tokens"
-    )
+    sizes = ", ".join(counted(counts[f"{noun}s"], noun) for noun in ("document", "word", "token"))
+    out.line(f"{folder.rstrip('/')}/{meta['corpus']}: {sizes}")
     if not counts["documents"]:
         _note("no document has a word under these options: the corpus is empty")
     elif counts["documents_without_words"]:
-        _note(f"{counts['documents_without_words']:,} documents without a word of the vocabulary are left out")
+        _note(f"{counted(counts['documents_without_words'], 'document')} without a word of the vocabulary left out")
 
 
 def _report(done: JobResult) -> None:
     """What was read and what was not, on stderr."""
     totals, rejected = done.sums.totals(), done.sums.reasons()
     named = ", ".join(f"{reason} {n:,}" for reason, n in sorted(rejected.items()) if n)
-    _note(f"{totals['records']:,} records read: {totals['documents']:,} documents kept; rejected: {named or 'none'}")
+    read, kept = counted(totals["records"], "record"), counted(totals["documents"], "document")
+    _note(f"{read} read: {kept} kept; rejected: {named or 'none'}")
     emptied = totals["documents"] - done.totals.documents
     if emptied:
-        _note(f"{emptied:,} documents have no word left under the thresholds, and are not in the corpus")
+        without = counted(emptied, "document has", "documents have")
+        _note(f"{without} no word left under the thresholds: left out of the corpus")
     unreadable = done.unreadable
     for (source, reason), records in list(unreadable.items())[:LISTED]:
         err.line(f"unreadable: {records:,} ({reason}) in {source}", "yellow")
     if len(unreadable) > LISTED:
-        _note(f"unreadable records in {len({source for source, _ in unreadable}):,} files in all")
+        _note(f"unreadable records in {counted(len({source for source, _ in unreadable}), 'file')} in all")
 
 
 def _note(text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,10 +52,10 @@ class Count(click.IntRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the number. Raises BadParameter."""
-        try:
-            number = int(value)
-        except ValueError:
+        # int() also takes 1_000 and digits of other scripts.
+        if not re.fullmatch(r"[+-]?[0-9]+", str(value).strip()):
             self.fail(f"{value!r} is not a whole number", param, ctx)
+        number = int(value)
         return int(super().convert(number, param, ctx))
 
 
@@ -68,8 +69,9 @@ class Number(click.FloatRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number. Raises BadParameter."""
+        text = str(value).strip()
         try:
-            number = float(value)
+            number = float(value) if text.isascii() and "_" not in text else math.nan
         except ValueError:
             number = math.nan
         if not math.isfinite(number):

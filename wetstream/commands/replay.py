@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from conf.errors import counted
 from conf.redaction import redact_values
 from wetstream.commands.options import NAME, PATH_OR_URL, base_option, command, json_option, profile_option
 from wetstream.commands.terminal.output import err, out
@@ -59,11 +60,13 @@ def replay_command(
         fields = {"generation": result.generation, "records": result.records, "live": live, "resumed": result.resumed}
         out.json({**fields, "unreadable": redact_values(result.unreadable)})
     else:
-        out.line(f"generation {result.generation}: {result.records:,} records, {'now live' if live else 'not live'}")
+        out.line(
+            f"generation {result.generation}: {counted(result.records, 'record')}, {'now live' if live else 'not live'}"
+        )
     if result.unreadable:
         err.line(
-            f"{len(result.unreadable):,} files could not be read, so nothing was switched: repair them or leave them "
-            "out, then run the replay again (what was read is kept)",
+            f"{counted(len(result.unreadable), 'file')} could not be read, so nothing was switched: repair or leave "
+            "out what is named, then run the replay again (what was read is kept)",
             "red",
         )
     if interruption.exit_code and not live:
@@ -101,7 +104,7 @@ def switch_command(pipeline: Pipeline, generation: str) -> None:
     from wetstream.pipeline.replay import switch_generation
 
     records = switch_generation(pipeline.settings, generation)
-    out.line(f"{generation} is live: {records:,} records")
+    out.line(f"{generation} is live: {counted(records, 'record')}")
 
 
 @command(generations_group, name="drop")
@@ -135,7 +138,7 @@ def remove_command(
     else:
         for source in removed.sources:
             out.line(f"removed {source}")
-        out.line(f"{removed.records:,} records taken out of documents and statistics")
+        out.line(f"{counted(removed.records, 'record')} taken out of documents and statistics")
 
 
 def _print_stats(pipeline: Pipeline, as_json: bool) -> None:

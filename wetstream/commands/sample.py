@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from conf.errors import counted
 from wetstream.commands.ingest import exit_code, ingest_and_stream, show_run
 from wetstream.commands.options import MAX_COUNT, Count, Number, command, json_option
 from wetstream.commands.terminal.output import out
@@ -60,7 +61,7 @@ def sample_command(
         return
     for summary in made:
         sizes = f"{size(summary.raw_bytes)} ({size(summary.gz_bytes)} compressed)"
-        out.line(f"{summary.path}: {summary.records:,} records, {sizes}")
+        out.line(f"{summary.path}: {counted(summary.records, 'record')}, {sizes}")
 
 
 @command(commands, name="demo")

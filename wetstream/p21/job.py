@@ -23,7 +23,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from conf import reasons
-from conf.errors import ExplainedError
+from conf.errors import ExplainedError, counted
 from conf.profiles import Profile, load_profile
 from conf.settings import ProducerSettings, Settings
 from conf.stop_words import read_stop_words
@@ -180,12 +180,12 @@ def find_sources(request: JobRequest, settings: ProducerSettings) -> list[Source
     if missing:
         which = ", ".join(missing[:NAMED]) + (", …" if len(missing) > NAMED else "")
         raise P21Error(
-            f"{len(missing):,} of {len(lines):,} files that {names} names are not in {request.data_path}: {which} (a "
-            "slash in a name may be an underscore there)"
+            f"of {counted(len(lines), 'file')} that {names} names, {counted(len(missing), 'is', 'are')} not in "
+            f"{request.data_path}: {which} (a slash in a name may be an underscore there)"
         )
     if len(sources) != len(lines):
         raise P21Error(
-            f"{names} names {len(lines) - len(sources):,} of its files twice: each would be counted once only; take "
+            f"{names} names {counted(len(lines) - len(sources), 'file')} twice: each would be counted once only; take "
             "the doubled lines out"
         )
     return sorted(sources, key=lambda source: source.id.encode())

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 from pyspark.sql import SparkSession
 
+from conf.errors import counted
+
 EVERY_S = 10.0
 
 
@@ -24,7 +26,7 @@ def report_progress(
             stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
             done = [stage.numCompletedTasks for stage in stages if stage is not None and stage.numTasks == files]
             if done:
-                note(f"{done[0]:,} of {files:,} files read")
+                note(f"{done[0]:,} of {counted(files, 'file')} read")
 
     watcher = threading.Thread(target=watch, name="wetstream-p21-progress", daemon=True)
     watcher.start()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from conf.errors import ExplainedError
 from conf.settings import Settings
 from producers.estimate import Estimate, PlannedSource, estimate, plan_all
+from producers.ingest import StopError
 from producers.report import Outcome, OutcomeState
 from producers.sources.discover import DiscoverOptions, discover
 from producers.sources.follow import Follower
@@ -174,11 +175,20 @@ def stream_job(
 
 
 def plan_ingest(
-    settings: Settings, names: Sequence[str], options: IngestOptions
+    settings: Settings, names: Sequence[str], options: IngestOptions, stop: threading.Event
 ) -> tuple[list[PlannedSource], Estimate]:
-    """Plan what `ingest` would do with each source, and estimate sizes and time. Starts and writes nothing."""
+    """Plan what `ingest` would do with each source, and estimate sizes and time. Starts and writes nothing.
+
+    Raises:
+        StopError: `stop` was set meanwhile.
+    """
+
+    def check() -> None:
+        if stop.is_set():
+            raise StopError
+
     sources = find_ingest_sources(settings, names, options)
     markers = read_markers(settings) or {}
-    planned = list(plan_all(sources, markers, settings.producer, allow_copies=options.allow_copies))
+    planned = list(plan_all(sources, markers, settings.producer, allow_copies=options.allow_copies, check=check))
     workers = settings.producer.workers or os.cpu_count() or 1
-    return planned, estimate(planned, sources, settings.producer, workers)
+    return planned, estimate(planned, sources, settings.producer, workers, check=check)

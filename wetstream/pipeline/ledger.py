@@ -13,6 +13,7 @@ from producers.topic.markers import COMPLETE, Marker, MarkerReader, SourceState
 from producers.topic.offsets import end_offsets
 from producers.topic.topics import TopicError, describe_topic
 from serving.answers.sources import Source, SourceCounts
+from sinks.documents.log import partition_key
 from wetstream.pipeline.connections import find_kafka
 
 log = logging.getLogger("wetstream")
@@ -48,8 +49,6 @@ def read_ends(settings: Settings) -> dict[str, int] | None:
     Raises:
         TopicError: The broker does not answer.
     """
-    from sinks.documents.log import partition_key
-
     bootstrap_servers = find_kafka(settings)
     topic = describe_topic(settings, bootstrap_servers, settings.records_topic) if bootstrap_servers else None
     if topic is None or bootstrap_servers is None:
@@ -66,33 +65,41 @@ def topic_lag(settings: Settings, position: Mapping[str, int]) -> int | None:
     return None if ends is None else sum(max(0, end - position.get(name, 0)) for name, end in ends.items())
 
 
-def ledger(counted: Sequence[SourceCounts], markers: Mapping[str, Marker] | None) -> list[Source]:
+def reaches(position: Mapping[str, int], end: Mapping[str, int]) -> bool:
+    """Whether everything before `end` is counted at `position`; not if the end is unknown."""
+    return bool(end) and all(position.get(key, 0) >= offset for key, offset in end.items())
+
+
+def ledger(
+    counted: Sequence[SourceCounts], markers: Mapping[str, Marker] | None, *, complete: bool = False
+) -> list[Source]:
     """Join what has been counted of the sources with what was produced of them.
 
     Args:
         counted: From the statistics.
         markers: The producers' last markers by source; None when no broker was asked.
+        complete: Whether all that the markers cover is counted: what is not there is then missing, and not on its way.
 
     Returns:
         A row for each source that either knows, in order of their names. The state is ingesting, streaming (the topic
-        is ahead of the statistics), truncated, damaged, done, or faulty (more records are counted than were produced:
-        `wetstream verify` says where, `wetstream repair` mends it).
+        is ahead of the statistics), truncated, damaged, done, or faulty (more records are counted than were produced,
+        or fewer though all are read: `wetstream verify` says where, `wetstream repair` mends it).
     """
     by_source = {row["source"]: row for row in counted}
     markers = markers or {}
     return [
-        _row(by_source.get(source) or _uncounted(source), markers.get(source))
+        _row(by_source.get(source) or _uncounted(source), markers.get(source), complete)
         for source in sorted(by_source.keys() | markers.keys())
     ]
 
 
-def _row(counts: SourceCounts, marker: Marker | None) -> Source:
+def _row(counts: SourceCounts, marker: Marker | None, complete: bool) -> Source:
     crawl, segment = crawl_and_segment(counts["source"])
     return {
         **counts,
         "crawl": crawl,
         "segment": segment,
-        "state": _state(marker, counts["records"]),
+        "state": _state(marker, counts["records"], complete),
         "produced": marker.records if marker else counts["records"],
         "produced_bytes": marker.raw_bytes if marker else None,
         "updated": marker.updated if marker else None,
@@ -105,10 +112,11 @@ def _uncounted(source: str) -> SourceCounts:
     return {"source": source, "records": 0, "documents": 0, "tokens": 0, "payload_bytes": 0, "rejected": {}}
 
 
-def _state(marker: Marker | None, processed: int) -> str:
+def _state(marker: Marker | None, processed: int, complete: bool) -> str:
     if marker is None:
         return "done"
-    if marker.state in (*COMPLETE, SourceState.TRUNCATED) and processed > marker.records:
+    ended = marker.state in (*COMPLETE, SourceState.TRUNCATED)
+    if ended and (processed > marker.records or (complete and processed < marker.records)):
         return "faulty"
     if marker.state in COMPLETE and processed < marker.records:
         return "streaming"

@@ -245,10 +245,15 @@ class Pipeline(PipelineReader):
         return True
 
     def plan(self, *sources: str | Path, options: IngestOptions | None = None) -> tuple[list[PlannedSource], Estimate]:
-        """Plan what `ingest` would do, and estimate sizes and time. Starts and writes nothing."""
+        """Plan what `ingest` would do, and estimate sizes and time. Starts and writes nothing.
+
+        Raises:
+            StopError: `stop` was called meanwhile.
+        """
         from wetstream.pipeline.ingest import plan_ingest
 
-        return plan_ingest(self.settings, [str(source) for source in sources], self._options(options))
+        with self._working():
+            return plan_ingest(self.settings, [str(source) for source in sources], self._options(options), self._stop)
 
     # Servers
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -124,8 +125,8 @@ class PipelineReader:
         from serving.view import EVERYTHING
         from sinks.storage.locate import locate_given
 
-        # Any name that is no file is an identity, or a part of one, already.
-        named = (source_id(name) if is_url(name) or Path(name).exists() else name for name in sources)
+        # Any name that is no file is an identity, or a part of one, already. (Path.exists fails for one too long.)
+        named = (source_id(name) if is_url(name) or os.path.exists(name) else name for name in sources)  # noqa: PTH110
         options = ExportOptions(
             EVERYTHING if view is None else view,
             frozenset() if stop_words is None else read_stop_words(stop_words),
@@ -136,10 +137,16 @@ class PipelineReader:
 
     def sources(self) -> list[Source]:
         """Return the ledger: what was produced, processed, kept and rejected of each source."""
-        from wetstream.pipeline.ledger import ledger, read_markers
+        from wetstream.pipeline.ledger import ledger, reaches, read_ends, read_markers
 
-        counted = self.statistics.sources()["sources"]
-        return ledger(counted, read_markers(self.settings))
+        markers = read_markers(self.settings)
+        rows = ledger(self.statistics.sources()["sources"], markers)
+        if markers is None or all(row["records"] >= row["produced"] for row in rows):
+            return rows
+        # In this order: all that the markers cover is before the ends, and the counts are read last.
+        ends = read_ends(self.settings) or {}
+        found = self.statistics.sources()
+        return ledger(found["sources"], markers, complete=reaches(found["as_of"]["positions"], ends))
 
     def lag(self) -> int | None:
         """How many offsets wait in the topic, by the broker, also while no stream runs.

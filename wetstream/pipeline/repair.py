@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import socket
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -21,7 +22,7 @@ from redis import Redis
 
 from conf.addresses import BootstrapServers
 from conf.crash_points import crash_point
-from conf.errors import ExplainedError
+from conf.errors import ExplainedError, counted
 from conf.settings import Settings
 from producers.refill import Refiller, RefillError
 from producers.sources.discover import discover
@@ -47,6 +48,8 @@ log = logging.getLogger("wetstream")
 
 # One mends what was found; another one what that has brought to light. More means that somebody else is writing.
 MAX_ROUNDS = 4
+# How many sources a remedy names.
+NAMED = 20
 
 
 class RepairError(ExplainedError):
@@ -179,7 +182,7 @@ class _Repair:
         faults = chain_faults(documents.parquet_files(), ends)
         found = sorted({fault.source for fault in faults} - self.result.unrepaired.keys())
         for source in found:
-            self._note(f"{source}: {sum(fault.source == source for fault in faults):,} faults")
+            self._note(f"{source}: {counted(sum(fault.source == source for fault in faults), 'fault')}")
         return found
 
     def hold(self, faulty: Sequence[str]) -> dict[str, Marker | None]:
@@ -188,7 +191,7 @@ class _Repair:
         from_files = set(live_generation(self._settings).documents.sources_from_files())
         for source in faulty:
             if source in from_files:
-                self.result.unrepaired[source] = "it was read from its file: replay it from there"
+                self.result.unrepaired[source] = _replay_remedy(sorted(from_files))
                 continue
             marker = self.refiller.hold(source)
             if marker is None and source in self._drop:
@@ -225,7 +228,7 @@ class _Repair:
             self._remove(ranges)
         crash_point("repair-before-refill")
         for location, marker, spans in missing:
-            self._note(f"{location.id}: ingesting {len(spans):,} missing records")
+            self._note(f"{location.id}: ingesting {counted(len(spans), 'missing record')}")
             links = [(Place(*span.begin), Place(*span.end)) for span in spans]
             try:
                 _count(self.result.ingested, location.id, self.refiller.refill(location, marker, links))
@@ -270,6 +273,15 @@ class _Repair:
         except (ExplainedError, ValueError):
             return Source(marker.source, marker.uri)
         return Source(marker.source, found.location)
+
+
+def _replay_remedy(from_files: Sequence[str]) -> str:
+    names = " ".join(shlex.quote(source) for source in from_files[:NAMED]) + (" …" if len(from_files) > NAMED else "")
+    return (
+        "it was read from its file, not from the topic, so it cannot be repaired by itself: `wetstream replay --from "
+        f"files {names}` reads it again (give the path of what is named by its crawl path; all sources that came from "
+        "files have to be named)"
+    )
 
 
 def _count(into: dict[str, int], source: str, n: int) -> None:

@@ -19,7 +19,7 @@ from serving.api.server import Server, check_access
 from serving.background import BackgroundThread
 from serving.document_queries import DocumentQueries
 from wetstream.pipeline.connections import find_kafka, find_redis
-from wetstream.pipeline.ledger import ledger, read_ends
+from wetstream.pipeline.ledger import ledger, reaches, read_ends
 from wetstream.pipeline.writer_lease import live_documents
 
 log = logging.getLogger("wetstream")
@@ -37,6 +37,7 @@ class WatchedSources:
         self._markers: dict[str, Marker] | None = None
         self.version = 0
         self._ends: dict[str, int] = {}
+        self._markers_before_ends: dict[str, Marker] | None = None
         self._ends_read_at = float("-inf")
         self._reader: MarkerReader | None = None
         self._thread = BackgroundThread("reading the producers' markers from Kafka", self._step)
@@ -49,9 +50,11 @@ class WatchedSources:
         """Stop reading, without waiting for a broker that does not answer."""
         self._thread.stop(timeout_s=0)
 
-    def ledger(self, counted: Sequence[SourceCounts]) -> list[Source]:
+    def ledger(self, counted: Sequence[SourceCounts], positions: Mapping[str, int]) -> list[Source]:
         """Return the counted sources with what was produced of each."""
-        return ledger(counted, self._markers)
+        markers = self._markers
+        complete = markers == self._markers_before_ends and reaches(positions, self._ends)
+        return ledger(counted, markers, complete=complete)
 
     def lag_by_partition(self, position: Mapping[str, int]) -> dict[str, int]:
         """Return how many offsets wait in each partition of the records topic, by the broker; {} without one."""
@@ -66,7 +69,7 @@ class WatchedSources:
                     return TRY_AGAIN_S
             found = dict(self._reader.read_to_last_stable_offset())
             if time.monotonic() - self._ends_read_at > READ_ENDS_EVERY_S:
-                self._read_ends()
+                self._read_ends(found)
         except (ExplainedError, KafkaError, OSError) as error:
             log.debug("the producers' markers cannot be read: %s", error)
             self._close()
@@ -79,11 +82,13 @@ class WatchedSources:
             self.version += 1
         return READ_EVERY_S
 
-    def _read_ends(self) -> None:
+    def _read_ends(self, markers: dict[str, Marker]) -> None:
         ends = read_ends(self._settings) or {}
         self._ends_read_at = time.monotonic()
-        if ends != self._ends:
+        if ends != self._ends or markers != self._markers_before_ends:
+            self._markers_before_ends = None  # while the two do not belong together
             self._ends = ends
+            self._markers_before_ends = markers
             self.version += 1
 
     def _connect(self) -> MarkerReader | None:

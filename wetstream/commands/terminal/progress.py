@@ -10,6 +10,7 @@ from rich.progress import Progress as Bars
 from rich.table import Column
 from rich.text import Text
 
+from conf.errors import counted
 from conf.redaction import redact
 from producers.report import Note, Outcome, SourceProgress
 from wetstream.commands.terminal.output import Terminal
@@ -82,7 +83,8 @@ class ProgressDisplay:
                 case Note():
                     self._console.line(event.text, "yellow")
                 case FilesRead():
-                    self._status(f"read {event.sources:,} of {event.total_sources:,} files, {event.records:,} records")
+                    files = counted(event.total_sources, "file")
+                    self._status(f"read {event.sources:,} of {files}, {counted(event.records, 'record')}")
                 case Status():
                     self._status(event.text)
 
@@ -99,7 +101,7 @@ class ProgressDisplay:
             if event.source not in self._source_bars:
                 name = f"  {short(event.source, 14 if self._narrow else 28)}"
                 self._source_bars[event.source] = self._bars.add_task(name, total=event.size, figures="")
-            figures = f"{event.records:,} records  {size(event.raw_bytes)}"
+            figures = f"{counted(event.records, 'record')}  {size(event.raw_bytes)}"
             bar = self._source_bars[event.source]
             self._bars.update(bar, completed=event.file_bytes, total=event.size, figures=figures)
         self._show_ingest()
@@ -115,15 +117,15 @@ class ProgressDisplay:
             what = f"{short(outcome.source)}: {STATES.get(outcome.state, outcome.state)}"
             if outcome.records:
                 rate = outcome.raw_bytes / max(outcome.seconds, 1e-9)
-                what += f", {outcome.records:,} records, {size(outcome.raw_bytes)} ({size(rate)}/s)"
+                what += f", {counted(outcome.records, 'record')}, {size(outcome.raw_bytes)} ({size(rate)}/s)"
             self._console.line(what)
 
     def _micro_batch(self, batch: MicroBatch) -> None:
         self._streamed += batch.rows
         self._batches += batch.rows > 0
         figures = (
-            f"{self._streamed:,} records  {batch.rows_per_s:,.0f} rec/s  {self._batches:,} micro-batches  "
-            f"lag {batch.lag:,}"
+            f"{counted(self._streamed, 'record')}  {batch.rows_per_s:,.0f} rec/s  "
+            f"{counted(self._batches, 'micro-batch', 'micro-batches')}  lag {batch.lag:,}"
         )
         if self._bars is not None and self._stream_bar is not None:
             total = self._streamed + batch.lag
@@ -137,10 +139,8 @@ class ProgressDisplay:
             return
         seconds = max(time.monotonic() - self._began, 1e-9)
         raw = sum(self._raw_bytes.values())
-        figures = (
-            f"{self._finished}/{len(self._sizes)} files  {sum(self._records.values()):,} records  "
-            f"{size(raw)}  {size(raw / seconds)}/s"
-        )
+        files, records = counted(len(self._sizes), "file"), counted(sum(self._records.values()), "record")
+        figures = f"{self._finished:,}/{files}  {records}  {size(raw)}  {size(raw / seconds)}/s"
         known = [size for size in self._sizes.values() if size]
         # Sizes of remote sources come with their first progress; until then each counts as an average one.
         total = sum(known) * len(self._sizes) / max(1, len(known))

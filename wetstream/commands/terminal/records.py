@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from conf.errors import counted
 from wetstream.commands.terminal.output import Terminal, table
 from wetstream.commands.terminal.text import printable
 
@@ -38,7 +39,9 @@ def show_explanation(
         text = Text(f"{count}  " + "  ".join(printable(example) for example in left.examples))
         text.stylize("dim", len(count))
         shown.add_row(f"  {cause}", text)
-    shown.add_row("length", f"{explanation.length:,} tokens, {len(explanation.bag):,} different words")
+    shown.add_row(
+        "length", f"{counted(explanation.length, 'token')}, {counted(len(explanation.bag), 'different word')}"
+    )
     ranked = sorted(explanation.bag.items(), key=lambda item: (-item[1], item[0]))[: 3 * examples]
     shown.add_row("bag", "  ".join(f"{word} {n}" for word, n in ranked))
     console.print(shown)

@@ -9,6 +9,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.text import Text
 
+from conf.errors import counted
 from producers.sources.identity import crawl_and_segment
 from wetstream.commands.terminal.output import Terminal, table
 from wetstream.commands.terminal.text import duration, end_of, printable, size
@@ -73,7 +74,7 @@ def show_outcomes(console: Terminal, outcomes: Sequence[Outcome]) -> None:
         records = sum(outcome.records for outcome in outcomes)
         raw = sum(outcome.raw_bytes for outcome in outcomes)
         shown.add_section()
-        what = f"{len(outcomes):,} sources", f"{finished:,} finished"
+        what = f"{counted(len(outcomes), 'source')}", f"{finished:,} finished"
         shown.add_row(*what, f"{records:,}", size(raw), "", style="bold")
     console.print(shown)
     for outcome in outcomes:
@@ -98,7 +99,7 @@ def show_plan(console: Terminal, planned: Sequence[PlannedSource], total: Estima
         return
     time = "" if total.seconds is None else f", about {duration(total.seconds)}"
     console.line(
-        f"{total.sources:,} {'source' if total.sources == 1 else 'sources'} to read, {size(total.file_bytes)}: about "
+        f"{counted(total.sources, 'source')} to read, {size(total.file_bytes)}: about "
         f"{size(total.raw_bytes)} of records, {size(total.topic_bytes)} in the topic{time}"
     )
 

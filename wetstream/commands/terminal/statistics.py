@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from conf.errors import counted
 from wetstream.commands.terminal.output import Terminal, table
 from wetstream.commands.terminal.text import size
 
@@ -44,7 +45,7 @@ def show_stats(console: Terminal, stats: Mapping[str, Any]) -> None:
 def as_of_line(stats: Mapping[str, Any]) -> str:
     """Say how current the statistics are."""
     as_of = stats["as_of"]
-    lag = "no stream is running" if as_of["lag"] is None else f"{as_of['lag']:,} offsets behind the topic"
+    lag = "no stream is running" if as_of["lag"] is None else f"{counted(as_of['lag'], 'offset')} behind the topic"
     if as_of["time"] is None:
         return f"profile {stats['profile']}, no micro-batch committed yet ({lag})"
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(as_of["time"]))
