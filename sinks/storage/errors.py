@@ -30,6 +30,8 @@ _NO_CONTAINER = frozenset({"NoSuchBucket", "ContainerNotFound", "InvalidBucketNa
 class UnavailableError(ExplainedError, OSError):
     """The object store does not answer, which may pass."""
 
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h
+
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
         self.strerror = sentence

@@ -16,7 +16,9 @@ from urllib.parse import urlsplit
 
 
 @contextmanager
-def lossy_proxy(endpoint: str, *, lose: str = "", flag: Path | None = None, drop: str = "") -> Iterator[str]:
+def lossy_proxy(
+    endpoint: str, *, lose: str = "", flag: Path | None = None, drop: str = "", port: int = 0
+) -> Iterator[str]:
     """Forward requests to `endpoint`; gives the URL of the proxy.
 
     Args:
@@ -24,8 +26,9 @@ def lossy_proxy(endpoint: str, *, lose: str = "", flag: Path | None = None, drop
         lose: The answer to the first PUT whose path holds this text is lost; empty: none.
         flag: File that is made when it was.
         drop: Headers that are not forwarded, comma-separated.
+        port: Where to listen; 0: any free port.
     """
-    command = [sys.executable, "-m", "tests.storage.lossy_proxy", endpoint, lose, str(flag), drop]
+    command = [sys.executable, "-m", "tests.storage.lossy_proxy", endpoint, lose, str(flag), drop, str(port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -34,7 +37,7 @@ def lossy_proxy(endpoint: str, *, lose: str = "", flag: Path | None = None, drop
             process.kill()
 
 
-def serve(endpoint: str, lose: str, flag: Path, drop: list[str]) -> None:
+def serve(endpoint: str, lose: str, flag: Path, drop: list[str], port: int) -> None:
     """Forward requests for ever; print the port first."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -66,10 +69,10 @@ def serve(endpoint: str, lose: str, flag: Path, drop: list[str]) -> None:
         def log_message(self, *args: object) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         print(server.server_port, flush=True)
         server.serve_forever()
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4].split(","))
+    serve(sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4].split(","), int(sys.argv[5]))

@@ -19,6 +19,7 @@ from sinks.storage.location import Location
 from tests.object_stores import KEYS, options
 from tests.storage.documents import RULES, bound, commit
 from tests.storage.lossy_proxy import lossy_proxy
+from wetstream.commands.doctor import check_documents
 
 
 def test_of_two_writers_of_one_snapshot_exactly_one_commits(location: Location) -> None:
@@ -89,6 +90,8 @@ def test_what_is_wrong_with_a_bucket_is_said_in_one_sentence(
         return text
 
     assert "there is no s3://absent: create it" in refusal("s3://absent")
+    assert check_documents(locate(f"{bucket}/d", options(s3))).ok
+    assert "there is no s3://absent: create it" in check_documents(locate("s3://absent/d", options(s3))).detail
     assert f"{bucket} is asked without encryption: set documents.storage.allow_http" in refusal(allow_http="false")
     assert f"documents.storage holds nonsense, which {bucket} does not know" in refusal(nonsense="1")
     assert refusal(endpoint="http://127.0.0.1:1") == f"{bucket} does not answer (no connection)"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,8 @@ from producers.sample.writer import write_sample
 from serving.document_queries import DocumentQueries
 from sinks.documents.compaction import compact
 from tests.harness import Pipeline
-from tests.object_stores import keys, options
+from tests.object_stores import KEYS, client, keys, options
+from tests.storage.lossy_proxy import lossy_proxy
 
 Make = Callable[..., Pipeline]
 
@@ -72,12 +76,40 @@ def test_documents_in_a_bucket_equal_those_in_a_folder(
     assert remote.verified().digest == local.verified().digest != both
 
 
+def test_a_stream_waits_for_a_store_that_is_away(
+    make_pipeline: Make, s3: str, bucket: str, sample: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    right = make_pipeline(pipeline="never-away")
+    right.ingest(sample)
+    right.stream()
+    with ExitStack() as away:
+        url = away.enter_context(lossy_proxy(s3))
+        pipeline = make_pipeline(documents__path=bucket, stream__max_records=40, **storage(url))
+        pipeline.ingest(sample)
+        begun = threading.Event()
+        stream = pipeline.make_stream(lambda progress: begun.set())
+        thread = threading.Thread(target=stream.run, kwargs={"once": True})
+        thread.start()
+        assert begun.wait(120)
+    _wait_until(lambda: "dropped, restarting" in caplog.text or not thread.is_alive())
+    assert thread.is_alive() and f"{bucket} does not answer" in caplog.text, caplog.text
+    with lossy_proxy(s3, port=int(url.rpartition(":")[2])):
+        thread.join(180)
+        assert not thread.is_alive()
+        assert pipeline.verified().digest == right.verified().digest
+
+
+def _wait_until(condition: Callable[[], bool], timeout_s: float = 120) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 def test_secrets_are_not_in_the_bucket_nor_in_redis(make_pipeline: Make, s3: str, bucket: str, sample: Path) -> None:
     pipeline = make_pipeline(documents__path=bucket, **storage(s3))
     pipeline.ingest(sample)
     pipeline.stream()
-    from tests.object_stores import KEYS, client
-
     name = bucket.removeprefix("s3://")
     objects: list[Any] = [client(s3).get_object(Bucket=name, Key=key)["Body"].read() for key in keys(s3, name)]
     objects += [pipeline.redis.dump(key) for key in pipeline.redis.scan_iter()]

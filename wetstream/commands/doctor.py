@@ -12,6 +12,7 @@ import psutil
 
 from conf.addresses import BootstrapServers, RedisServers
 from conf.private_folders import UnsafeFolderError, check_owner
+from sinks.storage.location import Location
 from wetstream.servers.check import Check, Needs
 from wetstream.servers.checks import check_jars, check_java, check_kafka, check_ports, check_redis
 from wetstream.servers.java.jars import default_cache
@@ -32,11 +33,13 @@ def run_checks(
     bootstrap_servers: BootstrapServers | None,
     redis_servers: RedisServers | None,
     needs: Needs = Needs(),  # noqa: B008 (frozen)
+    documents: Location | None = None,
 ) -> list[Check]:
     """Every check, in the order of what builds on what; starts nothing, and writes nothing that stays.
 
     `home` is the state directory; `bootstrap_servers` and `redis_servers` are the configured outside servers, None for
-    the embedded ones. Takes about a second, and up to 3 s for each outside server that does not answer.
+    the embedded ones; `documents` is their place if it is an object store. Takes about a second, and up to 3 s for each
+    outside server that does not answer.
     """
     home = home.absolute()
     return [
@@ -51,7 +54,18 @@ def run_checks(
         check_ports(home, kafka=bootstrap_servers is None, redis=redis_servers is None),
         check_kafka(home, bootstrap_servers, needs),
         *check_redis(home, redis_servers, needs),
+        *([] if documents is None else [check_documents(documents)]),
     ]
+
+
+def check_documents(documents: Location) -> Check:
+    """Whether documents can be written to an object store, by one writer at a time."""
+    try:
+        documents.check_writable()
+    except OSError as error:
+        remedy = "docs/storage.md says which options and keys it takes."
+        return Check("Documents", "fail", f"{documents} cannot be used: {error.strerror}", remedy)
+    return Check("Documents", "ok", f"{documents} takes conditional writes")
 
 
 def check_python() -> Check:
