@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -106,10 +106,26 @@ def _wait_until(condition: Callable[[], bool], timeout_s: float = 120) -> None:
         time.sleep(0.1)
 
 
-def test_secrets_are_not_in_the_bucket_nor_in_redis(make_pipeline: Make, s3: str, bucket: str, sample: Path) -> None:
-    pipeline = make_pipeline(documents__path=bucket, **storage(s3))
+def test_secrets_are_not_in_the_bucket_nor_in_redis_nor_where_others_can_read(
+    make_pipeline: Make, s3: str, bucket: str, sample: Path
+) -> None:
+    pipeline = make_pipeline(documents__path=bucket, stream__max_records=100, **storage(s3))
     pipeline.ingest(sample)
-    pipeline.stream()
+    spark_s = Path(str(pipeline.spark.sparkContext._temp_dir)).parent
+    seen: set[Path] = set()
+    open_to_others: list[Path] = []
+
+    def look(progress: object) -> None:
+        """Keys travel to the tasks in a file of Spark's; nobody else on this machine may read it."""
+        for path in spark_s.rglob("*"):
+            with suppress(OSError):
+                if path.is_file() and any(secret.encode() in path.read_bytes() for secret in KEYS.values()):
+                    seen.add(path)
+                    if path.stat().st_mode & 0o077:
+                        open_to_others.append(path)
+
+    pipeline.stream(look)
+    assert seen and not open_to_others
     name = bucket.removeprefix("s3://")
     objects: list[Any] = [client(s3).get_object(Bucket=name, Key=key)["Body"].read() for key in keys(s3, name)]
     objects += [pipeline.redis.dump(key) for key in pipeline.redis.scan_iter()]
