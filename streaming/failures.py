@@ -19,11 +19,14 @@ from tenacity.wait import wait_exponential
 
 from conf.errors import ExplainedError
 from producers.topic.topics import TopicError
+from sinks.statistics.errors import MemoryFullError
 from streaming.errors import OutageError, StreamError
 
 log = logging.getLogger("wetstream")
 
 MAX_WAIT_S = 10.0
+ROOM_POLL_S = 2.0
+SAY_AGAIN_S = 60.0
 MAX_TEXT = 300
 # Replies of Redis that no waiting changes. (READONLY, OOM, MISCONF, LOADING and the like pass.)
 PERMANENT_REPLIES = (
@@ -184,6 +187,8 @@ class Outage:
         self._stop = stop
         self._lock = threading.Lock()
         self._since: float | None = None
+        self._said_at = -SAY_AGAIN_S
+        self.is_ending = False
 
     def another(self) -> Outage:
         """An outage of something else, with the same limit."""
@@ -216,6 +221,25 @@ class Outage:
                 f"gave up after {self._limit_s:.0f} s (stream.retry_s): {describe(error)}. Nothing is lost: start the "
                 "stream again when the cause is gone"
             ) from error
+
+    def wait_for_room(self, error: MemoryFullError) -> None:
+        """Wait a while for room in Redis; the limit does not apply, since only a person makes room.
+
+        Raises:
+            StreamError: The stream was stopped.
+            MemoryFullError: The query that waits is ending (`is_ending`).
+        """
+        now = time.monotonic()
+        if now - self._said_at >= SAY_AGAIN_S:
+            self._said_at = now
+            log.warning("waiting: %s", error)
+        until = now + ROOM_POLL_S
+        while time.monotonic() < until:
+            if self._stop.is_set():
+                raise StreamError(f"stopped while waiting: {error}") from error
+            if self.is_ending:
+                raise error
+            self._stop.wait(0.1)
 
     def retry(self, action: Callable[[], T]) -> T:
         """Return what `action` returns, trying again after an error of Kafka or Redis that can pass.

@@ -150,6 +150,8 @@ class QueryRun:
             end = self._watch(query, ends, stop, until, on_progress)
             watched = True
         finally:
+            # A commit that waits for room in Redis would keep a query from ending that has to end for another reason.
+            self._outage.is_ending = not watched or end.restart or query.failure() is not None
             if watched:
                 query.stop()
             else:
@@ -157,6 +159,7 @@ class QueryRun:
             if ends is not None:
                 ends.close()
             error = self._committer.finish()
+            self._outage.is_ending = False
             if self._observer is not None:
                 self._observer.alive()
         return RunEnd(query.failure() or error, end.request, end.restart)

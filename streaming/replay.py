@@ -104,9 +104,9 @@ class Replay:
         self._on_progress = on_progress
         self._on_files = on_files
         self._generations = Generations.of(settings)
-        self._builds = open_builds(settings, connections.redis)
         self._stop = threading.Event()
         self._outage = Outage(settings.stream.retry_s, self._stop)
+        self._builds = open_builds(settings, connections.redis, self._outage.wait_for_room)
         self._stream: Stream | None = None
 
     def stop(self) -> None:

@@ -31,7 +31,7 @@ from sinks.observations import Observer
 from sinks.removal import finish_removal, remove_sources
 from sinks.requests import Request, answer_request
 from sinks.statistics.builds import StatisticsBuilds, open_builds
-from sinks.statistics.errors import CorruptStatisticsError, NotInStepError, StatisticsError
+from sinks.statistics.errors import CorruptStatisticsError, MemoryFullError, NotInStepError, StatisticsError
 from sinks.statistics.store import Statistics
 from sinks.statistics.stored import check_types
 from streaming.connections import Connections
@@ -48,7 +48,7 @@ log = logging.getLogger("wetstream")
 RESTART_S = 1.0
 # Errors that end the stream, except those that a restart from the stored positions mends.
 FINAL = (LeaseError, DocumentsError, StatisticsError, StreamError)
-RESTARTABLE = (FencedError, NotInStepError, GenerationSwitchedError)
+RESTARTABLE = (FencedError, MemoryFullError, NotInStepError, GenerationSwitchedError)
 
 
 class Stream:
@@ -125,7 +125,7 @@ class Stream:
 
     def _restart_or_raise(self, error: Exception) -> None:
         """Wait before the next query; raise what a restart cannot mend."""
-        if isinstance(error, GenerationSwitchedError):
+        if isinstance(error, GenerationSwitchedError | MemoryFullError):
             return
         if isinstance(error, FINAL) and not isinstance(error, RESTARTABLE):
             raise error
@@ -137,7 +137,7 @@ class Stream:
     def _run_query(self, lease: Lease, *, once: bool) -> RunEnd:
         """Run one query from the stored positions, then do what was requested of the writer."""
         topic = self._describe_topic()
-        builds = open_builds(self._settings, self._connections.redis)
+        builds = open_builds(self._settings, self._connections.redis, self._outage.wait_for_room)
         self._outage.retry(lambda: builds.check_owner(self._generations))
         generation = self._open()
         documents = generation.documents

@@ -23,7 +23,8 @@ from sinks.documents.table import Documents, Range
 from sinks.keys import Keys, build_number_key, build_prefix, builds_key, generations_key, live_key
 from sinks.position import EMPTY_POSITION, Position
 from sinks.statistics.derive import derive
-from sinks.statistics.errors import CorruptStatisticsError, OtherDocumentsError
+from sinks.statistics.errors import CorruptStatisticsError, MemoryFullError, OtherDocumentsError
+from sinks.statistics.memory import MemoryGuard, Wait, fail
 from sinks.statistics.owner import Owner
 from sinks.statistics.store import Statistics
 from sinks.statistics.stored import check_types, parse_prefix
@@ -36,8 +37,14 @@ OLD_BUILD_S = 60
 NOT_OFFSETS = (REMOVALS, FILE_COMMITS)
 
 
-def open_builds(settings: Settings, client: Redis) -> StatisticsBuilds:
-    """The builds of the pipeline that the settings name."""
+def open_builds(settings: Settings, client: Redis, wait: Wait = fail) -> StatisticsBuilds:
+    """The builds of the pipeline that the settings name.
+
+    Args:
+        settings: All settings.
+        client: Redis.
+        wait: Called when Redis has no room for more words; returns to have another try, or raises.
+    """
     limits = settings.redis
     return StatisticsBuilds(
         client,
@@ -45,6 +52,7 @@ def open_builds(settings: Settings, client: Redis) -> StatisticsBuilds:
         chunk_words=limits.chunk_words,
         top_words=limits.top_words,
         replace=limits.replace_statistics,
+        guard=MemoryGuard(limits.max_memory_mb << 20, wait),
     )
 
 
@@ -54,11 +62,21 @@ class StatisticsBuilds:
     `replace`: id of another pipeline's documents, whose statistics may be replaced.
     """
 
-    def __init__(self, client: Redis, pipeline: str, *, chunk_words: int, top_words: int, replace: str = "") -> None:
+    def __init__(
+        self,
+        client: Redis,
+        pipeline: str,
+        *,
+        chunk_words: int,
+        top_words: int,
+        replace: str = "",
+        guard: MemoryGuard | None = None,
+    ) -> None:
         self._client = client
         self._pipeline = pipeline
         self._limits = {"chunk_words": chunk_words, "top_words": top_words}
         self._replace = replace
+        self._guard = guard or MemoryGuard()
 
     def live(self) -> Statistics | None:
         """The build that readers use, if there is one."""
@@ -124,6 +142,7 @@ class StatisticsBuilds:
 
         Raises:
             OtherDocumentsError: Redis holds the statistics of other documents.
+            MemoryFullError: Redis has no room for both builds.
             RedisError: Redis is away.
         """
         documents, owner = generation.documents, Owner.of(generation.documents)
@@ -138,7 +157,11 @@ class StatisticsBuilds:
         sums = derive(documents.scan())
         crash_point("during-rebuild")
         if position:
-            statistics.commit(sums, EMPTY_POSITION, position)
+            try:
+                statistics.commit(sums, EMPTY_POSITION, position)
+            except MemoryFullError:
+                self.expire_unused()  # of which this is one
+                raise
         self._client.hset(statistics.keys.as_of, "profile", documents.properties.get("profile", ""))
         self._client.hset(generations_key(self._pipeline), generation.name, statistics.keys.prefix)
         if live:
@@ -237,7 +260,7 @@ class StatisticsBuilds:
         return None if value is None else self._statistics(parse_prefix(self._pipeline, key, value))
 
     def _statistics(self, prefix: str) -> Statistics:
-        return Statistics(self._client, Keys(prefix), **self._limits)
+        return Statistics(self._client, Keys(prefix), **self._limits, guard=self._guard)
 
 
 def _heal(statistics: Statistics, documents: Documents, position: Position) -> str:

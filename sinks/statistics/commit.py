@@ -15,6 +15,7 @@ from sinks.keys import Keys
 from sinks.position import Position, canonical
 from sinks.statistics.chunk import Chunk, DfHistogramDelta, TopCutoff
 from sinks.statistics.errors import CorruptStatisticsError, NotInStepError, StatisticsError
+from sinks.statistics.memory import CHECK_WORDS, MemoryGuard
 from sinks.statistics.resp import packed, packed_column, packed_rows
 from sinks.statistics.stored import parse_int
 from sinks.statistics.sums import KEPT, PageCounts, Sums
@@ -51,7 +52,15 @@ class StatisticsCommit:
     """
 
     def __init__(
-        self, keys: Keys, sums: Sums, start: Position, finish: Position, *, chunk_words: int, top_words: int
+        self,
+        keys: Keys,
+        sums: Sums,
+        start: Position,
+        finish: Position,
+        *,
+        chunk_words: int,
+        top_words: int,
+        guard: MemoryGuard | None = None,
     ) -> None:
         self._keys = keys
         self._sums = sums
@@ -66,12 +75,17 @@ class StatisticsCommit:
         self._cutoff = TopCutoff()  # as of the last read
         self._unanswered: int | None = None  # number of commands of the transaction whose reply is outstanding
         self._collisions = 0
+        self._guard = guard or MemoryGuard()
+        self._unchecked_words = CHECK_WORDS  # words since the guard was asked
+        self._is_removal = sums.totals()["records"] < 0  # which makes room
 
     def run(self, pipeline: TransactionPipeline) -> None:
         """Commit, from whatever part of it Redis already holds.
 
         Raises:
             NotInStepError: Redis is neither at the start nor at the end of the micro-batch, nor between them.
+            MemoryFullError: Redis has no room for the next words.
+            EvictionPolicyError: Redis would evict.
             StatisticsError: A key was changed by something else again and again, or holds a malformed value.
             RedisError: Redis refused a command, or the connection was lost.
         """
@@ -86,12 +100,17 @@ class StatisticsCommit:
         unread = [
             part for part in ((following,) if is_known else (chunk, following)) if self._start and len(part.words)
         ]
-        pipeline.send_watch(self._keys.all(), *self._state_reads(), *(self._lookup(part) for part in unread))
+        self._unchecked_words += len(chunk.words)
+        is_due = self._unchecked_words > CHECK_WORDS and not self._is_removal
+        reads = [*self._state_reads(), *([packed("INFO", "memory")] if is_due else [])]
+        pipeline.send_watch(self._keys.all(), *reads, *(self._lookup(part) for part in unread))
         # Built while Redis still writes the chunk before. If that one raises the cutoff, some words are ranked here
         # only to be trimmed again.
         ready = chunk.commands(self._entries, self._cutoff, self._keys, self._top_words) if is_known else None
         self._receive_write(pipeline)
-        state = self._parse_state(pipeline.receive_watch(STATE_READS + len(unread)))
+        replies = pipeline.receive_watch(len(reads) + len(unread))
+        memory = replies.pop(STATE_READS) if is_due else None
+        state = self._parse_state(replies)
         self._cutoff = state.cutoff
         if state.position == self._finish:
             return True
@@ -101,6 +120,9 @@ class StatisticsCommit:
         if state.last != self._after:
             self._resume(pipeline)
             return False
+        if memory is not None:
+            self._guard.check(memory, len(self._words) - self._begin)
+            self._unchecked_words = len(chunk.words)
         crash_point("redis-chunk-read")
         if ready is None:
             entries = state.entries[0] if len(chunk.words) else []

@@ -13,6 +13,28 @@ class NotInStepError(StatisticsError):
     """Redis is not at the start of this micro-batch; it has to catch up with the documents table first."""
 
 
+class MemoryFullError(StatisticsError):
+    """Redis has no room for the next words. Nothing is lost: they are in the documents table."""
+
+    def __init__(self, state: str) -> None:
+        """Describe the memory of Redis, as the predicate of a sentence about it."""
+        super().__init__(
+            f"Redis {state}, which leaves no room for more words: raise maxmemory (and redis.max_memory_mb, if it is "
+            "set), or use a larger server. Nothing is lost; the documents table has everything"
+        )
+
+
+class EvictionPolicyError(StatisticsError):
+    """Redis would throw counts out to make room."""
+
+    def __init__(self, policy: str) -> None:
+        """Name the policy, and the remedy."""
+        super().__init__(
+            f"Redis has maxmemory-policy {policy}, so it throws out keys to make room, and counts would be lost: set "
+            "it to noeviction (CONFIG SET maxmemory-policy noeviction, and in redis.conf)"
+        )
+
+
 class OtherDocumentsError(StatisticsError):
     """Redis holds the statistics of other documents under this pipeline's name."""
 

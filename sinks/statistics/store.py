@@ -14,11 +14,14 @@ from typing import cast
 
 import numpy as np
 from redis import Redis
+from redis.exceptions import OutOfMemoryError
 
 from conf.crash_points import crash_point
 from sinks.keys import STATISTICS, Keys
 from sinks.position import Position
 from sinks.statistics.commit import StatisticsCommit
+from sinks.statistics.errors import MemoryFullError
+from sinks.statistics.memory import MemoryGuard
 from sinks.statistics.stored import check_types, parse_position, parse_word_counts
 from sinks.statistics.sums import Sums
 from sinks.statistics.transactions import transaction_pipeline
@@ -35,11 +38,14 @@ def types_of(keys: Keys) -> dict[str, str]:
 class Statistics:
     """Writes one build of the statistics."""
 
-    def __init__(self, client: Redis, keys: Keys, *, chunk_words: int, top_words: int) -> None:
+    def __init__(
+        self, client: Redis, keys: Keys, *, chunk_words: int, top_words: int, guard: MemoryGuard | None = None
+    ) -> None:
         self._client = client
         self.keys = keys
         self._chunk_words = chunk_words
         self._top_words = top_words
+        self._guard = guard or MemoryGuard()
 
     def position(self) -> dict[str, int]:
         """Return the position of the documents table that is counted; empty if nothing is.
@@ -61,20 +67,29 @@ class Statistics:
     def commit(self, sums: Sums, start: Position, finish: Position) -> None:
         """Add the sums of the documents between two positions.
 
-        Committing twice changes nothing; a commit that was interrupted continues behind its last applied word.
+        Committing twice changes nothing; a commit that was interrupted continues behind its last applied word. Where
+        Redis has no room it waits, or fails, as its guard says.
 
         Raises:
             NotInStepError: Redis is at another position.
             CorruptStatisticsError: A key is of another type, or holds a malformed value.
-            StatisticsError: Something else keeps writing to the keys.
+            MemoryFullError: Redis has no room for the next words.
+            StatisticsError: Something else keeps writing to the keys, or Redis would evict.
             RedisError: Redis is away, or refused a command.
         """
         crash_point("before-redis-commit")
         self.check_types()
         limits = {"chunk_words": self._chunk_words, "top_words": self._top_words}
-        commit = StatisticsCommit(self.keys, sums, start, finish, **limits)
-        with transaction_pipeline(self._client) as pipeline:
-            commit.run(pipeline)
+        while True:
+            commit = StatisticsCommit(self.keys, sums, start, finish, **limits, guard=self._guard)
+            try:
+                with transaction_pipeline(self._client) as pipeline:
+                    commit.run(pipeline)
+                break
+            except OutOfMemoryError:
+                self._guard.wait(MemoryFullError("is at its maxmemory"))
+            except MemoryFullError as error:
+                self._guard.wait(error)
         crash_point("after-redis-commit")
 
     def rerank(self) -> None:

@@ -138,7 +138,7 @@ def use_everything(client: Redis, counted: Counted) -> None:
     observer.begin(statistics.keys, "g1")
     for number in range(2):
         observer.committed(number, BatchMetrics(1, 1, 1, 1, 1, 1, 0.1, 0.1))
-        observer.progress(number, rows=1, rows_per_s=1.0, lag=0, lag_by_partition={0: 0}, seconds={"addBatch": 0.2})
+        observer.progress(number, rows=1, rows_per_s=1.0, lag=0, seconds={"addBatch": 0.2})
     observer.alive()
     observer.gone()
     live = LiveStatistics(client, "main")
