@@ -22,7 +22,7 @@ from wetstream.servers.ports import choose_port
 SPARK_HOME = Path(pyspark.__file__).parent
 # Debian's own Python where there is one: another one than the driver's, of the same version.
 BARE_PYTHON = Path(f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}")
-START_LIMIT_S = 60
+START_LIMIT_S = 240
 
 
 @dataclass
@@ -134,6 +134,8 @@ def bare_environment(folder: Path) -> dict[str, str]:
         "SPARK_LOCAL_DIRS": str(folder / "local"),
         "SPARK_CONF_DIR": str(folder / "conf"),
         "SPARK_DAEMON_MEMORY": "256m",
+        # Applications are submitted by Spark's own protocol; the port of the other one is fixed.
+        "SPARK_DAEMON_JAVA_OPTS": "-Dspark.master.rest.enabled=false -XX:TieredStopAtLevel=1",
     }
     found = subprocess.run(
         [str(python), "-c", "import importlib.util as u; print(*map(u.find_spec, ('streaming', 'numba', 'pyarrow')))"],
