@@ -45,8 +45,8 @@ def read_toml(file: Path | Traversable, name: str) -> tuple[dict[str, Any], str]
         raise TomlFileError(_explain(name, str(error), text)) from None
     except RecursionError:
         raise TomlFileError(f"{name} is not valid TOML: its arrays are nested too deeply") from None
-    except ValueError as error:  # a number of more digits than Python takes
-        raise TomlFileError(f"{name} is not valid TOML: {error}") from None
+    except ValueError:  # more digits than Python takes
+        raise TomlFileError(f"{name} is not valid TOML: a number in it has too many digits") from None
 
 
 def line_of(text: str, path: Sequence[str]) -> int | None:

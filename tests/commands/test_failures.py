@@ -192,6 +192,15 @@ def test_symlink_loop_and_impossible_home(offline: Command, tmp_path: Path) -> N
     assert "/dev/null" in offline("up", code=1, WETSTREAM_HOME="/dev/null/x").stderr
 
 
+def test_names_that_no_file_can_have_and_digits_of_other_scripts(offline: Command) -> None:
+    for arguments in (["explain", "x" * 5_000], ["explain", "http://" + "x" * 5_000]):
+        done = offline(*arguments, code=1)
+        assert "too long" not in done.stderr and len(done.stderr.splitlines()) == 1
+    for number in ("１０", "1_0", "1e1", "", " "):
+        assert "is not a whole number" in offline("top", "-n", number, code=2).stderr
+        assert "is not a" in offline("top", "--max-df", number.replace("1e1", "nan"), code=2).stderr
+
+
 def test_a_redis_key_of_another_type_is_named(wetstream: Command, redis_client: Redis) -> None:
     key = live_key(wetstream.environment["WETSTREAM_PIPELINE"])
     redis_client.rpush(key, "garbage")
