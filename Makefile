@@ -8,8 +8,8 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 	"$$p" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
 	&& { echo "$$p"; break; }; done)
 
-.PHONY: help demo test test-all test-cluster fuzz mutants soak check format lock setup clean
-.PHONY: bench bench-kernel bench-stream bench-segments bench-redis bench-producer bench-serving bench-storage bench-cluster
+.PHONY: help demo test test-all test-cluster fuzz mutants soak check docs format lock setup clean
+.PHONY: bench bench-kernel bench-stream bench-segments bench-redis bench-producer bench-source bench-serving bench-storage bench-cluster
 
 help:               ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 20
@@ -36,7 +36,7 @@ mutants: setup      ## change the protocol's modules a little at a time, and see
 soak: setup         ## the long kills
 	$(BIN)/python -m pytest -q -m slow tests/reliability
 
-bench: bench-kernel bench-stream bench-segments bench-redis bench-producer bench-serving ## the benchmarks, into bench/results/
+bench: bench-kernel bench-stream bench-segments bench-redis bench-producer bench-source bench-serving ## the benchmarks, into bench/results/
 
 bench-stream: setup ## streaming a filled topic beside the P2.1 batch job written the usual way
 	$(BIN)/python -m bench.stream
@@ -49,6 +49,9 @@ bench-redis: setup  ## a commit of statistics beside a bare HINCRBY
 
 bench-producer: setup ## one producer beside a bare loop of warcio and kafka-python
 	$(BIN)/python -m bench.producer
+
+bench-source: setup ## the Spark data source beside the reading of a replay
+	$(BIN)/python -m bench.spark_source
 
 bench-serving: setup ## latency and freshness of the API
 	$(BIN)/python -m bench.serving
@@ -70,13 +73,16 @@ check: setup        ## lint, format, types and structure, as CI does
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/test_structure.py
 
+docs: setup         ## the documentation as a site, into build/site; every link checked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 format: setup       ## put the code into form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 lock:               ## renew the lock files from pyproject.toml (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		--extra redis --extra java --extra s3 --extra test --extra dev pyproject.toml -o requirements.lock
+		--extra redis --extra java --extra s3 --extra test --extra docs --extra dev pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		--constraint requirements.lock --extra bench --extra mutants pyproject.toml -o requirements-bench.lock
 

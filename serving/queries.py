@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pyarrow as pa
 from redis import Redis
 
 from serving.aggregates import (
@@ -74,6 +75,19 @@ class LiveStatistics:
         Takes about a second for a million words. The snapshot has an `as_of` of its own.
         """
         return read_vocabulary_snapshot(self._client, self._pipeline)
+
+    def vocabulary(self, *, min_df: int = 1, max_df: float | None = None) -> pa.Table:
+        """Return the vocabulary as an Arrow table.
+
+        Args:
+            min_df: Keep words that occur in at least this many documents.
+            max_df: Keep words that occur in less than this share of the documents; None: no upper bound.
+
+        Returns:
+            Columns `word` (string), `tf` (int64, occurrences), `df` (int64, documents) and `idf` (float64,
+            ln(documents / df)), by descending `tf`, then `word`.
+        """
+        return self.snapshot().table(View(min_df, max_df))
 
     def stats(self, view: View = EVERYTHING) -> Stats:
         """Return totals, rejected records and document lengths; words and tokens under `view`.

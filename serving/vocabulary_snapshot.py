@@ -69,6 +69,24 @@ class VocabularySnapshot:
     taken: float
     duration_s: float
 
+    def table(self, view: View = EVERYTHING) -> pa.Table:
+        """Return the words in `view` with their counts.
+
+        Returns:
+            Columns `word` (string), `tf` (int64, occurrences), `df` (int64, documents) and `idf` (float64,
+            ln(documents / df)), by descending `tf`, then `word`.
+        """
+        order = self._by_tf[view.mask(self.df, self.documents)[self._by_tf]]
+        words = self.words.take(pa.array(order))
+        try:
+            words = words.cast(pa.string())
+        except pa.ArrowInvalid:
+            words = pa.array([word.decode("utf-8", "replace") for word in words.to_pylist()], pa.string())
+        tf, df = self.tf[order], self.df[order]
+        # Counts of words may run ahead of `documents`; such a word counts as one of all documents.
+        idf = np.log(np.maximum(self.documents, df) / np.maximum(df, 1))
+        return pa.table({"word": words, "tf": tf, "df": df, "idf": idf})
+
     def prefix(self, prefix: str, limit: int = 20, view: View = EVERYTHING) -> FoundWords:
         """Return words that begin with `prefix`, the most frequent first."""
         return self.search("tf", limit, 0, view, prefix=prefix)

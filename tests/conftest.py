@@ -153,3 +153,17 @@ def wetstream(make_settings: Callable[..., Settings], servers: Endpoints) -> Com
             "WETSTREAM_STREAM_DRIVER_MEMORY": "1g",
         }
     )
+
+
+@pytest.fixture
+def empty_folder(tmp_path: Path, wetstream: Command, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory of a user, with the servers of the tests as the configured ones."""
+    for name in [name for name in os.environ if name.startswith("WETSTREAM_")]:
+        monkeypatch.delenv(name)
+    for name, value in wetstream.environment.items():
+        if name != "WETSTREAM_HOME":
+            monkeypatch.setenv(name, value)
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder

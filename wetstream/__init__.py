@@ -6,27 +6,105 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from serving.queries import LiveStatistics, NoStatisticsError, View, VocabularySnapshot
+    from conf.errors import ExplainedError
+    from conf.profiles import ProfileError
+    from conf.settings import Settings, SettingsError, load_settings
+    from producers.report import Note, Outcome, OutcomeState, SourceProgress
+    from producers.sample.writer import write_sample
+    from producers.sources.identity import source_id
+    from producers.wet.recognise import NotWetError
+    from serving.queries import LiveStatistics, NoStatisticsError, VocabularySnapshot
+    from serving.verify.verify import Verification
+    from serving.view import View
+    from streaming.replay import ReplayResult
+    from streaming.text.explain import Explanation
+    from wetstream.pipeline.events import Event, EventStream, FilesRead, MicroBatch, SourcesFound, Status
     from wetstream.pipeline.ingest import IngestOptions
-    from wetstream.pipeline.pipeline import Pipeline, open_statistics
+    from wetstream.pipeline.pipeline import Pipeline, Removal, open_statistics
+    from wetstream.pipeline.repair import RepairResult
+    from wetstream.profile import Profile
+    from wetstream.tables.documents import DocumentsTable
+    from wetstream.tables.vocabulary import Vocabulary
+    from wetstream.wet.datasource import WetDataSource
+    from wetstream.wet.read import WetRecord, read_wet, read_wet_batches
 
 _WHERE = {
+    "DocumentsTable": "wetstream.tables.documents",
+    "Event": "wetstream.pipeline.events",
+    "EventStream": "wetstream.pipeline.events",
+    "ExplainedError": "conf.errors",
+    "Explanation": "streaming.text.explain",
+    "FilesRead": "wetstream.pipeline.events",
     "IngestOptions": "wetstream.pipeline.ingest",
     "LiveStatistics": "serving.queries",
+    "MicroBatch": "wetstream.pipeline.events",
     "NoStatisticsError": "serving.queries",
+    "NotWetError": "producers.wet.recognise",
+    "Note": "producers.report",
+    "Outcome": "producers.report",
+    "OutcomeState": "producers.report",
     "Pipeline": "wetstream.pipeline.pipeline",
-    "View": "serving.queries",
+    "Profile": "wetstream.profile",
+    "ProfileError": "conf.profiles",
+    "Removal": "wetstream.pipeline.pipeline",
+    "RepairResult": "wetstream.pipeline.repair",
+    "ReplayResult": "streaming.replay",
+    "Settings": "conf.settings",
+    "SettingsError": "conf.settings",
+    "SourceProgress": "producers.report",
+    "SourcesFound": "wetstream.pipeline.events",
+    "Status": "wetstream.pipeline.events",
+    "Verification": "serving.verify.verify",
+    "View": "serving.view",
+    "Vocabulary": "wetstream.tables.vocabulary",
     "VocabularySnapshot": "serving.queries",
+    "WetDataSource": "wetstream.wet.datasource",
+    "WetRecord": "wetstream.wet.read",
+    "load_settings": "conf.settings",
     "open_statistics": "wetstream.pipeline.pipeline",
+    "read_wet": "wetstream.wet.read",
+    "read_wet_batches": "wetstream.wet.read",
+    "source_id": "producers.sources.identity",
+    "write_sample": "producers.sample.writer",
 }
 __all__ = [
+    "DocumentsTable",
+    "Event",
+    "EventStream",
+    "ExplainedError",
+    "Explanation",
+    "FilesRead",
     "IngestOptions",
     "LiveStatistics",
+    "MicroBatch",
     "NoStatisticsError",
+    "NotWetError",
+    "Note",
+    "Outcome",
+    "OutcomeState",
     "Pipeline",
+    "Profile",
+    "ProfileError",
+    "Removal",
+    "RepairResult",
+    "ReplayResult",
+    "Settings",
+    "SettingsError",
+    "SourceProgress",
+    "SourcesFound",
+    "Status",
+    "Verification",
     "View",
+    "Vocabulary",
     "VocabularySnapshot",
+    "WetDataSource",
+    "WetRecord",
+    "load_settings",
     "open_statistics",
+    "read_wet",
+    "read_wet_batches",
+    "source_id",
+    "write_sample",
 ]
 
 
@@ -34,3 +112,7 @@ def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'wetstream' has no attribute {name!r}")
     return getattr(import_module(_WHERE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *globals()]

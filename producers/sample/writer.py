@@ -80,7 +80,7 @@ class _RecordWriter:
 
 
 def write_sample(
-    path: Path,
+    path: str | Path,
     *,
     records: int | None = None,
     raw_bytes: int | None = None,
@@ -115,6 +115,7 @@ def write_sample(
     """
     _check(records, raw_bytes, seed, file, files_per_segment, english_share)
     crawl_file = CrawlFile(crawl, file, files_per_segment)
+    path = Path(path)
     if path.is_dir():
         path /= crawl_file.path if compression != "none" else crawl_file.path.removesuffix(".gz")
     path.parent.mkdir(parents=True, exist_ok=True)

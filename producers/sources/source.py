@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from producers.sources.urls import is_url, public_url, shown_location
@@ -29,6 +29,10 @@ class Source:
     def name(self) -> str:
         """The location without passwords, signatures and control characters."""
         return shown_location(self.location)
+
+    def absolute(self) -> Source:
+        """Return it with an absolute path, for a process with another working directory."""
+        return self if is_url(self.location) else replace(self, location=os.path.abspath(self.location))  # noqa: PTH100
 
     @property
     def uri(self) -> str:

@@ -44,6 +44,7 @@ STUB_BEGIN: Final = b"WARC/1.1\r\nWARC-Type: " + STUB_TYPE + b"\r\n"
 STUB_FIELDS: Final = re.compile(
     re.escape(STUB_BEGIN) + rb"Wetstream-Reason: ([a-z_]{1,32})\r\nWetstream-Length: (\d{1,13})\r\n"
 )
+STUB_DETAIL: Final = re.compile(rb"Wetstream-Detail: ([^\r\n]*)\r\n")
 
 
 def message_key(source: str, item: Record | Stub) -> bytes:
@@ -91,6 +92,13 @@ def read_stub(value: bytes) -> tuple[str, int] | None:
     if match is None or int(match[2]) > MAX_STUB_LENGTH:
         return None
     return match[1].decode(), int(match[2])
+
+
+def read_stub_detail(value: bytes) -> str | None:
+    """What is wrong, for people, from a stub's value; None if it is not one."""
+    fields = STUB_FIELDS.match(value)
+    match = None if fields is None else STUB_DETAIL.match(value, fields.end())
+    return None if match is None else match[1].decode("utf-8", "replace")
 
 
 def partition_of(source: str, partitions: int) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from deltalake import DeltaTable
 
 from sinks.documents.files import read_document_batches, read_document_file
 from sinks.documents.log import FILE_BOUNDS, DocumentsLog
@@ -47,6 +48,10 @@ class Documents(DocumentsLog):
                 chosen = batch if ranges is None else batch.filter(_in_ranges(batch, ranges))
                 if chosen.num_rows:
                     yield chosen
+
+    def delta_table(self) -> DeltaTable:
+        """Open the table at this version for readers outside; it is not affected by later commits."""
+        return DeltaTable(str(self.path), version=self.version)
 
     def check_files(self) -> None:
         """Read every file completely and verify its checksums.

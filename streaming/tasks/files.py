@@ -6,24 +6,19 @@ have. The documents therefore equal those that come through the topic, except th
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from conf.settings import ProducerSettings
-from producers.sources.opening import open_source
 from producers.sources.source import Source
 from producers.sources.urls import is_url
-from producers.topic.message import clip_header, message_key, message_value
-from producers.wet.records import NotWetError, WetReader
+from producers.wet.records import NotWetError
 from streaming.tasks.fused import ArrowFunction, FlushLimits, TaskConfig, TaskWork
+from streaming.tasks.message_batches import BATCH_RECORDS, source_messages
 from streaming.tasks.partials import OffsetRange, unreadable_row
 
-BATCH_BYTES = 32 << 20
-BATCH_RECORDS = 2000
 # What a task reads at most, in bytes on disk (or one file, however large). It keeps its bags in memory to its end: of
 # gzip, that is about half a gigabyte. A file of a crawl is larger than this.
 TASK_BYTES = 80 << 20
@@ -132,51 +127,3 @@ def process_in_parts(
 
 class _NotWrittenError(Exception):
     """A file of documents rows cannot be written."""
-
-
-def source_messages(
-    source: Source, settings: ProducerSettings, batch_records: int = BATCH_RECORDS
-) -> Iterator[tuple[pa.Array, pa.Array]]:
-    """Yield keys and values (binary) of the messages that a source would become, in batches.
-
-    Ends the worker when the process that started it is gone, also in the middle of a record.
-
-    Raises:
-        NotWetError: It is no WET file.
-        OSError: It cannot be read. Both may follow after some batches.
-    """
-    keys: list[bytes] = []
-    values: list[bytes] = []
-    size = 0
-    parent = os.getppid()
-
-    def check() -> None:
-        if os.getppid() != parent:
-            raise SystemExit("the process that started this worker is gone")
-
-    with open_source(source, settings, on_wait=check) as file:
-        reader = WetReader(
-            file,
-            source.name,
-            max_record_bytes=settings.max_record_bytes,
-            verify_digests=settings.verify_digests,
-            check=check,
-        )
-        for item in reader:
-            value = message_value(clip_header(item))
-            keys.append(message_key(source.id, item))
-            values.append(value)
-            size += len(value)
-            if size >= BATCH_BYTES or len(keys) >= batch_records:
-                yield _column(keys), _column(values)
-                keys, values, size = [], [], 0
-    if keys:
-        yield _column(keys), _column(values)
-
-
-def _column(values: Sequence[bytes]) -> pa.BinaryArray:
-    """The same as pa.array, in half the time."""
-    offsets = np.zeros(len(values) + 1, np.int32)
-    np.cumsum(np.fromiter(map(len, values), np.int32, len(values)), out=offsets[1:])
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(values))]
-    return pa.BinaryArray.from_buffers(pa.binary(), len(values), buffers)

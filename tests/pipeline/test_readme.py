@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import polars
 import pytest
+from pyspark.sql import SparkSession
 
 from conf.settings import load_settings
-from tests.harness import Pipeline
+from tests.documentation import run_snippets, snippets
+from tests.harness import Command
 from wetstream.commands.main import cli
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -35,15 +37,17 @@ def test_the_settings_named_in_the_readme_exist() -> None:
     load_settings(flags=flags, environ={})
 
 
-def test_the_example_reads_the_table(
-    make_pipeline: Callable[..., Pipeline], sample: Path, capsys: pytest.CaptureFixture[str]
+def test_the_snippets_are_one_session(
+    empty_folder: Path, wetstream: Command, spark: SparkSession, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pipeline = make_pipeline()
-    pipeline.ingest(sample)
-    pipeline.stream()
-    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
-    stored = str(pipeline.documents.location)
-    exec(example.replace(".wetstream/documents/main/g1", stored), {})
-    assert "tokens" in capsys.readouterr().out
-    kept = polars.read_delta(stored).filter(polars.col("reason").is_null())
-    assert kept.height == pipeline.live.stats()["documents"]
+    """From an empty folder to the vocabulary, by a pipeline and by `format("wet")`; and the documents table."""
+    names: dict[str, Any] = {}
+    # Relative paths are those of the folder in which Spark was started, which is another one here.
+    code = run_snippets("README.md", names, {'load("': f'load("{empty_folder}/'})
+    assert len(snippets("README.md", "python")[0][1].strip().splitlines()) <= 10
+    assert 'format("wet")' in code and "tokens" in capsys.readouterr().out
+    words = names["pipeline"].vocabulary().to_polars().select("word", "tf", "df")
+    counts = polars.from_pandas(names["counts"]).select("word", "sum(count)", "count(word)")
+    assert set(words.rows()) == set(counts.rows())
+    documents = polars.read_delta(names["pipeline"].documents.path)
+    assert documents.filter(polars.col("reason").is_null()).height == names["pipeline"].statistics.stats()["documents"]

@@ -25,18 +25,15 @@ def explain_command(pipeline: Pipeline, target: str, record: int, examples: int,
     Shows its language, its valid and dropped tokens, and its bag of words. URL is looked up in the documents table
     and read from the topic. FILE is a WET file, or plain text (.txt). --profile: as other rules would judge it.
     """
-    from streaming.text.explain import explain
     from wetstream.commands.terminal.records import show_explanation
-    from wetstream.pipeline.lookup import find_page
-    from wetstream.pipeline.profile import pipeline_profile
 
-    profile = pipeline_profile(pipeline.settings, replace_rules=True)  # it only looks
-    page = find_page(pipeline.settings, target, record)
-    explanation = explain(page.payload, page.language_header, profile, examples)
+    found = pipeline.explain(target, record=record, examples=examples)
     if as_json:
-        out.json({"page": page.name, "url": page.url, "profile": profile.name} | dataclasses.asdict(explanation))
+        out.json(
+            {"page": found.page, "url": found.url, "profile": found.profile} | dataclasses.asdict(found.explanation)
+        )
     else:
-        show_explanation(out, page.name, page.url, profile.name, explanation, examples)
+        show_explanation(out, found.page, found.url, found.profile, found.explanation, examples)
 
 
 @command(commands, name="show")
@@ -48,16 +45,12 @@ def show_command(pipeline: Pipeline, position: str, as_json: bool) -> None:
     Shows it as it was read, and its row in the documents table.
     """
     from wetstream.commands.terminal.records import show_record
-    from wetstream.pipeline.connections import find_servers
-    from wetstream.pipeline.lookup import message_at, parse_position, row_at
+    from wetstream.pipeline.lookup import parse_position
 
-    partition, offset = parse_position(position)
-    bootstrap_servers = find_servers(pipeline.settings).bootstrap_servers
-    key, value = message_at(pipeline.settings, bootstrap_servers, partition, offset)
-    row = row_at(pipeline.documents, partition, offset)
+    found = pipeline.message(*parse_position(position))
     if as_json:
-        text = {"key": key, "value": value}
+        text = {"key": found.key, "value": found.value}
         decoded = {name: None if raw is None else raw.decode("utf-8", "backslashreplace") for name, raw in text.items()}
-        out.json({**decoded, "row": row})
+        out.json({**decoded, "row": found.row})
     else:
-        show_record(out, key, value, row)
+        show_record(out, found.key, found.value, found.row)

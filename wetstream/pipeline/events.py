@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import queue
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from producers.report import Note, Outcome, SourceProgress
 
@@ -46,3 +49,72 @@ OnEvent = Callable[[Event], None]
 
 def ignore(event: Event) -> None:
     """Report nothing."""
+
+
+T = TypeVar("T")
+
+
+class EventStream(Iterator[Event], Generic[T]):
+    """The events of one method of a pipeline while it works in a thread of its own; ends when the method does.
+
+    Leaving the loop early does not end the method; `close` does, after the current transaction and micro-batch, and so
+    does an exception that interrupts the wait, such as KeyboardInterrupt. Raises what the method raises.
+    """
+
+    def __init__(self, work: Callable[[OnEvent], T], stop: Callable[[], object]) -> None:
+        self._work = work
+        self._stop = stop
+        self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._error: BaseException | None = None
+        self._result: T | None = None
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, name="wetstream-events", daemon=True)
+        self._thread.start()
+
+    def __next__(self) -> Event:
+        if self._ended:
+            raise StopIteration
+        try:
+            event = self._next()
+        except BaseException:
+            self.close()
+            raise
+        if event is not None:
+            return event
+        self._ended = True
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        raise StopIteration
+
+    @property
+    def result(self) -> T:
+        """What the method returned; read the remaining events first. Raises what it raised."""
+        for _ in self:
+            pass
+        if self._error is not None:
+            raise self._error
+        return self._result  # type: ignore[return-value]  # T may include None
+
+    def close(self) -> None:
+        """End the method in order and wait for it."""
+        while self._thread.is_alive():
+            # Before it has begun its work there is nothing to stop yet.
+            self._stop()
+            self._thread.join(0.2)
+
+    def _next(self) -> Event | None:
+        # In small steps: Python runs signal handlers only between two of them.
+        while True:
+            try:
+                return self._queue.get(timeout=0.2)
+            except queue.Empty:
+                continue
+
+    def _run(self) -> None:
+        try:
+            self._result = self._work(self._queue.put)
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._queue.put(None)

@@ -21,7 +21,9 @@ from producers.topic.message import message_key, message_value
 from producers.wet.records import read_records
 from sinks.documents.table import Documents, Range
 from streaming.tasks.messages import read_messages
+from streaming.text.explain import Explanation, explain
 from wetstream.pipeline.connections import find_servers
+from wetstream.pipeline.profile import pipeline_profile
 from wetstream.pipeline.writer_lease import live_documents
 
 FETCH_TIMEOUT_MS = 10_000
@@ -42,6 +44,46 @@ class Page:
     url: str | None
     language_header: str | None
     reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PageExplanation:
+    """Why a page is kept or rejected.
+
+    Attributes:
+        page: Its name: source and place, or file.
+        url: Its URL, if it has one.
+        profile: Name of the rules.
+        explanation: What they make of it.
+    """
+
+    page: str
+    url: str | None
+    profile: str
+    explanation: Explanation
+
+
+@dataclass(frozen=True, slots=True)
+class TopicMessage:
+    """A message of the records topic, and its row in the documents table; None while it is not processed."""
+
+    key: bytes | None
+    value: bytes
+    row: dict[str, Any] | None
+
+
+def explain_page(settings: Settings, target: str, record: int, examples: int) -> PageExplanation:
+    """Explain the page that `find_page` finds. Raises NotFoundError."""
+    profile = pipeline_profile(settings, replace_rules=True)  # it only looks
+    page = find_page(settings, target, record)
+    explanation = explain(page.payload, page.language_header, profile, examples)
+    return PageExplanation(page.name, page.url, profile.name, explanation)
+
+
+def topic_message(settings: Settings, partition: int, offset: int) -> TopicMessage:
+    """Read a message of the records topic and its row. Raises NotFoundError."""
+    key, value = message_at(settings, find_servers(settings).bootstrap_servers, partition, offset)
+    return TopicMessage(key, value, row_at(live_documents(settings), partition, offset))
 
 
 def rows_of_url(documents: Documents, url: str) -> list[dict[str, Any]]:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from conf.settings import Settings
-from wetstream.pipeline.events import OnEvent, Status, ignore
+from wetstream.pipeline.events import EventStream, OnEvent, Status, ignore
 from wetstream.pipeline.reader import PipelineReader
 
 # Whatever takes time to import is imported where it is used, so that statistics answer at once.
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from wetstream.pipeline.connections import Servers
     from wetstream.pipeline.ingest import IngestOptions
     from wetstream.pipeline.repair import RepairResult
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +53,14 @@ class Pipeline(PipelineReader):
     Raises:
         SettingsError: A setting is unknown or has a value that it cannot have.
 
-    Example:
-        >>> with Pipeline("main", home="/data/ws") as pipeline:  # doctest: +SKIP
-        ...     pipeline.run("crawl/*.warc.wet.gz")
-        ...     pipeline.statistics.stats()["documents"]
+    docs/python.md has examples, which the tests run.
     """
 
     def __init__(
         self,
         name: str | None = None,
         *,
-        config: Path | None = None,
+        config: str | Path | None = None,
         settings: Settings | None = None,
         on_event: OnEvent = ignore,
         **flags: Any,
@@ -153,6 +153,7 @@ class Pipeline(PipelineReader):
         profile = pipeline_profile(self.settings, replace_rules=True)
         names = [str(file) for file in files]
         found = find_ingest_sources(self.settings, names, IngestOptions(base=base)) if names else []
+        found = [source.absolute() for source in found]  # executors have another working directory
         servers = self._servers_for_files() if names else self._servers()
         job = replay_job(self.settings, profile, servers, found, self.on_event)
         with self._working(job):
@@ -255,6 +256,27 @@ class Pipeline(PipelineReader):
         with self._working():
             return plan_ingest(self.settings, [str(source) for source in sources], self._options(options), self._stop)
 
+    def events(self, method: Callable[..., T], *args: Any, **kwargs: Any) -> EventStream[T]:
+        """Call a method of this pipeline in a thread of its own, and iterate over its events meanwhile.
+
+        Args:
+            method: The method, such as `pipeline.run`.
+            *args: Its arguments.
+            **kwargs: Its keyword arguments.
+
+        Returns:
+            An iterator of events; its `result` is what the method returns.
+        """
+
+        def work(on_event: OnEvent) -> T:
+            before, self.on_event = self.on_event, on_event
+            try:
+                return method(*args, **kwargs)
+            finally:
+                self.on_event = before
+
+        return EventStream(work, self.stop)
+
     # Servers
 
     def start_servers(self) -> list[str]:
@@ -318,15 +340,12 @@ class Pipeline(PipelineReader):
             self._at_work = False
 
 
-def open_statistics(pipeline: str | None = None, *, config: Path | None = None, **flags: Any) -> LiveStatistics:
+def open_statistics(pipeline: str | None = None, *, config: str | Path | None = None, **flags: Any) -> LiveStatistics:
     """Open the live statistics of a pipeline, with settings from all their places.
 
     Args:
         pipeline: Name of the pipeline; None: the one of the settings.
         config: TOML file of settings.
         **flags: Any setting by its name, with `__` for the dot.
-
-    Example:
-        >>> open_statistics("main", home="/data/ws").stats()["documents"]  # doctest: +SKIP
     """
     return Pipeline(pipeline, config=config, **flags).statistics

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from serving.verify.verify import Verification
     from serving.view import View
     from sinks.documents.table import Documents
+    from wetstream.pipeline.lookup import PageExplanation, TopicMessage
+    from wetstream.tables.documents import DocumentsTable
+    from wetstream.tables.vocabulary import Vocabulary
 
 
 class PipelineReader:
@@ -29,13 +32,17 @@ class PipelineReader:
         self,
         name: str | None = None,
         *,
-        config: Path | None = None,
+        config: str | Path | None = None,
         settings: Settings | None = None,
         on_event: OnEvent = ignore,
         **flags: Any,
     ) -> None:
         given = {key.replace("__", "."): value for key, value in flags.items()}
-        self.settings = load_settings(config, {"pipeline": name, **given}) if settings is None else settings
+        self.settings = (
+            load_settings(None if config is None else Path(config), {"pipeline": name, **given})
+            if settings is None
+            else settings
+        )
         self.on_event = on_event
         self._redis: Redis | None = None
 
@@ -72,11 +79,27 @@ class PipelineReader:
         )
 
     @property
-    def documents(self) -> Documents:
+    def documents(self) -> DocumentsTable:
         """The documents table of the live generation. Raises DocumentsError when there is none."""
         from wetstream.pipeline.writer_lease import live_documents
+        from wetstream.tables.documents import DocumentsTable
 
-        return live_documents(self.settings)
+        return DocumentsTable(live_documents(self.settings))
+
+    def vocabulary(self, *, min_df: int = 1, max_df: float | None = None) -> Vocabulary:
+        """Read the vocabulary: every word with its term and document frequency.
+
+        Args:
+            min_df: Keep words that occur in at least this many documents.
+            max_df: Keep words that occur in less than this share of the documents; None: no upper bound.
+
+        Raises:
+            NoStatisticsError: Nothing has been counted yet.
+        """
+        from serving.view import View
+        from wetstream.tables.vocabulary import Vocabulary
+
+        return Vocabulary(self.statistics.snapshot(), View(min_df, max_df))
 
     def writing(self) -> AbstractContextManager[Documents]:
         """The documents table with the writer lease, for upkeep. Raises LeaseError while a stream runs."""
@@ -88,9 +111,13 @@ class PipelineReader:
         """Recount every statistic from the documents table with another engine, and compare."""
         from serving.verify.verify import verify
         from wetstream.pipeline.repair import source_ends
+        from wetstream.pipeline.writer_lease import live_documents
 
-        ends = source_ends(self.settings, lambda: self.documents)
-        return verify(self.redis, self.settings.pipeline, self.documents, ends)
+        def documents() -> Documents:
+            return live_documents(self.settings)
+
+        ends = source_ends(self.settings, documents)
+        return verify(self.redis, self.settings.pipeline, documents(), ends)
 
     def export(
         self,
@@ -124,6 +151,7 @@ class PipelineReader:
         from serving.export.export import ExportOptions, export
         from serving.view import EVERYTHING
         from sinks.storage.locate import locate_given
+        from wetstream.pipeline.writer_lease import live_documents
 
         # Any name that is no file is an identity, or a part of one, already. (Path.exists fails for one too long.)
         named = (source_id(name) if is_url(name) or os.path.exists(name) else name for name in sources)  # noqa: PTH110
@@ -133,7 +161,30 @@ class PipelineReader:
             tuple(dict.fromkeys(three_letters(code) for code in languages)),
             tuple(dict.fromkeys(named)),
         )
-        return export(form, locate_given(folder, self.settings), self.documents, options, overwrite=overwrite)
+        return export(
+            form, locate_given(folder, self.settings), live_documents(self.settings), options, overwrite=overwrite
+        )
+
+    def explain(self, target: str | Path, *, record: int = 1, examples: int = 10) -> PageExplanation:
+        """Explain why a page is kept or rejected, by the rules of this pipeline.
+
+        Args:
+            target: A URL, looked up in the documents table and read from the topic; or a WET file, or a text file.
+            record: Which page of a WET file, from 1.
+            examples: Number of example tokens kept for each cause.
+
+        Raises:
+            NotFoundError: There is no such page.
+        """
+        from wetstream.pipeline.lookup import explain_page
+
+        return explain_page(self.settings, str(target), record, examples)
+
+    def message(self, partition: int, offset: int) -> TopicMessage:
+        """Read the record at a position of the topic, and its row in the documents table. Raises NotFoundError."""
+        from wetstream.pipeline.lookup import topic_message
+
+        return topic_message(self.settings, partition, offset)
 
     def sources(self) -> list[Source]:
         """Return the ledger: what was produced, processed, kept and rejected of each source."""
