@@ -9,9 +9,10 @@ if TYPE_CHECKING:
     from conf.errors import ExplainedError
     from conf.profiles import ProfileError
     from conf.settings import Settings, SettingsError, load_settings
+    from producers.estimate import Estimate, PlannedSource
     from producers.report import Note, Outcome, OutcomeState, SourceProgress
     from producers.sample.writer import write_sample
-    from producers.sources.identity import source_id
+    from producers.sources.identity import crawl_and_segment, source_id
     from producers.wet.recognise import NotWetError
     from serving.queries import LiveStatistics, NoStatisticsError, VocabularySnapshot
     from serving.verify.verify import Verification
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from streaming.text.explain import Explanation
     from wetstream.pipeline.events import Event, EventStream, FilesRead, MicroBatch, SourcesFound, Status
     from wetstream.pipeline.ingest import IngestOptions
+    from wetstream.pipeline.lookup import NotFoundError
     from wetstream.pipeline.pipeline import Pipeline, Removal, open_statistics
     from wetstream.pipeline.repair import RepairResult
+    from wetstream.pipeline.replay import GenerationInfo
     from wetstream.profile import Profile
     from wetstream.tables.documents import DocumentsTable
     from wetstream.tables.vocabulary import Vocabulary
@@ -30,20 +33,24 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "DocumentsTable": "wetstream.tables.documents",
+    "Estimate": "producers.estimate",
     "Event": "wetstream.pipeline.events",
     "EventStream": "wetstream.pipeline.events",
     "ExplainedError": "conf.errors",
     "Explanation": "streaming.text.explain",
     "FilesRead": "wetstream.pipeline.events",
+    "GenerationInfo": "wetstream.pipeline.replay",
     "IngestOptions": "wetstream.pipeline.ingest",
     "LiveStatistics": "serving.queries",
     "MicroBatch": "wetstream.pipeline.events",
     "NoStatisticsError": "serving.queries",
+    "NotFoundError": "wetstream.pipeline.lookup",
     "NotWetError": "producers.wet.recognise",
     "Note": "producers.report",
     "Outcome": "producers.report",
     "OutcomeState": "producers.report",
     "Pipeline": "wetstream.pipeline.pipeline",
+    "PlannedSource": "producers.estimate",
     "Profile": "wetstream.profile",
     "ProfileError": "conf.profiles",
     "Removal": "wetstream.pipeline.pipeline",
@@ -60,6 +67,7 @@ _WHERE = {
     "VocabularySnapshot": "serving.queries",
     "WetDataSource": "wetstream.wet.datasource",
     "WetRecord": "wetstream.wet.read",
+    "crawl_and_segment": "producers.sources.identity",
     "load_settings": "conf.settings",
     "open_statistics": "wetstream.pipeline.pipeline",
     "read_wet": "wetstream.wet.read",
@@ -69,20 +77,24 @@ _WHERE = {
 }
 __all__ = [
     "DocumentsTable",
+    "Estimate",
     "Event",
     "EventStream",
     "ExplainedError",
     "Explanation",
     "FilesRead",
+    "GenerationInfo",
     "IngestOptions",
     "LiveStatistics",
     "MicroBatch",
     "NoStatisticsError",
+    "NotFoundError",
     "NotWetError",
     "Note",
     "Outcome",
     "OutcomeState",
     "Pipeline",
+    "PlannedSource",
     "Profile",
     "ProfileError",
     "Removal",
@@ -99,6 +111,7 @@ __all__ = [
     "VocabularySnapshot",
     "WetDataSource",
     "WetRecord",
+    "crawl_and_segment",
     "load_settings",
     "open_statistics",
     "read_wet",

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
+from wetstream import Pipeline
 from wetstream.commands.options import command, json_option
 from wetstream.commands.terminal.output import out
 from wetstream.commands.terminal.text import size
-from wetstream.pipeline.pipeline import Pipeline
 
 commands = click.Group()
 

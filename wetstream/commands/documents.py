@@ -8,9 +8,9 @@ import sys
 import click
 
 from conf.errors import counted
+from wetstream import Pipeline
 from wetstream.commands.options import NAME, Number, command, json_option, limit_option
 from wetstream.commands.terminal.output import out
-from wetstream.pipeline.pipeline import Pipeline
 
 commands = click.Group()
 
@@ -91,12 +91,8 @@ def path_command(pipeline: Pipeline) -> None:
 @command(documents_group, name="compact")
 def compact_command(pipeline: Pipeline) -> None:
     """Join small files now (the stream does so every documents.compact_every micro-batches)."""
-    from sinks.documents.compaction import compact
-
-    limits = pipeline.settings.documents
-    with pipeline.writing() as documents:
-        done = compact(documents, target_bytes=limits.target_file_mb << 20, compression_level=limits.compression_level)
-    out.line(f"joined {counted(done.files_before, 'small file')} into {done.files_after:,}")
+    before, after = pipeline.compact()
+    out.line(f"joined {counted(before, 'small file')} into {after:,}")
 
 
 @command(documents_group, name="vacuum")
@@ -109,8 +105,7 @@ def compact_command(pipeline: Pipeline) -> None:
 @click.option("--dry-run", is_flag=True, help="Only list what would be deleted.")
 def vacuum_command(pipeline: Pipeline, retain_hours: float, dry_run: bool) -> None:
     """Delete files that no longer belong to the table: compacted ones, and those of tasks that died."""
-    with pipeline.writing() as documents:
-        deleted = documents.vacuum(retain_hours, dry_run=dry_run)
+    deleted = pipeline.vacuum(retain_hours, dry_run=dry_run)
     for path in deleted:
         out.line(path)
     done = ("would be", "would be") if dry_run else ("was", "were")

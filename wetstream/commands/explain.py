@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import click
 
+from wetstream import NotFoundError, Pipeline
 from wetstream.commands.options import MAX_COUNT, NAME, PATH_OR_URL, Count, command, json_option, profile_option
 from wetstream.commands.terminal.output import out
-from wetstream.pipeline.pipeline import Pipeline
 
 commands = click.Group()
 
@@ -45,12 +46,19 @@ def show_command(pipeline: Pipeline, position: str, as_json: bool) -> None:
     Shows it as it was read, and its row in the documents table.
     """
     from wetstream.commands.terminal.records import show_record
-    from wetstream.pipeline.lookup import parse_position
 
-    found = pipeline.message(*parse_position(position))
+    found = pipeline.message(*_position(position))
     if as_json:
         text = {"key": found.key, "value": found.value}
         decoded = {name: None if raw is None else raw.decode("utf-8", "backslashreplace") for name, raw in text.items()}
         out.json({**decoded, "row": found.row})
     else:
         show_record(out, found.key, found.value, found.row)
+
+
+def _position(text: str) -> tuple[int, int]:
+    """Parse `3:4711` into partition and offset. Raises NotFoundError."""
+    match = re.fullmatch(r"([0-9]{1,9}):([0-9]{1,18})", text)
+    if match is None:
+        raise NotFoundError(f"{text} is no position: write PARTITION:OFFSET, as in 3:4711 (`wetstream segments`)")
+    return int(match[1]), int(match[2])

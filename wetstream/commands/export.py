@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from conf.errors import counted
+from wetstream import Pipeline
 from wetstream.commands.options import (
     MAX_COUNT,
     NAME,
@@ -20,7 +21,6 @@ from wetstream.commands.options import (
     min_df_option,
 )
 from wetstream.commands.terminal.output import err, out
-from wetstream.pipeline.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from wetstream.p21.job import JobResult
@@ -66,7 +66,6 @@ def p21_command(
     Writes dictionary, frequencies, statistics and corpus. DATA_PATH holds the WET files. NAMES_FILE names them, one
     crawl path per line; in the names of the files its slashes may be underscores.
     """
-    from serving.export.statistics import statistics_lines
     from wetstream.p21.job import JobRequest, run_p21
 
     request = JobRequest(data_path, names_file, stop_words_file, threshold, cores, output, max_df, overwrite)
@@ -76,7 +75,7 @@ def p21_command(
         totals = {"words": done.words, "documents": done.totals.documents, "tokens": done.totals.tokens}
         out.json({"read": done.sums.totals(), "rejected": rejected, "written": totals})
     else:
-        for line in statistics_lines(done.words, done.totals.lengths):
+        for line in done.statistics:
             out.line(line)
     _report(done)
 
@@ -113,7 +112,7 @@ def export_command(
     ldac, matrixmarket, parquet. Frequencies and thresholds refer to the documents that --language and --source choose
     (both can be repeated).
     """
-    from serving.view import View
+    from wetstream import View
 
     meta = pipeline.export(
         form,

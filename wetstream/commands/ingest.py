@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from conf.redaction import redact, redact_values
+from wetstream import Pipeline
 from wetstream.cluster.health import health_server
 from wetstream.commands.options import command, json_option, profile_option
 from wetstream.commands.source_options import source_options
 from wetstream.commands.terminal.output import err, out
-from wetstream.pipeline.pipeline import Pipeline
 
 # Imports that take time stand in the commands that need them, so that `wetstream stats` answers at once.
 if TYPE_CHECKING:
-    from producers.report import Outcome
-    from wetstream.pipeline.ingest import IngestOptions
+    from wetstream import IngestOptions, Outcome
 
 commands = click.Group()
 
@@ -152,7 +151,7 @@ def exit_code(outcomes: list[Outcome], options: IngestOptions | None, interrupte
 
 def _counted(pipeline: Pipeline) -> bool:
     """Whether a micro-batch has been committed."""
-    from serving.queries import NoStatisticsError
+    from wetstream import NoStatisticsError
 
     try:
         return pipeline.statistics.as_of()["time"] is not None

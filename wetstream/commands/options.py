@@ -13,11 +13,9 @@ from typing import Any
 import click
 
 from conf.settings import SettingsError, load_settings
-from producers.report import Note
+from wetstream import Event, Note, Pipeline, Status
 from wetstream.commands.terminal.failures import DEBUG_VARIABLE
 from wetstream.commands.terminal.output import err, log_to_terminal
-from wetstream.pipeline.events import Event, Status
-from wetstream.pipeline.pipeline import Pipeline
 
 # The largest integer that JSON, Redis scores and JavaScript hold exactly.
 MAX_COUNT = 2**53

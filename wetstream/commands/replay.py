@@ -9,9 +9,9 @@ import click
 
 from conf.errors import counted
 from conf.redaction import redact_values
+from wetstream import Pipeline
 from wetstream.commands.options import NAME, PATH_OR_URL, base_option, command, json_option, profile_option
 from wetstream.commands.terminal.output import err, out
-from wetstream.pipeline.pipeline import Pipeline
 
 commands = click.Group()
 
@@ -88,9 +88,8 @@ def generations_group() -> None:
 def list_command(pipeline: Pipeline, as_json: bool) -> None:
     """List all generations, oldest first."""
     from wetstream.commands.terminal.records import show_generations
-    from wetstream.pipeline.replay import list_generations
 
-    rows = list_generations(pipeline.settings)
+    rows = pipeline.generations()
     if as_json:
         out.json([dataclasses.asdict(row) for row in rows])
     else:
@@ -101,9 +100,7 @@ def list_command(pipeline: Pipeline, as_json: bool) -> None:
 @click.argument("generation", type=NAME)
 def switch_command(pipeline: Pipeline, generation: str) -> None:
     """Make GENERATION the live one. A running stream continues with it, with its profile and from its positions."""
-    from wetstream.pipeline.replay import switch_generation
-
-    records = switch_generation(pipeline.settings, generation)
+    records = pipeline.switch_generation(generation)
     out.line(f"{generation} is live: {counted(records, 'record')}")
 
 
@@ -111,9 +108,7 @@ def switch_command(pipeline: Pipeline, generation: str) -> None:
 @click.argument("generation", type=NAME)
 def drop_command(pipeline: Pipeline, generation: str) -> None:
     """Delete GENERATION, which must not be the live one."""
-    from wetstream.pipeline.replay import drop_generation
-
-    drop_generation(pipeline.settings, generation)
+    pipeline.drop_generation(generation)
     out.line(f"{generation} is deleted")
 
 

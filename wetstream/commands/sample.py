@@ -9,11 +9,11 @@ from pathlib import Path
 import click
 
 from conf.errors import counted
+from wetstream import Pipeline
 from wetstream.commands.ingest import exit_code, ingest_and_stream, show_run
 from wetstream.commands.options import MAX_COUNT, Count, Number, command, json_option
 from wetstream.commands.terminal.output import out
 from wetstream.commands.terminal.text import size
-from wetstream.pipeline.pipeline import Pipeline
 
 DEMO_RECORDS = 2_000
 
@@ -43,7 +43,7 @@ def sample_command(
     Their statistics are those of real pages. PATH is a file, or a folder (with --files, or a slash at its end) for
     files under crawl paths.
     """
-    from producers.sample.writer import write_sample
+    from wetstream import write_sample
 
     raw_bytes = None if mb is None else int(mb * 1_000_000)
     if files > 1 or str(path).endswith("/"):
@@ -70,7 +70,7 @@ def demo_command(pipeline: Pipeline) -> None:
 
     Each time, one more segment is added.
     """
-    from serving.view import View
+    from wetstream import View
     from wetstream.commands.terminal.statistics import show_words
 
     pipeline.settings = pipeline.settings.model_copy(update={"pipeline": "demo"})
@@ -93,7 +93,7 @@ def demo_command(pipeline: Pipeline) -> None:
 
 def next_segment(folder: Path) -> Path:
     """Write the next sample file that is not there yet; return its path."""
-    from producers.sample.writer import write_sample
+    from wetstream import write_sample
 
     folder.mkdir(parents=True, exist_ok=True)
     made = sum(1 for _ in folder.rglob("*.wet.gz"))

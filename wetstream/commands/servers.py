@@ -8,10 +8,9 @@ import sys
 import click
 
 from conf.settings import changed_settings
+from wetstream import Event, Pipeline, Status
 from wetstream.commands.options import NAME, Count, command, json_option
 from wetstream.commands.terminal.output import out
-from wetstream.pipeline.events import Event, Status
-from wetstream.pipeline.pipeline import Pipeline
 
 commands = click.Group()
 
@@ -85,9 +84,8 @@ def serve_command(pipeline: Pipeline, host: str | None, port: int | None) -> Non
 
     The dashboard is at /, JSON under /api/v1, metrics for Prometheus at /metrics.
     """
-    from wetstream.pipeline.serve import serve
-
-    serve(changed_settings(pipeline.settings, {"serve.host": host, "serve.port": port}), out.line)
+    settings = changed_settings(pipeline.settings, {"serve.host": host, "serve.port": port})
+    Pipeline(settings=settings).serve(out.line)
 
 
 def _say(event: Event) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from conf.settings import changed_settings
+from wetstream import Pipeline
 from wetstream.commands.options import MAX_COUNT, NAME, PATH_OR_URL, Count, base_option
-from wetstream.pipeline.pipeline import Pipeline
 
 OPTIONS = (
     click.argument("sources", nargs=-1, required=True, type=PATH_OR_URL, metavar="SOURCE..."),
@@ -50,7 +50,7 @@ def source_options(function: Callable[..., Any]) -> Callable[..., Any]:
         follow: bool,
         **options: Any,
     ) -> Any:
-        from wetstream.pipeline.ingest import IngestOptions
+        from wetstream import IngestOptions
 
         flags = {
             "producer.verify_digests": verify_digests or None,

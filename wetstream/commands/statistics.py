@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 
 import click
 
+from wetstream import Pipeline
 from wetstream.commands.options import NAME, command, json_option, limit_option, max_df_option, min_df_option
 from wetstream.commands.terminal.output import out
-from wetstream.pipeline.pipeline import Pipeline
-
-if TYPE_CHECKING:
-    from serving.aggregates import Dimension
 
 commands = click.Group()
 
@@ -25,7 +22,7 @@ def stats_command(pipeline: Pipeline, min_df: int, max_df: float | None, as_json
 
     Thresholds apply to this view of the words and tokens, not to what is stored.
     """
-    from serving.view import View
+    from wetstream import View
     from wetstream.commands.terminal.statistics import show_stats
 
     stats = pipeline.statistics.stats(View(min_df, max_df))
@@ -45,7 +42,7 @@ def top_command(
     pipeline: Pipeline, limit: int, min_df: int, max_df: float | None, by: Literal["tf", "df"], as_json: bool
 ) -> None:
     """Show the most frequent words."""
-    from serving.view import View
+    from wetstream import View
     from wetstream.commands.terminal.statistics import show_words
 
     answer = pipeline.statistics.top(limit, View(min_df, max_df), by=by)
@@ -96,7 +93,7 @@ def segments_command(pipeline: Pipeline, as_json: bool) -> None:
         show_segments(out, rows)
 
 
-def _pages_command(name: Dimension, help_text: str) -> None:
+def _pages_command(name: Literal["languages", "tlds", "days"], help_text: str) -> None:
     @command(commands, name=name, help=help_text)
     @limit_option("lines")
     @json_option

@@ -36,6 +36,7 @@ from serving.export.corpus import read_rows, with_word_ids
 from serving.export.document_filter import DocumentFilter, filter_documents
 from serving.export.export import SCRATCH, write_p21
 from serving.export.folder import new_folder
+from serving.export.statistics import statistics_lines
 from serving.export.vocabulary import Vocabulary
 from serving.view import View
 from sinks.documents.files import DocumentFile
@@ -83,6 +84,11 @@ class JobResult:
     sums: Sums
     words: int
     totals: files.Totals
+
+    @property
+    def statistics(self) -> list[str]:
+        """The lines of the file `statistics`."""
+        return statistics_lines(self.words, self.totals.lengths)
 
     @property
     def unreadable(self) -> dict[tuple[str, str], int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -178,11 +177,3 @@ def find_page(settings: Settings, target: str, record: int) -> Page:
         settings, find_servers(settings).bootstrap_servers, row["topic_partition"], row["topic_offset"]
     )
     return read_page(key, value)
-
-
-def parse_position(text: str) -> tuple[int, int]:
-    """Parse `3:4711` into partition and offset. Raises NotFoundError for anything else."""
-    match = re.fullmatch(r"([0-9]{1,9}):([0-9]{1,18})", text)
-    if match is None:
-        raise NotFoundError(f"{text} is no position: write PARTITION:OFFSET, as in 3:4711 (`wetstream segments`)")
-    return int(match[1]), int(match[2])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from serving.view import View
     from sinks.documents.table import Documents
     from wetstream.pipeline.lookup import PageExplanation, TopicMessage
+    from wetstream.pipeline.replay import GenerationInfo
     from wetstream.tables.documents import DocumentsTable
     from wetstream.tables.vocabulary import Vocabulary
 
 
 class PipelineReader:
-    """What a pipeline answers without Kafka or Spark; see `Pipeline` for the arguments."""
+    """What a pipeline does without Spark: answers, exports, upkeep; see `Pipeline` for the arguments."""
 
     def __init__(
         self,
@@ -185,6 +186,63 @@ class PipelineReader:
         from wetstream.pipeline.lookup import topic_message
 
         return topic_message(self.settings, partition, offset)
+
+    def generations(self) -> list[GenerationInfo]:
+        """Return the documents tables of this pipeline, made by its start and by replays, oldest first."""
+        from wetstream.pipeline.replay import list_generations
+
+        return list_generations(self.settings)
+
+    def switch_generation(self, name: str) -> int:
+        """Make a generation the live one; a running stream continues with it. Returns how many records it holds.
+
+        Raises:
+            DocumentsError: There is no such generation, or its replay has not ended.
+            LeaseError: Another change of the pipeline is under way.
+        """
+        from wetstream.pipeline.replay import switch_generation
+
+        return switch_generation(self.settings, name)
+
+    def drop_generation(self, name: str) -> None:
+        """Delete a generation that is not live, and its statistics. Raises DocumentsError."""
+        from wetstream.pipeline.replay import drop_generation
+
+        drop_generation(self.settings, name)
+
+    def compact(self) -> tuple[int, int]:
+        """Join small files of the documents table; return how many there were, and how many they are now.
+
+        Raises:
+            LeaseError: A stream runs; it does so by itself.
+        """
+        from sinks.documents.compaction import compact
+
+        limits = self.settings.documents
+        with self.writing() as documents:
+            done = compact(
+                documents, target_bytes=limits.target_file_mb << 20, compression_level=limits.compression_level
+            )
+        return done.files_before, done.files_after
+
+    def vacuum(self, retain_hours: float = 168.0, *, dry_run: bool = False) -> list[str]:
+        """Delete files that no longer belong to the documents table; return their paths.
+
+        Args:
+            retain_hours: Keep files that were live this many hours ago. Must exceed the longest micro-batch.
+            dry_run: Only list them.
+
+        Raises:
+            LeaseError: A stream runs.
+        """
+        with self.writing() as documents:
+            return documents.vacuum(retain_hours, dry_run=dry_run)
+
+    def serve(self, say: Callable[[str], None] = print) -> None:
+        """Serve live statistics over HTTP until SIGINT or SIGTERM; `say` gets the address. For the main thread."""
+        from wetstream.pipeline.serve import serve
+
+        serve(self.settings, say)
 
     def sources(self) -> list[Source]:
         """Return the ledger: what was produced, processed, kept and rejected of each source."""

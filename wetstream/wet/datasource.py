@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 from pyspark.sql.types import StructType
 
-from conf.profiles import Profile
-from conf.settings import ProducerSettings, SettingsError
-from producers.sources.files import SourceReadError
-from producers.sources.source import Source
-from streaming.tasks.message_batches import message_batches, source_messages
+from conf.settings import SettingsError
 from wetstream.wet.options import WetOptions
-from wetstream.wet.rows import RecordRows, record_schema
-from wetstream.wet.spans import Message, Span, span_messages
+from wetstream.wet.partitions import RowFormat, SourcesPartition, read_sources
+from wetstream.wet.rows import record_schema
+from wetstream.wet.stream_reader import LIMITS, WetStreamReader
 
-LIMITS = ("maxFilesPerTrigger", "maxBytesPerTrigger", "maxRecordsPerTrigger")
 PATHS = ("path", "paths")
 # Small files share a task beyond this number of tasks.
 MOST_TASKS = 10_000
@@ -62,18 +55,16 @@ class WetDataSource(DataSource):
         options = self._options()
         return WetBatchReader(self._paths(), options, self._format(schema, options))
 
-    def streamReader(self, schema: StructType) -> Any:  # noqa: N802  # the name that Spark calls
+    def streamReader(self, schema: StructType) -> WetStreamReader:  # noqa: N802  # the name that Spark calls
         """Return the reader of a stream."""
-        from wetstream.wet.stream_reader import WetStreamReader
-
         options = self._options()
         given = {name: self.options[name] for name in LIMITS if name in self.options}
         return WetStreamReader(self._paths(), options, self._format(schema, options), given)
 
     def _options(self) -> WetOptions:
-        limits = [name.lower() for name in LIMITS]
+        elsewhere = {*(name.lower() for name in LIMITS), *PATHS}
         given = {name.lower(): value for name, value in self.options.items()}
-        return WetOptions.parse({name: value for name, value in given.items() if name not in (*limits, *PATHS)}, LIMITS)
+        return WetOptions.parse({name: given[name] for name in given if name not in elsewhere}, tuple(LIMITS))
 
     def _paths(self) -> list[str]:
         if "paths" in self.options:
@@ -96,38 +87,6 @@ class WetDataSource(DataSource):
         return RowFormat(found, options.profile)
 
 
-@dataclass(frozen=True)
-class RowFormat:
-    """What rows are made: the columns as Spark wants them, and the rules for judging pages. Sent to the executors."""
-
-    schema: pa.Schema
-    profile: Profile | None
-
-    def rows(self, messages: Iterator[tuple[pa.Array, pa.Array]]) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of batches of keys and values."""
-        make = RecordRows(self.profile, self.schema.names)
-        for keys, values in messages:
-            batch = make.batch(keys, values)
-            columns = [column.cast(field.type) for column, field in zip(batch.columns, self.schema, strict=True)]
-            yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
-
-
-class SourcesPartition(InputPartition):
-    """Whole sources, which one task reads."""
-
-    def __init__(self, sources: Sequence[Source]) -> None:
-        super().__init__(list(sources))
-        self.sources = list(sources)
-
-
-class SpanPartition(InputPartition):
-    """A part of one source."""
-
-    def __init__(self, span: Span) -> None:
-        super().__init__(span)
-        self.span = span
-
-
 class WetBatchReader(DataSourceReader):
     """Reads all files once."""
 
@@ -145,22 +104,4 @@ class WetBatchReader(DataSourceReader):
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a task. Raises NotWetError, SourceReadError."""
         assert isinstance(partition, SourcesPartition)
-        for source in partition.sources:
-            with naming(source):
-                yield from self._format.rows(source_messages(source, self._options.reading))
-
-
-def read_span(span: Span, settings: ProducerSettings, format: RowFormat) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a span. Raises NotWetError, SourceReadError."""
-    with naming(span.source):
-        messages: Iterator[Message] = span_messages(span, settings)
-        yield from format.rows(message_batches(messages))
-
-
-@contextmanager
-def naming(source: Source) -> Iterator[None]:
-    """Context in which an error of reading a source becomes one that names it."""
-    try:
-        yield
-    except OSError as error:
-        raise SourceReadError(f"{source.name} cannot be read: {error.strerror or error}") from error
+        return read_sources(partition.sources, self._options.reading, self._format)

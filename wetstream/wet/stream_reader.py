@@ -33,8 +33,8 @@ from producers.sources.source import Source
 from producers.sources.urls import is_url
 from producers.wet.members import BEGINNING, Place
 from producers.wet.records import WetReader
-from wetstream.wet.datasource import RowFormat, SpanPartition, read_span
 from wetstream.wet.options import WetOptions, whole_number
+from wetstream.wet.partitions import RowFormat, SpanPartition, read_span
 from wetstream.wet.spans import Span, cut_and_end, place_after
 
 log = logging.getLogger("wetstream")

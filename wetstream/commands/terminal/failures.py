@@ -16,8 +16,8 @@ from typing import Any
 import click
 from click.shell_completion import shell_complete
 
-from conf.errors import ExplainedError
 from conf.redaction import redact
+from wetstream import ExplainedError
 from wetstream.commands.terminal.output import OutputClosedError, err, out, silence
 
 FAILED, USAGE, UNEXPECTED, INTERRUPTED, PIPE_CLOSED, TERMINATED = 1, 2, 70, 130, 141, 143

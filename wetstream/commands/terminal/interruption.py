@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+from wetstream import Pipeline
 from wetstream.commands.terminal.output import err
-from wetstream.pipeline.pipeline import Pipeline
 
 
 @dataclass

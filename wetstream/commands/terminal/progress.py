@@ -12,11 +12,10 @@ from rich.text import Text
 
 from conf.errors import counted
 from conf.redaction import redact
-from producers.report import Note, Outcome, SourceProgress
+from wetstream import Event, FilesRead, MicroBatch, Note, Outcome, SourceProgress, SourcesFound, Status
 from wetstream.commands.terminal.output import Terminal
 from wetstream.commands.terminal.sources import STATES
 from wetstream.commands.terminal.text import printable, short, size
-from wetstream.pipeline.events import Event, FilesRead, MicroBatch, SourcesFound, Status
 
 LINE_EVERY_S = 5.0
 

@@ -13,8 +13,7 @@ from wetstream.commands.terminal.output import Terminal, table
 from wetstream.commands.terminal.text import printable
 
 if TYPE_CHECKING:
-    from streaming.text.explain import Explanation
-    from wetstream.pipeline.replay import GenerationInfo
+    from wetstream import Explanation, GenerationInfo
 
 
 def show_explanation(

@@ -10,13 +10,12 @@ from rich.measure import Measurement
 from rich.text import Text
 
 from conf.errors import counted
-from producers.sources.identity import crawl_and_segment
+from wetstream import crawl_and_segment
 from wetstream.commands.terminal.output import Terminal, table
 from wetstream.commands.terminal.text import duration, end_of, printable, size
 
 if TYPE_CHECKING:
-    from producers.estimate import Estimate, PlannedSource
-    from producers.report import Outcome
+    from wetstream import Estimate, Outcome, PlannedSource
 
 STATES = {
     "done": "ingested",
