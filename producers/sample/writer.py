@@ -114,8 +114,7 @@ def write_sample(
         ValueError: Neither limit is given, or a value is out of range.
     """
     _check(records, raw_bytes, seed, file, files_per_segment, english_share)
-    crawl_file = CrawlFile(crawl, file, files_per_segment)
-    path = Path(path)
+    path, crawl_file = Path(path), CrawlFile(crawl, file, files_per_segment)
     if path.is_dir():
         path /= crawl_file.path if compression != "none" else crawl_file.path.removesuffix(".gz")
     path.parent.mkdir(parents=True, exist_ok=True)

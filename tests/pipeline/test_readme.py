@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -49,5 +50,17 @@ def test_the_snippets_are_one_session(
     words = names["pipeline"].vocabulary().to_polars().select("word", "tf", "df")
     counts = polars.from_pandas(names["counts"]).select("word", "sum(count)", "count(word)")
     assert set(words.rows()) == set(counts.rows())
+    run_snippets("docs/documents.md", {})
     documents = polars.read_delta(names["pipeline"].documents.path)
     assert documents.filter(polars.col("reason").is_null()).height == names["pipeline"].statistics.stats()["documents"]
+
+
+def test_the_tutorial_runs_from_top_to_bottom(empty_folder: Path, wetstream: Command) -> None:
+    # Its state directory is the folder's, as a user's is.
+    command = Command({**wetstream.environment, "WETSTREAM_HOME": str(empty_folder / ".wetstream")})
+    lines = [line for _, block in snippets("docs/tutorial.md", "sh") for line in block.splitlines() if line]
+    assert len(lines) >= 12 and all(line.startswith("wetstream ") for line in lines)
+    printed = {line: command(*shlex.split(line)[1:]).stdout for line in lines}
+    assert "300" in printed["wetstream segments"]
+    assert printed["wetstream verify"].startswith("ok: 101 records")
+    assert (empty_folder / "corpus" / "meta.json").is_file()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from streaming.tasks.message_batches import BATCH_RECORDS, source_messages
 from wetstream.wet.options import WetOptions
 from wetstream.wet.rows import RecordRows
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Few enough that the first records come at once.
 RECORDS_AT_ONCE = 100
 
@@ -85,7 +84,7 @@ def read_wet(*sources: str | Path, **options: Any) -> Iterator[WetRecord]:
         (True, 20)
     """
     batches = _batches(sources, WetOptions.parse(options), RecordRows(None, COLUMNS), RECORDS_AT_ONCE)
-    return (record for batch in batches for record in _records(batch))
+    return (WetRecord(**row) for batch in batches for row in batch.to_pylist())
 
 
 def read_wet_batches(
@@ -110,16 +109,6 @@ def read_wet_batches(
     """
     parsed = WetOptions.parse(options)
     return _batches(sources, parsed, RecordRows(parsed.profile, columns), BATCH_RECORDS)
-
-
-def _records(batch: pa.RecordBatch) -> Iterator[WetRecord]:
-    columns = {name: batch.column(name) for name in COLUMNS}
-    # Arrow itself would load pandas to make datetimes.
-    micros = columns.pop("date").cast(pa.int64()).to_pylist()
-    dates = [None if us is None else EPOCH + timedelta(microseconds=us) for us in micros]
-    values = [dates if name == "date" else columns[name].to_pylist() for name in COLUMNS]
-    for row in zip(*values, strict=True):
-        yield WetRecord(*row)
 
 
 def _batches(
