@@ -51,7 +51,7 @@ class Documents(DocumentsLog):
 
     def delta_table(self) -> DeltaTable:
         """Open the table at this version for readers outside; it is not affected by later commits."""
-        return DeltaTable(str(self.path), version=self.version)
+        return DeltaTable(self.location.uri, version=self.version, storage_options=self.location.storage_options)
 
     def check_files(self) -> None:
         """Read every file completely and verify its checksums.

@@ -85,7 +85,7 @@ def documents_group() -> None:
 @command(documents_group, name="path")
 def path_command(pipeline: Pipeline) -> None:
     """Print where the live documents table is; a replay makes another one the live one."""
-    out.line(str(pipeline.documents.location))
+    out.line(pipeline.documents.path)
 
 
 @command(documents_group, name="compact")

@@ -68,16 +68,9 @@ def word_command(pipeline: Pipeline, words: tuple[str, ...], as_json: bool) -> N
         out.json(answer["words"] if len(words) > 1 else answer["words"][0])
         return
     show_words(out, answer["words"])
-    if absent := [row["word"] for row in answer["words"] if not row["df"]]:
-        from streaming.text.explain import why_left_out
-        from wetstream.pipeline.profile import stored_profile
-
-        profile = stored_profile(pipeline.settings)
-        for word in absent:
-            why = "no document holds it so far"
-            if profile is not None and (cause := why_left_out(word, profile)):
-                why = f"profile {profile.name} leaves it out ({cause})"
-            out.line(f"{word}: {why}", "dim")
+    for row in answer["words"]:
+        if not row["df"]:
+            out.line(f"{row['word']}: {pipeline.why_absent(row['word'])}", "dim")
 
 
 @command(commands, name="segments")

@@ -181,6 +181,16 @@ class PipelineReader:
 
         return explain_page(self.settings, str(target), record, examples)
 
+    def why_absent(self, word: str) -> str:
+        """Say why no document holds a word: the rules leave it out, or it has not occurred so far."""
+        from streaming.text.explain import why_left_out
+        from wetstream.pipeline.profile import stored_profile
+
+        profile = stored_profile(self.settings)
+        if profile is not None and (cause := why_left_out(word, profile)):
+            return f"profile {profile.name} leaves it out ({cause})"
+        return "no document holds it so far"
+
     def message(self, partition: int, offset: int) -> TopicMessage:
         """Read the record at a position of the topic, and its row in the documents table. Raises NotFoundError."""
         from wetstream.pipeline.lookup import topic_message

@@ -33,8 +33,8 @@ class DocumentsTable(Frame):
 
     @property
     def path(self) -> str:
-        """Where the Delta table is."""
-        return str(self._documents.path)
+        """Where the Delta table is: an absolute path, or the URL of an object store."""
+        return self._documents.location.uri
 
     @property
     def version(self) -> int:
