@@ -117,7 +117,7 @@ class Profile:
                 "language": pa.array(judged.languages, pa.string()),
                 "language_method": pa.array(judged.methods, pa.string()),
                 "reason": pa.array(judged.reasons, pa.string()),
-                "tokens": pa.array(bags.lengths),
+                "tokens": pa.array(bags.lengths).cast(pa.int64()),
                 "words": pa.ListArray.from_arrays(offsets, bagger.words(bags.words).cast(pa.string()), mask=rejected),
                 "counts": pa.ListArray.from_arrays(offsets, pa.array(bags.counts), mask=rejected),
             }

@@ -82,7 +82,8 @@ class RecordRows:
         }
         if self._profile is not None:
             makers |= self._judged(self._profile, messages)
-        return pa.RecordBatch.from_arrays([makers[name]() for name in self.schema.names], schema=self.schema)
+        columns = [makers[field.name]().cast(field.type) for field in self.schema]
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
     def _judged(self, profile: Profile, messages: Messages) -> dict[str, Callable[[], pa.Array]]:
         if self._bagger is None or len(self._bagger) > MOST_WORDS:
