@@ -52,8 +52,6 @@ class Pipeline(PipelineReader):
 
     Raises:
         SettingsError: A setting is unknown or has a value that it cannot have.
-
-    docs/python.md has examples, which the tests run.
     """
 
     def __init__(
