@@ -171,7 +171,7 @@ def _archive(location: str) -> str:
     """The archive of `stream.archive`: a URL as it is, a path as an absolute one. Raises StreamError."""
     if "://" in location:
         return location
-    path = Path(location).absolute()
+    path = Path(location).expanduser().absolute()
     if not path.is_file():
         raise StreamError(f"stream.archive names {path}, which is not there: make it with `wetstream package`")
     return path.as_uri()

@@ -12,7 +12,8 @@ from pyspark.sql import SparkSession
 
 from conf.setting_sources import SettingsError
 from conf.settings import load_settings
-from streaming.session import configuration, task_slots
+from streaming.errors import StreamError
+from streaming.session import configuration, task_slots, worker_python
 from wetstream.servers.java.runtime import find_java
 from wetstream.servers.java.spark_runtime import quiet_java
 
@@ -80,3 +81,20 @@ except Exception as error:
         env=os.environ | {"JAVA_HOME": str(quiet_java(java.executable, tmp_path))},
     )
     assert done.stdout.startswith("StreamError") and "stream.master = yarn" in done.stdout, done.stdout + done.stderr
+
+
+def test_executors_of_a_cluster_run_from_the_archive(tmp_path: Path) -> None:
+    archive = tmp_path / "wetstream.tar.gz"
+    archive.touch()
+    flags = {"home": str(tmp_path), "stream.master": "spark://127.0.0.1:7077", "stream.archive": str(archive)}
+    settings = load_settings(flags=flags | {"spark.archives": "more.zip#more"}, environ={})
+    assert configuration(settings, [])["spark.archives"] == f"{archive.as_uri()}#wetstream,more.zip#more"
+    assert worker_python(settings) == "./wetstream/bin/python"
+    assert worker_python(load_settings(flags=flags | {"spark.pyspark.python": "/p"}, environ={})) == "/p"
+    url = load_settings(flags=flags | {"stream.archive": "hdfs://nn/ws.tar.gz"}, environ={})
+    assert configuration(url, [])["spark.archives"] == "hdfs://nn/ws.tar.gz#wetstream"
+    with pytest.raises(StreamError, match=r"stream\.archive names /no/file, which is not there"):
+        configuration(load_settings(flags=flags | {"stream.archive": "/no/file"}, environ={}), [])
+    # On this machine there is nothing to unpack.
+    local = load_settings(flags={"home": str(tmp_path), "stream.archive": "/no/file"}, environ={})
+    assert "spark.archives" not in configuration(local, []) and worker_python(local) == sys.executable
