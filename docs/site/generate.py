@@ -57,9 +57,15 @@ def redis_page() -> str:
 
 def http_page() -> str:
     """The operations of the HTTP API, from its OpenAPI description."""
+    from conf.settings import load_settings
     from serving.api.app import make_app
+    from serving.api.poller import StatisticsPoller
+    from wetstream.pipeline.serve import WatchedSources
 
-    api: dict[str, Any] = make_app(None, None).openapi()  # type: ignore[arg-type]
+    def no_redis() -> Any:
+        raise AssertionError("nothing is asked: the application is not started")
+
+    api: dict[str, Any] = make_app(StatisticsPoller(no_redis, "main", WatchedSources(load_settings()))).openapi()
     rows = []
     for path, operations in sorted(api["paths"].items()):
         for method, operation in operations.items():

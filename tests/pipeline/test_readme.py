@@ -61,6 +61,5 @@ def test_the_tutorial_runs_from_top_to_bottom(empty_folder: Path, wetstream: Com
     lines = [line for _, block in snippets("docs/tutorial.md", "sh") for line in block.splitlines() if line]
     assert len(lines) >= 12 and all(line.startswith("wetstream ") for line in lines)
     printed = {line: command(*shlex.split(line)[1:]).stdout for line in lines}
-    assert "300" in printed["wetstream segments"]
     assert printed["wetstream verify"].startswith("ok: 101 records")
     assert (empty_folder / "corpus" / "meta.json").is_file()
