@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conf.addresses import RedisUrl
+from conf.addresses import CredentialsError, RedisUrl, TlsFiles
+from conf.redaction import redact
 from conf.settings import SettingsError, changed_settings, load_settings, setting_names
 from tests.examples import examples
 
@@ -214,6 +215,13 @@ def test_kafka_client_authentication() -> None:
         ("http://h", "does not begin with redis://"),
         ("unix://run/redis.sock", "whole path"),
         ("redis://h/0?colour=red", "option colour is not known"),
+        ("redis://a:1,b:2/0", "port is no number from 1"),
+        ("redis+sentinel://a:1,b:2", "names no master"),
+        ("redis+sentinel://a:1,b:2/main/x", "database is no number"),
+        ("redis+sentinel://a:1,/main/0", "names no host"),
+        ("redis+cluster://a:1,b:2/3", "has database 0 only"),
+        ("redis+cluster://a:99999", "port is no number from 1"),
+        ("redis+cloud://a", "does not begin with redis://"),
         (f"redis://:{SECRET}/x@h:6379", "percent-encoded"),
         (f"redis://:{SECRET}@x@h:6379", "percent-encoded"),
         (f"redis://:{SECRET}#x@h:6379", "percent-encoded"),
@@ -230,9 +238,76 @@ def test_invalid_redis_url_is_refused_and_not_shown(url: str, told: str) -> None
     assert SECRET not in str(refused.value)
 
 
-@pytest.mark.parametrize("url", ["", "redis://h", "redis://h:1/0", "rediss://u:p%40@h/3", "unix:///r.sock?db=2"])
-def test_redis_urls(url: str) -> None:
-    assert load_settings(flags={"redis.url": url}, environ={}).redis.url.get_secret_value() == url
+@pytest.mark.parametrize(
+    ("url", "topology", "nodes", "credentials"),
+    [
+        ("redis://h", "single", [("h", 6379)], ("", "")),
+        ("redis://h:1/0", "single", [("h", 1)], ("", "")),
+        ("redis://[::1]:2/0", "single", [("::1", 2)], ("", "")),
+        ("rediss://u:p%40@h/3", "single", [("h", 6379)], ("u", "p@")),
+        ("unix:///r.sock?db=2", "single", [], ("", "")),
+        ("redis+sentinel://:p%2C@a:1,b/main/2", "sentinel", [("a", 1), ("b", 26379)], ("", "p,")),
+        ("rediss+cluster://u:p@a,[::1]:7", "cluster", [("a", 6379), ("::1", 7)], ("u", "p")),
+    ],
+)
+def test_redis_urls(url: str, topology: str, nodes: list[tuple[str, int]], credentials: tuple[str, str]) -> None:
+    servers = load_settings(flags={"redis.url": url}, environ={}).redis_servers
+    assert servers is not None and servers.url.get_secret_value() == url
+    assert (servers.url.topology, servers.url.nodes, servers.credentials) == (topology, nodes, credentials)
+    assert servers.url.has_tls == url.startswith("rediss")
+
+
+def test_passwords_from_files(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text(f"{SECRET}\nnot this\n")
+    flags = {"redis.url": "redis://u:other@h/0", "redis.client.username": "me", "kafka.bootstrap_servers": "a:1"}
+    flags |= {"redis.client.password_file": str(file), "kafka.client.password_file": str(file)}
+    flags |= {"kafka.client.security_protocol": "SASL_SSL", "kafka.client.username": "me"}
+    settings = load_settings(flags=flags, environ={})
+    assert settings.redis_servers and settings.bootstrap_servers
+    assert settings.redis_servers.credentials == ("me", SECRET)
+    assert settings.bootstrap_servers.client_options()["sasl_plain_password"] == SECRET
+    assert SECRET not in repr(settings.redis_servers) + repr(settings.bootstrap_servers) + redact(SECRET)
+    file.write_text("\n")
+    with pytest.raises(CredentialsError, match=r"redis\.client\.password_file: .* holds no password"):
+        _ = settings.redis_servers
+    file.unlink()
+    with pytest.raises(CredentialsError, match=r"kafka\.client\.password_file: cannot read .*No such file"):
+        _ = settings.bootstrap_servers
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ({"redis.client.username": "me"}, "redis.url is not"),
+        ({"redis.url": "redis://h", "redis.client.username": "me"}, "without redis.client.password"),
+        ({"redis.url": "redis://h", "redis.client.ca_file": "/ca"}, "redis.url does not encrypt"),
+        ({"redis.url": "rediss://h", "redis.client.key_file": "/key"}, "without redis.client.certificate_file"),
+        ({"redis.url": "redis://h", "redis.client.sentinel_username": "me"}, "names no Sentinels"),
+        (
+            {"redis.url": "redis://h", "redis.client.password": SECRET, "redis.client.password_file": "/p"},
+            "both set: remove one",
+        ),
+        ({"kafka.client.ca_file": "/ca"}, "does not encrypt"),
+        ({"kafka.client.security_protocol": "SSL", "kafka.client.key_file": "/key"}, "kafka.client.certificate_file"),
+    ],
+)
+def test_settings_of_clients_that_do_not_fit_together(flags: dict[str, str], told: str) -> None:
+    said = refusal(flags=flags)
+    assert told in said and SECRET not in said
+
+
+def test_files_of_certificates_are_checked_where_they_are_used(tmp_path: Path) -> None:
+    encrypted = tmp_path / "key"
+    encrypted.write_text("-----BEGIN ENCRYPTED PRIVATE KEY-----\n")
+    certificate = tmp_path / "certificate"
+    certificate.write_text("-----BEGIN CERTIFICATE-----\n")
+    with pytest.raises(CredentialsError, match=r"key_file: the key in .* is encrypted"):
+        TlsFiles("", str(certificate), str(encrypted)).check()
+    with pytest.raises(CredentialsError, match=r"certificate_file: .* holds no certificate in PEM form"):
+        TlsFiles("", str(encrypted), "").check()
+    with pytest.raises(CredentialsError, match="ca_file: cannot read"):
+        TlsFiles(str(tmp_path / "nothing")).check()
 
 
 def test_secrets_are_not_in_the_text_of_settings() -> None:

@@ -30,10 +30,13 @@ _KAFKA_REMEDY = "see that the broker runs (`wetstream status`, `wetstream up`) a
 # By module and name, so that nothing has to be imported that the command has not loaded itself. The first class of an
 # error's bases that is listed decides.
 _FOREIGN = {
-    ("redis.exceptions", "AuthenticationError"): ("Redis refuses the password", "correct redis.url"),
-    ("redis.exceptions", "NoPermissionError"): ("Redis refuses a command", "give the user of redis.url this right"),
+    ("redis.exceptions", "AuthenticationError"): ("Redis refuses the login", "correct redis.client"),
+    ("redis.exceptions", "NoPermissionError"): (
+        "Redis refuses a command",
+        "give its user this right (`wetstream doctor` names all)",
+    ),
     ("redis.exceptions", "OutOfMemoryError"): ("Redis is full", "give it more memory (maxmemory)"),
-    ("redis.exceptions", "ReadOnlyError"): ("Redis is a read-only replica", "name the primary in redis.url"),
+    ("redis.exceptions", "ReadOnlyError"): ("Redis is a read-only replica", "name the master in redis.url"),
     ("redis.exceptions", "BusyLoadingError"): ("Redis is still loading its data", "try again in a moment"),
     ("redis.exceptions", "ConnectionError"): ("Redis does not answer", _REDIS_REMEDY),
     ("redis.exceptions", "TimeoutError"): ("Redis does not answer in time", _REDIS_REMEDY),
