@@ -76,6 +76,8 @@ def test_documents_in_a_bucket_equal_those_in_a_folder(
     assert remote.verified().digest == local.verified().digest != both
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(570)
 def test_a_stream_waits_for_a_store_that_is_away(
     make_pipeline: Make, s3: str, bucket: str, sample: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -84,7 +86,7 @@ def test_a_stream_waits_for_a_store_that_is_away(
     right.stream()
     with ExitStack() as away:
         url = away.enter_context(lossy_proxy(s3))
-        pipeline = make_pipeline(documents__path=bucket, stream__max_records=40, **storage(url))
+        pipeline = make_pipeline(documents__path=bucket, stream__max_records=100, **storage(url))
         pipeline.ingest(sample)
         begun = threading.Event()
         stream = pipeline.make_stream(lambda progress: begun.set())
@@ -94,7 +96,7 @@ def test_a_stream_waits_for_a_store_that_is_away(
     _wait_until(lambda: "dropped, restarting" in caplog.text or not thread.is_alive())
     assert thread.is_alive() and f"{bucket} does not answer" in caplog.text, caplog.text
     with lossy_proxy(s3, port=int(url.rpartition(":")[2])):
-        thread.join(180)
+        thread.join(240)
         assert not thread.is_alive()
         assert pipeline.verified().digest == right.verified().digest
 
