@@ -27,6 +27,7 @@ from conf.profiles import load_profile
 from conf.settings import ProducerSettings, load_settings
 from producers.sources.discover import discover
 from producers.sources.source import Source
+from sinks.storage.folder import Folder
 from streaming.session import start_session
 from streaming.tasks.files import files_pass
 from streaming.tasks.fused import TaskConfig
@@ -58,7 +59,7 @@ def ways(spark: SparkSession, paths: list[Path], table: Path) -> dict[str, tuple
     """For each comparison: the replay's way and the data source's."""
     settings = load_settings(environ={}).producer
     groups = [[source] for source in discover([str(path) for path in paths])]
-    config = TaskConfig(load_profile(PROFILE), table, 1)
+    config = TaskConfig(load_profile(PROFILE), Folder(table), 1)
     numbers = spark.range(0, len(groups), 1, len(groups))
 
     def replay(function: Any, schema: str) -> Way:
