@@ -44,5 +44,7 @@ class Admission:
         self._first = False
         # One that was not full has read all there was: it only shows whether the limit is far too high.
         if offsets >= FULL * self.offsets or seconds > self._target_s:
-            self.offsets = min(self._max_offsets, max(1, int(wanted)))
+            # Never below the first limit: where even that takes too long, the time is not that of the records, and a
+            # smaller limit would only repeat it more often.
+            self.offsets = min(self._max_offsets, max(FIRST_OFFSETS, int(wanted)))
         return self.offsets

@@ -24,10 +24,10 @@ def test_a_backlog_reaches_the_target_time_or_the_limit(
     seconds = 0.0
     for number in range(12):
         taken = admission.offsets
-        assert 1 <= taken <= max_offsets
+        assert min(FIRST_OFFSETS, max_offsets) <= taken <= max_offsets
         seconds = FIXED_S + taken / offsets_per_s + (0 if number else start_s)
         admission.completed(taken, seconds)
-    if admission.offsets < max_offsets:
+    if FIRST_OFFSETS < admission.offsets < max_offsets:
         assert 0.5 * target_s <= seconds <= 1.5 * target_s
 
 
@@ -40,6 +40,13 @@ def test_a_trickle_changes_nothing_and_a_slow_machine_shrinks_it() -> None:
     assert admission.offsets == grown > FIRST_OFFSETS
     admission.completed(grown // 2, 20)
     assert admission.offsets < grown // 4
+
+
+def test_time_that_does_not_depend_on_the_records_never_shrinks_it_to_nothing() -> None:
+    admission = Admission(5, 100_000)
+    for _ in range(30):
+        admission.completed(admission.offsets, 60)
+    assert admission.offsets == FIRST_OFFSETS
 
 
 def test_without_a_target_every_micro_batch_may_be_the_largest() -> None:
