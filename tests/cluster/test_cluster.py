@@ -17,7 +17,11 @@ from tests.harness import Command, Pipeline
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 Make = Callable[..., Pipeline]
 P21 = ("--profile", "p21")
-SMALL = ("--set", "stream.max_records=60", "--set", "spark.executor.memory=700m")
+# Many micro-batches, all of one size, however slow the machine is.
+SMALL = (
+    *("--set", "stream.max_records=60", "--set", "stream.target_batch_s=0"),
+    *("--set", "spark.executor.memory=700m"),
+)
 
 
 def digest(wetstream: Command) -> str:
