@@ -10,7 +10,7 @@ import pytest
 
 from tests.cluster.standalone import SPARK_HOME, Standalone
 from tests.harness import Command
-from wetstream.cluster import submit
+from wetstream import submit
 from wetstream.servers.java.jars import default_cache, obtain_jars
 from wetstream.servers.java.runtime import find_java
 

@@ -12,10 +12,10 @@ import redis
 
 from conf.addresses import BootstrapServers, RedisServers, RedisUrl
 from tests.servers.processes import outside_redis
-from wetstream.commands import doctor
-from wetstream.commands.doctor import run_checks
+from wetstream import doctor
 from wetstream.commands.terminal.output import Terminal
 from wetstream.commands.terminal.servers import show_checks
+from wetstream.doctor import run_checks
 from wetstream.servers import state
 from wetstream.servers.check import Check
 from wetstream.servers.embedded import Endpoints

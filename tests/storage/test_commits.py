@@ -19,7 +19,7 @@ from sinks.storage.location import Location
 from tests.object_stores import KEYS, options
 from tests.storage.documents import RULES, bound, commit
 from tests.storage.lossy_proxy import lossy_proxy
-from wetstream.commands.doctor import check_documents
+from wetstream.doctor import check_documents
 
 
 def test_of_two_writers_of_one_snapshot_exactly_one_commits(location: Location) -> None:

@@ -14,6 +14,9 @@ from wetstream.commands.terminal.text import size
 
 commands = click.Group()
 
+APPLICATION = Path(__file__).parents[1] / "submit.py"
+"""What spark-submit starts; it imports the commands, so it is only named here."""
+
 
 @command(commands, name="package")
 @click.option(
@@ -31,13 +34,12 @@ def package_command(pipeline: Pipeline, output: Path | None, as_json: bool) -> N
     spark-submit; the executors' machines then need no more than a Python of the same version.
     """
     from streaming.session import ARCHIVE_FOLDER, ARCHIVE_PYTHON, CONNECTOR
-    from wetstream.cluster import submit
     from wetstream.cluster.archive import MINOR, archive_name, write_archive
 
     made = write_archive((output or Path(archive_name())).absolute())
     submitting = (
         f"spark-submit --archives {made.path}#{ARCHIVE_FOLDER} --conf spark.pyspark.python={ARCHIVE_PYTHON} "
-        f"--packages {CONNECTOR} {submit.__file__} stream"
+        f"--packages {CONNECTOR} {APPLICATION} stream"
     )
     if as_json:
         out.json(
@@ -46,7 +48,7 @@ def package_command(pipeline: Pipeline, output: Path | None, as_json: bool) -> N
                 "bytes": made.size_bytes,
                 "distributions": made.distributions,
                 "python": MINOR,
-                "application": submit.__file__,
+                "application": str(APPLICATION),
                 "connector": CONNECTOR,
             }
         )

@@ -55,10 +55,8 @@ def status_command(pipeline: Pipeline, as_json: bool) -> None:
 @json_option
 def doctor_command(pipeline: Pipeline, as_json: bool) -> None:
     """Check this machine and the servers, and name remedies."""
-    from conf.storage.urls import is_object_store
-    from sinks.storage.locate import documents_location
-    from wetstream.commands.doctor import run_checks
     from wetstream.commands.terminal.servers import show_checks
+    from wetstream.doctor import bucket_of, run_checks
     from wetstream.servers.check import Needs
 
     settings = pipeline.settings
@@ -67,7 +65,7 @@ def doctor_command(pipeline: Pipeline, as_json: bool) -> None:
         bootstrap_servers=settings.bootstrap_servers,
         redis_servers=settings.redis_servers,
         needs=Needs(settings.pipeline, settings.records_topic, settings.progress_topic, settings.redis.max_memory_mb),
-        documents=documents_location(settings) if is_object_store(settings.documents_path) else None,
+        documents=bucket_of(settings),
     )
     if as_json:
         out.json([dataclasses.asdict(check) for check in checks], mask=True)

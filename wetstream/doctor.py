@@ -12,6 +12,9 @@ import psutil
 
 from conf.addresses import BootstrapServers, RedisServers
 from conf.private_folders import UnsafeFolderError, check_owner
+from conf.settings import Settings
+from conf.storage.urls import is_object_store
+from sinks.storage.locate import documents_location
 from sinks.storage.location import Location
 from wetstream.servers.check import Check, Needs
 from wetstream.servers.checks import check_jars, check_java, check_kafka, check_ports, check_redis
@@ -25,6 +28,11 @@ DISK_WARN_GB, DISK_FAIL_GB = 5.0, 1.0
 MEMORY_WARN_GB, MEMORY_FAIL_GB = 3.0, 1.0
 
 _CGROUP = Path("/sys/fs/cgroup")
+
+
+def bucket_of(settings: Settings) -> Location | None:
+    """Return the place of the documents if it is in an object store; None for a folder, which every start checks."""
+    return documents_location(settings) if is_object_store(settings.documents_path) else None
 
 
 def run_checks(
