@@ -105,10 +105,10 @@ class DocumentsSettings(_Section):
     """The documents tables."""
 
     path: OptionalLocation
-    storage: StoreOptions
     compression_level: int = Field(ge=1, le=19)
     compact_every: int = Field(ge=2, le=1_000_000)
     target_file_mb: int = Field(ge=1, le=4_096)
+    storage: StoreOptions
 
 
 class ProducerSettings(_Section):

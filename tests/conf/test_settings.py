@@ -111,7 +111,7 @@ def test_a_wrong_value_is_refused_by_name_with_the_remedy(name: str, value: obje
     assert len(said) < 1_500
 
 
-@pytest.mark.parametrize("name", ["home", "documents.path", "profile", "kafka.client.ca_file"])
+@pytest.mark.parametrize("name", ["home", "profile", "kafka.client.ca_file"])
 @pytest.mark.parametrize(
     ("value", "told"),
     [
@@ -119,6 +119,34 @@ def test_a_wrong_value_is_refused_by_name_with_the_remedy(name: str, value: obje
         ("hdfs://host/documents", "is a URL"),
         ("simplecache::s3://bucket/x", "is a URL"),
         ("file:///data/x", "write the path alone"),
+    ],
+)
+def test_url_for_a_local_path_is_refused(name: str, value: str, told: str) -> None:
+    said = refusal(flags={name: value})
+    assert name in said and told in said
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        ("s3a://bucket//documents/", "s3://bucket/documents"),
+        ("file:///data/x/", "/data/x"),
+        ("/data/x", "/data/x"),
+    ],
+)
+def test_documents_may_be_in_an_object_store(value: str, place: str) -> None:
+    assert load_settings(flags={"documents.path": value}, environ={}).documents_path == place
+
+
+@pytest.mark.parametrize("value", ["hdfs://host/documents", "simplecache::s3://bucket/x", "https://host/documents"])
+def test_documents_in_a_store_without_conditional_writes_are_refused(value: str) -> None:
+    assert "documents.path" in refusal(flags={"documents.path": value})
+
+
+@pytest.mark.parametrize("name", ["home", "documents.path", "profile", "kafka.client.ca_file"])
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
         ("$HOME/x", "names a variable"),
         ("/data/${USER}/x", "names a variable"),
         ("~nobody-of-this-name/x", "there is no such user"),
