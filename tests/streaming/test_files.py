@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import streaming.tasks.files
+import streaming.tasks.message_batches
 from conf.profiles import load_profile
 from conf.settings import load_settings
 from producers.sample.writer import write_sample
@@ -52,7 +53,7 @@ def test_truncated_file_is_named_and_the_others_are_counted(
     paths = [write_sample(tmp_path / f"{n}.warc.wet.gz", records=2500, seed=n).path for n in range(3)]
     sources = discover([str(path) for path in paths])
     right = counted([source for number, source in enumerate(sources) if number != broken], tmp_path)
-    real, reads = streaming.tasks.files.open_source, []
+    real, reads = streaming.tasks.message_batches.open_source, []
 
     class Breaking(io.BufferedReader):
         def read(self, size: int | None = -1, /) -> bytes:
@@ -61,12 +62,12 @@ def test_truncated_file_is_named_and_the_others_are_counted(
                 raise OSError(5, "Input/output error")
             return super().read(size)
 
-    def open_source(source: Source, settings: Any) -> Any:
+    def open_source(source: Source, settings: Any, **options: Any) -> Any:
         if source != sources[broken]:
-            return real(source, settings)
+            return real(source, settings, **options)
         return Breaking(io.FileIO(source.location))
 
-    monkeypatch.setattr(streaming.tasks.files, "open_source", open_source)
+    monkeypatch.setattr(streaming.tasks.message_batches, "open_source", open_source)
     found = counted(sources, tmp_path)
     assert reads, "the file did not break off in the middle"
     assert list(found.unreadable) == [sources[broken].id]
