@@ -34,7 +34,7 @@ mutants: setup      ## change the protocol's modules a little at a time, and see
 	$(BIN)/python -m tests.mutants
 
 soak: setup         ## the long kills
-	$(BIN)/python -m pytest -q -m slow tests/reliability
+	$(BIN)/python -m pytest -q -m slow tests/reliability tests/storage tests/pipeline/test_repair.py
 
 bench: bench-kernel bench-stream bench-segments bench-redis bench-producer bench-source bench-serving ## the benchmarks, into bench/results/
 

@@ -55,6 +55,7 @@ def test_the_snippets_are_one_session(
     assert documents.filter(polars.col("reason").is_null()).height == names["pipeline"].statistics.stats()["documents"]
 
 
+@pytest.mark.slow
 def test_the_tutorial_runs_from_top_to_bottom(empty_folder: Path, wetstream: Command) -> None:
     # Its state directory is the folder's, as a user's is.
     command = Command({**wetstream.environment, "WETSTREAM_HOME": str(empty_folder / ".wetstream")})

@@ -189,7 +189,9 @@ MORE_POINTS = ["after-removal-plan", "before-removal-counts", "repair-in-transac
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
-    "points", [SOME_POINTS, pytest.param(MORE_POINTS, marks=pytest.mark.slow)], ids=["some", "more"]
+    "points",
+    [pytest.param(SOME_POINTS, marks=pytest.mark.slow), pytest.param(MORE_POINTS, marks=pytest.mark.slow)],
+    ids=["some", "more"],
 )
 def test_killed_while_repairing_and_run_again(
     points: list[str], wetstream: Command, make_pipeline: Make, sample: Path, second: Path, right: str

@@ -56,7 +56,8 @@ def digest(wetstream: Command) -> str:
     return str(result["digest"])
 
 
-@pytest.mark.parametrize("points", [["before-switch"], pytest.param(REPLAY_POINTS, marks=slow)], ids=["some", "all"])
+@slow
+@pytest.mark.parametrize("points", [["before-switch"], REPLAY_POINTS], ids=["some", "all"])
 def test_a_replay_from_the_topic_killed(
     points: list[str], wetstream: Command, make_pipeline: Make, sample: Path
 ) -> None:

@@ -84,7 +84,7 @@ def test_killed_while_healing_and_while_rebuilding(
 @pytest.mark.parametrize(
     ("point", "master"),
     [
-        ("after-task-file", "local[2,4]"),
+        pytest.param("after-task-file", "local[2,4]", marks=slow),
         pytest.param("before-task-file", "local[2,4]", marks=slow),
         pytest.param("before-task-file", "local[2]", marks=slow),
         pytest.param("after-task-file", "local[2]", marks=slow),

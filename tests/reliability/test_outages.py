@@ -90,7 +90,8 @@ def stop(running: subprocess.Popen[str]) -> str:
     return output
 
 
-@pytest.mark.parametrize("name", ["redis", pytest.param("kafka", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["redis", "kafka"])
 def test_a_server_killed_under_a_running_stream(name: str, own: Command, home: Path, tmp_path: Path) -> None:
     first, second = (write_sample(tmp_path / f"{n}.warc.wet.gz", records=150, seed=n).path for n in (1, 2))
     own("ingest", first)

@@ -51,7 +51,9 @@ def digest(command: Command) -> str:
 
 
 @pytest.mark.parametrize(
-    "points", [["before-pointer", "after-delta-commit"], pytest.param(STREAM_POINTS, marks=slow)], ids=["some", "all"]
+    "points",
+    [pytest.param(["before-pointer", "after-delta-commit"], marks=slow), pytest.param(STREAM_POINTS, marks=slow)],
+    ids=["some", "all"],
 )
 def test_the_stream_killed_between_files_log_and_pointer(
     points: list[str], on_s3: Command, bucket: str, s3: str, sample: Path, right: str
