@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from serving.answers.shape import AsOf
 from sinks.keys import Keys, status_key
+from sinks.position import lag_by_partition
 from sinks.statistics.stored import parse_position
 
 # A running stream reports itself every two seconds.
@@ -43,7 +44,7 @@ def queue_as_of(pipe: Any, keys: Keys, pipeline: str) -> None:
 AS_OF_REPLIES = 4
 
 
-def lag_by_partition(status: Mapping[bytes, bytes], position: Mapping[str, int]) -> dict[str, int] | None:
+def stream_lag(status: Mapping[bytes, bytes], position: Mapping[str, int]) -> dict[str, int] | None:
     """Offsets that wait in the topic: what lies between a position and the ends that the running stream reports.
 
     Args:
@@ -61,7 +62,7 @@ def lag_by_partition(status: Mapping[bytes, bytes], position: Mapping[str, int])
     ends = json.loads(status[b"ends"])
     if not isinstance(ends, dict):
         raise ValueError(f"{ends!r} are no ends of partitions")
-    return {key.rpartition("/")[2]: max(0, int(end) - position.get(key, 0)) for key, end in ends.items()}
+    return lag_by_partition({key: int(end) for key, end in ends.items()}, position)
 
 
 def parse_as_of(keys: Keys, replies: Sequence[Any]) -> Instant:
@@ -69,7 +70,7 @@ def parse_as_of(keys: Keys, replies: Sequence[Any]) -> Instant:
     updated, position, (finish, last), status = replies
     streaming = bool(status) and time.time() - finite(status.get(b"at", 0)) < STREAM_SILENT_S
     positions = parse_position(keys.position, position)
-    lags = lag_by_partition(status, positions) if streaming else None
+    lags = stream_lag(status, positions) if streaming else None
     as_of: AsOf = {
         "time": finite(updated) if updated else None,
         "positions": positions,

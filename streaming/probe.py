@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ def check_executors(settings: Settings, connections: Connections, table: Locatio
     )
     token.replace(b"", None)
     try:
-        here = _examine(needs, task_s=0.0)
+        here = _examine(needs)
         reports = _ask_all(settings, connections.spark, needs, stop)
     finally:
         for left in table.files():
@@ -239,9 +239,9 @@ def _code_hash() -> Callable[[], str]:
     return code
 
 
-def _examine(needs: Needs, *, task_s: float) -> dict[str, Any]:
+def _examine(needs: Needs) -> dict[str, Any]:
     """The driver's own report."""
-    (report,) = task(Needs(needs.table, needs.token, (), (), task_s))([])
+    (report,) = task(replace(needs, brokers=(), files=(), task_s=0.0))([])
     return report
 
 

@@ -127,12 +127,7 @@ class BatchProgress:
     @property
     def lag(self) -> int:
         """Offsets in the topic after this micro-batch (records, and a marker for each transaction)."""
-        return sum(self.lag_by_partition.values())
-
-    @property
-    def lag_by_partition(self) -> dict[int, int]:
-        """The lag of each partition."""
-        return {partition: max(0, latest - self.end.get(partition, 0)) for partition, latest in self.latest.items()}
+        return sum(max(0, latest - self.end.get(partition, 0)) for partition, latest in self.latest.items())
 
 
 def read_progress(event: Mapping[str, Any], topic: Topic) -> BatchProgress:

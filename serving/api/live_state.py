@@ -11,7 +11,7 @@ from redis import Redis
 
 from serving.aggregates import AGGREGATES_REPLIES, Aggregates, parse_aggregates, queue_aggregates
 from serving.answers.sources import Batch, GrowthPoint, Source, SourceCounts
-from serving.as_of import Instant, finite, lag_by_partition
+from serving.as_of import Instant, finite, stream_lag
 from serving.atomic_read import read_atomically
 from serving.history import observations_explained, parse_batches, parse_counters, parse_growth
 from serving.top_words import TOP_WORDS_REPLIES, TopWords, parse_top_words, queue_top_words
@@ -159,7 +159,7 @@ def _stream_status(key: str, reported: Mapping[bytes, bytes], instant: Instant) 
     if not instant.as_of["streaming"]:
         return StreamStatus()
     with observations_explained(key):
-        lags = lag_by_partition(reported, instant.as_of["positions"])
+        lags = stream_lag(reported, instant.as_of["positions"])
         return StreamStatus(
             streaming=True,
             lag=instant.as_of["lag"],

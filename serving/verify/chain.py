@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from conf.errors import counted
@@ -71,7 +71,7 @@ def chain_faults(files: ParquetFiles, ends: Mapping[str, SourceEnd | None] | Non
     faults: list[ChainFault] = []
     if files:
         with files.connect() as connection:
-            connection.execute(LINKS.format(files=_list(files.uris)))
+            connection.execute(LINKS.format(files=files.sql_list))
             for source, offset, inner, end_offset, end_inner, n in connection.execute(FAULTS).fetchall():
                 faults.append(ChainFault(source, _fault((offset, inner), (end_offset, end_inner), n)))
             found = {source: (offset, inner) for source, offset, inner in connection.execute(ENDS).fetchall()}
@@ -94,7 +94,7 @@ def chain_rows(files: ParquetFiles, source: str) -> list[ChainRow]:
     if not files:
         return []
     with files.connect() as connection:
-        found = connection.execute(ROWS.format(files=_list(files.uris)), [source]).fetchall()
+        found = connection.execute(ROWS.format(files=files.sql_list), [source]).fetchall()
     return [
         ChainRow(Span((o, i), (next_o, next_i)), n, (p, at), content)
         for o, i, next_o, next_i, n, p, at, content in found
@@ -111,7 +111,3 @@ def _fault(place: tuple[int, int], before: tuple[int, int], n: int) -> str:
 
 def _text(place: tuple[int, int]) -> str:
     return f"{place[0]:,}" + (f"+{place[1]:,}" if place[1] else "")
-
-
-def _list(files: Sequence[str]) -> str:
-    return "[" + ", ".join("'" + file.replace("'", "''") + "'" for file in files) + "]"

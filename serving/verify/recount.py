@@ -7,7 +7,6 @@ engines, to stay hidden.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,7 +96,7 @@ def recount(files: ParquetFiles) -> Recount:
         connection.execute("set preserve_insertion_order = false")  # less to hold in memory
         if not files:
             return Recount({name: {} for name in COUNTS}, _no_words(), [], _digest({}, "0", "0"))
-        connection.execute(VIEWS.format(files=_quoted(files.uris), page_reasons=PAGE_REASONS))
+        connection.execute(VIEWS.format(files=files.sql_list, page_reasons=PAGE_REASONS))
         counts = {}
         for name, query in COUNTS.items():
             rows = connection.execute(query).fetchall()
@@ -120,10 +119,6 @@ def _digest(counts: dict[str, dict[str, int]], documents: str, words: str) -> st
 def _one(connection: duckdb.DuckDBPyConnection, query: str) -> str:
     row: Any = connection.execute(query).fetchone()
     return str(row[0])
-
-
-def _quoted(files: Sequence[str]) -> str:
-    return "[" + ", ".join("'" + file.replace("'", "''") + "'" for file in files) + "]"
 
 
 def _no_words() -> pa.Table:

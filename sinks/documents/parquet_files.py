@@ -37,6 +37,11 @@ class ParquetFiles:
         """Their absolute paths or URLs, as a connection from `connect` takes them."""
         return [location.uri for location in self.locations]
 
+    @property
+    def sql_list(self) -> str:
+        """The same as a list in DuckDB's SQL, for the places that take no parameter."""
+        return "[" + ", ".join("'" + uri.replace("'", "''") + "'" for uri in self.uris) + "]"
+
     @contextmanager
     def connect(self, *, threads: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open a DuckDB database in memory that can read these files.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from redis import ConnectionPool, Redis, UnixDomainSocketConnection
@@ -54,17 +54,9 @@ def open_client(servers: RedisServers, pipeline: str, patience: Patience) -> Red
     Raises:
         CredentialsError: A file of a certificate or key cannot be used.
     """
-    options = _options(servers, patience)
-    backoff = ExponentialWithJitterBackoff(cap=2) if patience.backs_off else NoBackoff()
-    options |= {"retry": Retry(backoff, patience.retries), "health_check_interval": 30}
-    if servers.url.nodes:
-        context = tls_context(servers)
-        options |= {"finder": _finder(servers, pipeline, context, patience), "connection_class": MasterConnection}
-        if context is not None:
-            options |= {"context": context, "connection_class": TlsMasterConnection}
-    else:
-        options["connection_class"] = UnixDomainSocketConnection
-    return Redis.from_pool(ConnectionPool(**options))
+    kinds = _Kinds(Retry, MasterConnection, TlsMasterConnection, UnixDomainSocketConnection)
+    options = _pool_options(servers, pipeline, patience, kinds)
+    return Redis.from_pool(ConnectionPool(**options, health_check_interval=30))
 
 
 def open_async_client(servers: RedisServers, pipeline: str, patience: Patience) -> AsyncRedis:
@@ -73,17 +65,29 @@ def open_async_client(servers: RedisServers, pipeline: str, patience: Patience) 
     Raises:
         CredentialsError: A file of a certificate or key cannot be used.
     """
-    options = _options(servers, patience)
+    kinds = _Kinds(AsyncRetry, AsyncMasterConnection, AsyncTlsMasterConnection, AsyncUnixDomainSocketConnection)
+    return AsyncRedis.from_pool(AsyncConnectionPool(**_pool_options(servers, pipeline, patience, kinds)))
+
+
+class _Kinds(NamedTuple):
+    """What the clients for threads and for event loops are made of."""
+
+    retry: Any
+    plain: Any
+    encrypted: Any
+    unix: Any
+
+
+def _pool_options(servers: RedisServers, pipeline: str, patience: Patience, kinds: _Kinds) -> dict[str, Any]:
     backoff = ExponentialWithJitterBackoff(cap=2) if patience.backs_off else NoBackoff()
-    options["retry"] = AsyncRetry(backoff, patience.retries)
-    if servers.url.nodes:
-        context = tls_context(servers)
-        options |= {"finder": _finder(servers, pipeline, context, patience), "connection_class": AsyncMasterConnection}
-        if context is not None:
-            options |= {"context": context, "connection_class": AsyncTlsMasterConnection}
-    else:
-        options["connection_class"] = AsyncUnixDomainSocketConnection
-    return AsyncRedis.from_pool(AsyncConnectionPool(**options))
+    options = _options(servers, patience) | {"retry": kinds.retry(backoff, patience.retries)}
+    if not servers.url.nodes:
+        return options | {"connection_class": kinds.unix}
+    context = tls_context(servers)
+    options["finder"] = _finder(servers, pipeline, context, patience)
+    if context is None:
+        return options | {"connection_class": kinds.plain}
+    return options | {"connection_class": kinds.encrypted, "context": context}
 
 
 def tls_files(servers: RedisServers) -> TlsFiles:

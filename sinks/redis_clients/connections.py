@@ -1,4 +1,4 @@
-"""Connections that find their server anew each time they are opened, and leave one that is no longer the master.
+"""Connections that find their server each time they are opened, and leave one that is no longer the master.
 
 redis-py opens a socket in `_connect`, whoever asks for it (a pool, a retry, a command on a lost connection), so that is
 where the server is found. A reply that says "not me" (READONLY, MOVED and the like) becomes a lost connection, which

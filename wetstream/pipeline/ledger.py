@@ -14,6 +14,7 @@ from producers.topic.offsets import end_offsets
 from producers.topic.topics import TopicError, describe_topic
 from serving.answers.sources import Source, SourceCounts
 from sinks.documents.log import partition_key
+from sinks.position import lag_by_partition
 from wetstream.pipeline.connections import find_kafka
 
 log = logging.getLogger("wetstream")
@@ -62,7 +63,7 @@ def topic_lag(settings: Settings, position: Mapping[str, int]) -> int | None:
         ends = read_ends(settings)
     except (TopicError, KafkaError):
         return None
-    return None if ends is None else sum(max(0, end - position.get(name, 0)) for name, end in ends.items())
+    return None if ends is None else sum(lag_by_partition(ends, position).values())
 
 
 def reaches(position: Mapping[str, int], end: Mapping[str, int]) -> bool:

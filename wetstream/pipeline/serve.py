@@ -18,6 +18,7 @@ from serving.api.poller import StatisticsPoller
 from serving.api.server import Server, check_access
 from serving.background import BackgroundThread
 from serving.document_queries import DocumentQueries
+from sinks.position import lag_by_partition
 from wetstream.pipeline.connections import find_kafka, find_redis
 from wetstream.pipeline.ledger import ledger, reaches, read_ends
 from wetstream.pipeline.writer_lease import live_documents
@@ -58,8 +59,7 @@ class WatchedSources:
 
     def lag_by_partition(self, position: Mapping[str, int]) -> dict[str, int]:
         """Return how many offsets wait in each partition of the records topic, by the broker; {} without one."""
-        ends = self._ends
-        return {name.rpartition("/")[2]: max(0, end - position.get(name, 0)) for name, end in ends.items()}
+        return lag_by_partition(self._ends, position)
 
     def _step(self) -> float:
         try:
