@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError
+from concurrent.futures import Future, TimeoutError
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -67,7 +68,7 @@ class RemoteFile:
         self._object = open_object(url, settings, confined=confined)
         self._stop = threading.Event()
         self._retrier = Retrier(public_url(url), str(origin(url)), settings.source_retry_s, on_note, self._stop)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="wetstream-remote")
+        self._thread = _DaemonThread("wetstream-remote")
         self._position = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._ahead: tuple[int, Future[bytes]] | None = None
@@ -118,7 +119,7 @@ class RemoteFile:
         """Close connections; a read that is under way ends in the background."""
         self._stop.set()
         self._thread.submit(self._object.close)
-        self._thread.shutdown(wait=False)
+        self._thread.end()
 
     def _probe_ranges(self) -> None:
         try:
@@ -164,7 +165,7 @@ class RemoteFile:
         return self._call(lambda: read(at, end), f"bytes {at:,} to {end:,}")
 
     def _call(self, operation: Callable[[], Any], what: str, *, proves_access: bool = True) -> Future[Any]:
-        return self._thread.submit(self._retrier.call, operation, what, proves_access=proves_access)
+        return self._thread.submit(lambda: self._retrier.call(operation, what, proves_access=proves_access))
 
     def _wait(self, future: Future[Any]) -> Any:
         while True:
@@ -174,3 +175,38 @@ class RemoteFile:
                 if future.done():
                     raise
                 self.on_wait()
+
+
+class _DaemonThread:
+    """One thread that runs calls in their order.
+
+    In place of a ThreadPoolExecutor, whose threads the interpreter joins when it exits: a server that is silent for
+    `producer.source_timeout_s` would hold up a process that was asked to stop for as long.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        threading.Thread(target=self._run, name=name, daemon=True).start()
+
+    def submit(self, call: Callable[[], Any]) -> Future[Any]:
+        """Queue a call; return the future of its result. It can be cancelled until it starts."""
+        future: Future[Any] = Future()
+        self._calls.put((future, call))
+        return future
+
+    def end(self) -> None:
+        """Let the thread end after the calls that were submitted; does not wait."""
+        self._calls.put(None)
+
+    def _run(self) -> None:
+        while (item := self._calls.get()) is not None:
+            future, call = item
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                result = call()
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+            del item, future, call

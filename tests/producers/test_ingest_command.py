@@ -16,6 +16,7 @@ import pytest
 from conf.settings import Settings
 from producers.sample.writer import write_sample
 from producers.sources.identity import source_id
+from tests.producers.http_server import serve
 from tests.producers.topic import assert_whole, markers, read_topic
 from tests.producers.wet_forms import put, wet_file
 
@@ -83,25 +84,31 @@ def test_signal_stops_at_a_transaction_and_the_next_run_resumes(
     tmp_path: Path,
 ) -> None:
     settings = make_settings(producer__transaction_ms=50, producer__transaction_bytes=1 << 20)
-    paths = [write_sample(tmp_path / f"{seed}.wet.gz", raw_bytes=12_000_000, seed=seed).path for seed in (1, 2)]
-    process = subprocess.Popen(
-        command(settings, *paths), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    deadline = time.monotonic() + 60
-    while not any(marker.records > 500 for marker in markers(settings).values()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    send(process.pid, number)
-    out, err = process.communicate(timeout=100)
-    assert process.returncode == code, out + err
-    assert "stopped; the next run goes on here" in out
-    assert "Traceback" not in out + err
-    before = markers(settings)
-    found = read_topic(settings)
-    # Ended at a commit: all that is visible is covered by the markers, and nothing hangs open.
-    assert {source: len(messages.values) for source, messages in found.items()} == {
-        source: marker.records for source, marker in before.items() if marker.records
-    }
-    assert run(settings, *paths).returncode == 0
-    assert_whole(settings, *paths)
-    for path in paths:
-        assert markers(settings)[source_id(path)].state == "done"
+    paths = [write_sample(tmp_path / f"{seed}.wet.gz", raw_bytes=6_000_000, seed=seed).path for seed in (1, 2)]
+    with serve(tmp_path) as server:
+        urls = [f"{server.url}/{path.name}" for path in paths]
+        # The server falls silent in the middle of both files: the signal comes before the end at any pace.
+        server.silent_from = 1_200_000
+        process = subprocess.Popen(
+            command(settings, *urls), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        deadline = time.monotonic() + 60
+        while not (len(markers(settings)) == 2 and server.seen["stall"] >= 2) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        send(process.pid, number)
+        out, err = process.communicate(timeout=100)
+        assert process.returncode == code, out + err
+        assert "stopped; the next run goes on here" in out
+        assert "Traceback" not in out + err
+        before = markers(settings)
+        assert sum(marker.records for marker in before.values()) > 100
+        found = read_topic(settings)
+        # Ended at a commit: all that is visible is covered by the markers, and nothing hangs open.
+        assert {source: len(messages.values) for source, messages in found.items()} == {
+            source: marker.records for source, marker in before.items() if marker.records
+        }
+        server.silent_from = None
+        assert run(settings, *urls).returncode == 0
+        assert_whole(settings, *paths, url=server.url)
+        for url in urls:
+            assert markers(settings)[source_id(url)].state == "done"

@@ -110,14 +110,15 @@ def text(place: Place) -> str:
     return f"{place.member}+{place.inner}" if place.inner else str(place.member)
 
 
-def assert_whole(settings: Settings, *paths: Path) -> None:
-    """Every record of the files stands in the topic exactly once, in order, under the key of its place."""
+def assert_whole(settings: Settings, *paths: Path, url: str = "") -> None:
+    """Every record of the files (ingested below `url`, if given) is in the topic once, in order, and with its place."""
     found, last = read_topic(settings), markers(settings)
     for path in paths:
-        messages = found[source_id(path)]
+        source = source_id(f"{url}/{path.name}" if url else path)
+        messages = found[source]
         items = list(read_records(path))
         assert len(messages.values) == len(items)
         assert messages.raws == [item.raw for item in items if isinstance(item, Record)]
         assert messages.keys == [f"{text(item.place)}-{text(item.next)}" for item in items]
-        marker = last[source_id(path)]
+        marker = last[source]
         assert (marker.records, marker.raw_bytes) == (len(items), sum(map(len, messages.values)))
