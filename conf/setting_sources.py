@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from conf.errors import ExplainedError
+from conf.plain_text import parse_number, parse_truth, parse_whole
 from conf.toml_files import TomlFileError, line_of, read_toml
 
 ENV_PREFIX: Final = "WETSTREAM_"
@@ -28,6 +29,8 @@ NOT_SETTINGS: Final = {
     "WETSTREAM_CRASH_SIGNAL",
 }
 """Variables with the prefix that are not settings: folders of caches, debugging, and the tests' own."""
+
+_PARSERS: Final[dict[Any, Callable[[str], Any]]] = {int: parse_whole, float: parse_number, bool: parse_truth}
 
 
 class SettingsError(ExplainedError):
@@ -185,9 +188,10 @@ def _nest(model: type[BaseModel], flat: Mapping[str, Any], place: Callable[[], s
 
 def _typed(field: FieldInfo | None, value: Any) -> Any:
     """Read text as the number or truth value that the setting is; other text stays as it is, to be judged later."""
-    if isinstance(value, str) and field is not None and field.annotation in (int, float, bool):
-        try:
-            return TypeAdapter(field.annotation).validate_strings(value)
-        except ValidationError:
-            return value
-    return value
+    parse = _PARSERS.get(field.annotation) if isinstance(value, str) and field is not None else None
+    if parse is None:
+        return value
+    try:
+        return parse(value)
+    except ValueError:
+        return value

@@ -8,7 +8,9 @@ from typing import Annotated
 
 from fastapi import Depends, Query, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import BeforeValidator
 
+from conf.plain_text import parse_number, parse_whole
 from serving.view import View
 
 # Dependencies are coroutines where functions would do: FastAPI calls functions in a thread, which takes longer.
@@ -16,15 +18,18 @@ from serving.view import View
 MAX_OFFSET = 10_000_000
 MAX_WORDS = 100
 
-Limit = Annotated[int, Query(ge=1, le=1_000, description="rows in the answer at most")]
-Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET, description="rows to skip")]
+# FastAPI's own parsing also takes 1_6 and digits of other scripts.
+Whole = Annotated[int, BeforeValidator(lambda value: parse_whole(value) if isinstance(value, str) else value)]
+Number = Annotated[float, BeforeValidator(lambda value: parse_number(value) if isinstance(value, str) else value)]
+Limit = Annotated[Whole, Query(ge=1, le=1_000, description="rows in the answer at most")]
+Offset = Annotated[Whole, Query(ge=0, le=MAX_OFFSET, description="rows to skip")]
 Text = Annotated[str, Query(max_length=200)]
 
 
 async def view_of(
-    min_df: Annotated[int, Query(ge=1, le=2**53, description="only words in at least this many documents")] = 1,
+    min_df: Annotated[Whole, Query(ge=1, le=2**53, description="only words in at least this many documents")] = 1,
     max_df: Annotated[
-        float | None,
+        Number | None,
         Query(ge=0, le=1, allow_inf_nan=False, description="only words in less than this share of the documents"),
     ] = None,
 ) -> View:

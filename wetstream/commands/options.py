@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import functools
-import math
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from conf.plain_text import parse_number, parse_whole
 from conf.settings import SettingsError, load_settings
 from wetstream import Event, Note, Pipeline, Status
 from wetstream.commands.terminal.failures import DEBUG_VARIABLE
@@ -50,15 +49,15 @@ class Count(click.IntRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the number. Raises BadParameter."""
-        # int() also takes 1_000 and digits of other scripts.
-        if not re.fullmatch(r"[+-]?[0-9]+", str(value).strip()):
-            self.fail(f"{value!r} is not a whole number", param, ctx)
-        number = int(value)
+        try:
+            number = parse_whole(str(value))
+        except ValueError as error:
+            self.fail(f"{value!r} {error}", param, ctx)
         return int(super().convert(number, param, ctx))
 
 
 class Number(click.FloatRange):
-    """A finite number in a range; FloatRange itself would let NaN through."""
+    """A finite number in a range."""
 
     name = "number"
 
@@ -67,13 +66,10 @@ class Number(click.FloatRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number. Raises BadParameter."""
-        text = str(value).strip()
         try:
-            number = float(value) if text.isascii() and "_" not in text else math.nan
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number):
-            self.fail(f"{value!r} is not a number", param, ctx)
+            number = parse_number(str(value))
+        except ValueError as error:
+            self.fail(f"{value!r} {error}", param, ctx)
         return float(super().convert(number, param, ctx))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from conf.plain_text import parse_whole
 from conf.profiles import Profile, load_profile
 from conf.settings import ProducerSettings, SettingsError, load_settings
 from producers.sources.discover import DiscoverOptions, discover
@@ -91,7 +92,7 @@ class WetOptions:
 def whole_number(name: str, value: object, least: int = 0) -> int:
     """Parse an option that is a whole number. Raises SettingsError."""
     try:
-        number = int(str(value))
+        number = parse_whole(str(value))
     except ValueError:
         number = least - 1
     if number < least:

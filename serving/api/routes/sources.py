@@ -8,7 +8,7 @@ from fastapi import Query, Request, Response
 
 from serving.answers.sources import Batches, Growth, SourceGroups, Sources
 from serving.api.live_state import BATCHES_SHOWN
-from serving.api.parameters import Limit, Offset, Text
+from serving.api.parameters import Limit, Offset, Text, Whole
 from serving.api.routes.context import context_of, get, make_router
 from serving.source_groups import group_sources
 
@@ -45,7 +45,7 @@ async def crawls(request: Request, limit: Limit = 100, offset: Offset = 0) -> Re
 
 
 @get(router, "/batches", Batches, "The last micro-batches, newest first: why was one slow?")
-async def batches(request: Request, limit: Annotated[int, Query(ge=1, le=BATCHES_SHOWN)] = 20) -> Response:
+async def batches(request: Request, limit: Annotated[Whole, Query(ge=1, le=BATCHES_SHOWN)] = 20) -> Response:
     """`seconds` has the time by phase."""
     api = context_of(request)
     state, aggregates = api.live
