@@ -13,7 +13,6 @@ from pyspark.sql import SparkSession
 
 from conf.errors import ExplainedError
 from conf.settings import Settings, load_settings
-from conf.stop_words import StopWordsError, read_stop_words
 from producers.sources.listing import ListingError
 from producers.sources.source import Source
 from serving.export.files import OUTPUT_FILES
@@ -27,6 +26,7 @@ from tests.export import p21_specification as spec
 from tests.harness import Command
 from wetstream.p21.job import JobRequest, JobResult, P21Error, find_sources, p21_profile, run_on_spark
 from wetstream.p21.progress import report_progress
+from wetstream.stop_words import StopWordsError, read_stop_words
 
 MERGED = "wet/cc-2014-2024-merged.warc.wet.gz"
 WEB = "web/web-pages-1519.warc.wet.gz"

@@ -26,7 +26,6 @@ from conf import reasons
 from conf.errors import ExplainedError, counted
 from conf.profiles import Profile, load_profile
 from conf.settings import ProducerSettings, Settings
-from conf.stop_words import read_stop_words
 from producers.sources.discover import DiscoverOptions, discover
 from producers.sources.listing import read_listing
 from producers.sources.source import Source
@@ -51,6 +50,7 @@ from streaming.tasks.partials import FILE, SPARK_SCHEMA, UNREADABLE, WORD, read_
 from wetstream.p21.progress import report_progress
 from wetstream.servers.java.runtime import find_java
 from wetstream.servers.java.spark_runtime import quiet_java
+from wetstream.stop_words import read_stop_words
 
 MAX_DF = 0.9
 NAMED = 3

@@ -146,13 +146,13 @@ class PipelineReader:
             What `meta.json` holds.
         """
         from conf.languages import three_letters
-        from conf.stop_words import read_stop_words
         from producers.sources.identity import source_id
         from producers.sources.urls import is_url
         from serving.export.export import ExportOptions, export
         from serving.view import EVERYTHING
         from sinks.storage.locate import locate_given
         from wetstream.pipeline.writer_lease import live_documents
+        from wetstream.stop_words import read_stop_words
 
         # Any name that is no file is an identity, or a part of one, already. (Path.exists fails for one too long.)
         named = (source_id(name) if is_url(name) or os.path.exists(name) else name for name in sources)  # noqa: PTH110
