@@ -29,9 +29,8 @@ test-cluster: setup ## a standalone Spark cluster of two workers that have nothi
 fuzz: setup         ## damaged and hostile files and the properties marked `fuzz`, for 30 minutes (FUZZ="--minutes 5")
 	$(BIN)/python -m tests.fuzz $(FUZZ)
 
-mutants: setup      ## change the protocol's modules a little at a time, and see that a test notices (hours)
-	$(BIN)/python -m pip install -q --require-hashes -r requirements-bench.lock
-	$(BIN)/python -m tests.mutants
+mutants: setup      ## change the protocol's modules a little at a time, and see that a test notices (hours; MUTANTS=MODULE for one)
+	$(BIN)/python -m tests.mutants $(MUTANTS)
 
 soak: setup         ## the long kills
 	$(BIN)/python -m pytest -q -m slow tests/reliability tests/storage tests/pipeline/test_repair.py
@@ -84,7 +83,7 @@ lock:               ## renew the lock files from pyproject.toml (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		--extra redis --extra java --extra s3 --extra test --extra docs --extra dev pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		--constraint requirements.lock --extra bench --extra mutants pyproject.toml -o requirements-bench.lock
+		--constraint requirements.lock --extra bench pyproject.toml -o requirements-bench.lock
 
 setup: $(VENV)/ready
 

@@ -1,0 +1,181 @@
+"""Runs the tests of a module against its mutants: everything is imported and collected once, then a fork for each.
+
+The parent process only collects. A first fork runs all tests and notes which of them call which function; each mutant
+then gets a fork that puts the changed code into the function, and runs the tests that call it, quickest first, up to
+the first failure. Code that a test runs in another process than its own is not changed there.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import json
+import os
+import select
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import CodeType, FrameType, FunctionType
+from typing import Any
+
+import pytest
+
+from tests.mutants.mutations import Mutant, code_named, mutants_of
+
+# A mutant whose tests take longer than this many times what they took before is killed: it loops.
+SLOWDOWN, EXTRA_S = 5, 10.0
+
+
+@dataclass
+class Baseline:
+    """What the tests did without any change: by id, their seconds, and the functions they called."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    calls: dict[str, list[str]] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the tests judged a mutant: `killer` is the test that failed, `timeout`, or empty for a survivor."""
+
+    mutant: Mutant
+    killer: str
+    tests: int
+
+
+class MutantRunner:
+    """A pytest plugin that replaces the loop over the tests.
+
+    Args:
+        path: The module to change.
+        known: Names of mutants to leave out, because they are equivalent.
+        report: Called with each outcome.
+    """
+
+    def __init__(self, path: Path, known: frozenset[str], report: Callable[[Outcome], None]) -> None:
+        self._path = path
+        self._known = known
+        self._report = report
+        self._failed: list[str] = []
+        self.error = ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._failed.append(report.nodeid)
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        base = session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
+        items = {item.nodeid: item for item in session.items}
+        answer = _in_fork(lambda: self._baseline(session.items), 600)
+        if answer is None:
+            self.error = "the tests did not end without any change"
+            return True
+        baseline = Baseline(**answer)
+        if baseline.failed:
+            self.error = f"fails without any change: {', '.join(baseline.failed)}"
+            return True
+        functions = _functions_of(self._path)
+        for mutant in mutants_of(self._path):
+            if mutant.name in self._known:
+                continue
+            chosen = sorted(
+                (test for test, called in baseline.calls.items() if mutant.function in called),
+                key=lambda test: baseline.seconds[test],
+            )
+            killer = ""
+            target = functions.get((mutant.function, mutant.first_line))
+            if chosen and target is not None:
+                limit = EXTRA_S + SLOWDOWN * sum(baseline.seconds[test] for test in chosen)
+                tests = [items[test] for test in chosen]
+                found = _in_fork(functools.partial(self._try, mutant, target, tests), limit)
+                killer = "timeout" if found is None else found
+            self._report(Outcome(mutant, killer, len(chosen)))
+            for left in base.iterdir():
+                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink()
+        return True
+
+    def _baseline(self, items: Sequence[pytest.Item]) -> dict[str, Any]:
+        baseline = Baseline()
+        called: set[str] = set()
+        watched = str(self._path.resolve())
+
+        def note(frame: FrameType, event: str, argument: object) -> None:
+            if frame.f_code.co_filename == watched:
+                called.add(frame.f_code.co_qualname)
+
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            called.clear()
+            began = time.monotonic()
+            threading.settrace(note)
+            sys.settrace(note)
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+            sys.settrace(None)
+            threading.settrace(None)
+            baseline.seconds[item.nodeid] = time.monotonic() - began
+            baseline.calls[item.nodeid] = [name.split(".<locals>")[0] for name in called]
+        baseline.failed = self._failed
+        return {"seconds": baseline.seconds, "calls": baseline.calls, "failed": baseline.failed}
+
+    def _try(self, mutant: Mutant, target: Sequence[FunctionType], tests: Sequence[pytest.Item]) -> str:
+        for function in target:
+            try:
+                function.__code__ = mutant.code
+            except ValueError as error:  # other free variables
+                return f"not applied: {error}"
+        for item, following in zip(tests, [*tests[1:], None], strict=True):
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+            if self._failed:
+                return self._failed[0]
+        return ""
+
+
+def _functions_of(path: Path) -> dict[tuple[str, int], list[FunctionType]]:
+    """The live functions of a module, however they are wrapped."""
+    module = compile(path.read_bytes(), str(path.resolve()), "exec")
+    found: dict[tuple[str, int], list[FunctionType]] = {}
+    for thing in gc.get_objects():
+        if isinstance(thing, FunctionType) and thing.__code__.co_filename == str(path.resolve()):
+            code: CodeType = thing.__code__
+            if code_named(module, code.co_qualname, code.co_firstlineno) is not None:
+                found.setdefault((code.co_qualname, code.co_firstlineno), []).append(thing)
+    return found
+
+
+def _in_fork(run: Callable[[], Any], limit_s: float) -> Any:
+    """What `run` returns, by way of JSON; None if it does not end within the limit, or its process dies."""
+    reader, writer = os.pipe()
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        os.setpgid(0, 0)
+        try:
+            answer = json.dumps(run()).encode()
+            while answer:
+                answer = answer[os.write(writer, answer) :]
+        finally:
+            os._exit(0)
+    os.close(writer)
+    deadline, received = time.monotonic() + limit_s, b""
+    try:
+        while (left := deadline - time.monotonic()) > 0 and select.select([reader], [], [], left)[0]:
+            data = os.read(reader, 1 << 16)
+            if not data:
+                break
+            received += data
+    finally:
+        os.close(reader)
+        try:
+            os.killpg(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    try:
+        return json.loads(received)
+    except ValueError:
+        return None
