@@ -14,6 +14,7 @@ import pyarrow as pa
 from conf.profiles import Profile
 from conf.settings import Settings
 from producers.topic.topics import Topic, TopicError, describe_topic
+from sinks.documents.exclusions import by_source
 from sinks.documents.generations import Generation
 from sinks.documents.log import partition_key
 from sinks.lease import Lease
@@ -104,7 +105,7 @@ class QueryRun:
             profile,
             documents.location,
             settings.documents.compression_level,
-            tuple(documents.exclusions()),
+            by_source(documents.exclusions()),
             collects_directly(tasks),
         )
 

@@ -1,16 +1,32 @@
 """Records of the topic that are not processed: of removed sources, and of sources that were read from their files.
 
-Exclusions are a property of the documents table, so they are part of its log. Every reader of the topic, stream or
-replay, skips excluded records; otherwise records that were still in the topic when their source was removed would bring
-part of it back.
+Every reader of the topic, stream or replay, skips excluded records; otherwise records that were still in the topic when
+their source was removed would bring part of it back.
+
+Exclusions are a Parquet file in `_exclusions/` below the documents table, written anew for each change under a name of
+its own. A property of the table names it, so the log says which exclusions apply: a file that no commit has named is
+never read. Delta's vacuum leaves folders alone whose name begins with `_`.
 """
 
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sinks.documents.errors import DamagedFileError
+from sinks.storage.errors import UnavailableError
+from sinks.storage.location import Location
+
+FOLDER = "_exclusions"
+SCHEMA = pa.schema(
+    {"source": pa.string(), "partition": pa.int32(), "end": pa.int64(), "removal": pa.int64(), "begin": pa.int64()}
+)
 
 # Above every offset: no record of the source in the topic is ever processed.
 FOREVER = (1 << 63) - 1
@@ -49,13 +65,61 @@ class SourceRange(NamedTuple):
     end: int
 
 
-def to_json(exclusions: Iterable[Exclusion]) -> str:
-    """Serialize exclusions as the text of a table property."""
-    ordered = sorted(exclusions, key=lambda e: (e.source, e.partition, e.begin))
-    rows = [[e.source, e.partition, e.end, e.removal, *([e.begin] if e.begin else [])] for e in ordered]
-    return json.dumps(rows, separators=(",", ":"))
+class StoredExclusions:
+    """The exclusions of one documents table, by the value of its property."""
+
+    def __init__(self, table: Location) -> None:
+        self._table = table
+        self._last: tuple[str, tuple[Exclusion, ...]] = ("", ())
+
+    def read(self, stored: str) -> list[Exclusion]:
+        """Return the exclusions that a value of the property stands for.
+
+        Args:
+            stored: Path of the file below the table; "" for no exclusions. Tables of earlier versions hold the
+                exclusions themselves, as JSON.
+
+        Raises:
+            DamagedFileError: The file is missing, or is not what was written.
+        """
+        if stored != self._last[0]:
+            found = [Exclusion(*row) for row in json.loads(stored)] if stored.startswith("[") else self._file(stored)
+            self._last = stored, tuple(found)
+        return list(self._last[1])
+
+    def write(self, exclusions: Iterable[Exclusion]) -> str:
+        """Write exclusions to a new file, and return the value of the property that names it."""
+        ordered = sorted(exclusions, key=lambda e: (e.source, e.partition, e.begin))
+        stored = f"{FOLDER}/{uuid.uuid4().hex}.parquet"
+        (self._table / FOLDER).make()
+        columns = [pa.array([getattr(e, field.name) for e in ordered], field.type) for field in SCHEMA]
+        with (self._table / stored).create() as file:
+            pq.write_table(pa.table(columns, SCHEMA), file, compression="zstd", write_page_checksum=True)
+        self._last = stored, tuple(ordered)
+        return stored
+
+    def delete(self, stored: str) -> None:
+        """Delete the file that a value of the property names, if it names one."""
+        if stored and not stored.startswith("["):
+            (self._table / stored).delete()
+
+    def _file(self, stored: str) -> list[Exclusion]:
+        path = self._table / stored
+        try:
+            with path.open() as file:
+                rows = pq.ParquetFile(file, page_checksum_verification=True).read().to_pylist()
+            return [Exclusion(**row) for row in rows]
+        except FileNotFoundError:
+            raise DamagedFileError(path, "is missing") from None
+        except UnavailableError:
+            raise
+        except (OSError, ValueError, TypeError, pa.ArrowException) as error:
+            raise DamagedFileError(path, f"cannot be read ({str(error).partition(chr(10))[0]})") from error
 
 
-def from_json(text: str | None) -> list[Exclusion]:
-    """Parse the text of a table property; None means no exclusions."""
-    return [Exclusion(*row) for row in json.loads(text)] if text else []
+def by_source(exclusions: Iterable[Exclusion]) -> dict[str, list[Exclusion]]:
+    """Group exclusions by their source."""
+    grouped: dict[str, list[Exclusion]] = {}
+    for exclusion in exclusions:
+        grouped.setdefault(exclusion.source, []).append(exclusion)
+    return grouped

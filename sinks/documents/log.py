@@ -19,10 +19,11 @@ from deltalake.transaction import AddAction, RemoveAction
 from conf.crash_points import crash_point
 from sinks.documents.actions import add_actions, remove_actions
 from sinks.documents.errors import DocumentsError, FencedError
-from sinks.documents.exclusions import FOREVER, Exclusion, SourceRange, from_json, to_json
+from sinks.documents.exclusions import FOREVER, Exclusion, SourceRange, StoredExclusions
 from sinks.documents.files import DocumentFile, check_writable, require_files
 from sinks.documents.opening import create_table, load_table, open_table
 from sinks.documents.schema import DOCUMENTS, SCHEMA_VERSION
+from sinks.documents.transactions import Transactions
 from sinks.storage.location import Location
 
 COMMITS = "wetstream/commits"  # commits by writers; any two concurrent ones conflict on it
@@ -33,7 +34,8 @@ LOST_OF = "wetstream/lost/"  # + partition key: those of one partition
 REMOVALS = "removals"  # removals of sources
 FILE_COMMITS = "files"  # commits of sources that were read from their files, without the topic
 FROM_FILE = "wetstream/source/"  # + source: odd while the table holds it from its file, even after its removal
-EXCLUSIONS = "exclusions"
+EXCLUSIONS = "exclusions"  # where the exclusions are (`sinks.documents.exclusions`)
+EXCLUSIONS_BEFORE = "exclusions_before"  # where they were before the last change
 PIPELINE_ID = "pipeline_id"
 # Bounds of a file in `files()`; null where the log does not know them.
 FILE_BOUNDS = ("min.topic_partition", "max.topic_partition", "min.topic_offset", "max.topic_offset")
@@ -45,6 +47,8 @@ class DocumentsLog:
     def __init__(self, table: DeltaTable, location: Location) -> None:
         self._table = table
         self.location = location
+        self._transactions = Transactions(table, location)
+        self._excluded = StoredExclusions(location)
 
     @classmethod
     def create(cls, location: Location, properties: Mapping[str, str]) -> Self:
@@ -271,10 +275,16 @@ class DocumentsLog:
         return [{**dict.fromkeys(FILE_BOUNDS), **row} for row in rows]
 
     def _exclusions(self) -> list[Exclusion]:
-        return from_json(self.properties.get(EXCLUSIONS))
+        return self._excluded.read(self.properties.get(EXCLUSIONS, ""))
 
     def _set_exclusions(self, exclusions: Sequence[Exclusion]) -> None:
-        self.set_property(EXCLUSIONS, to_json(exclusions))
+        known = self.properties
+        old, older = known.get(EXCLUSIONS, ""), known.get(EXCLUSIONS_BEFORE, "")
+        new = self._excluded.write(exclusions)
+        crash_point("before-exclusions")
+        self._set_properties({f"wetstream.{EXCLUSIONS}": new, f"wetstream.{EXCLUSIONS_BEFORE}": old})
+        # The ones before stay, for processes that have just opened the table.
+        self._excluded.delete(older)
 
     def _set_properties(self, properties: Mapping[str, str]) -> None:
         with self.location.explaining():
@@ -301,7 +311,7 @@ class DocumentsLog:
         return Transaction(FROM_FILE + source, self._transaction(FROM_FILE + source) + 1)
 
     def _transaction(self, name: str) -> int:
-        return self._table.transaction_version(name) or 0
+        return self._transactions.version(name)
 
     def _paths(self) -> set[str]:
         return {file["path"] for file in self.files()}
@@ -323,12 +333,14 @@ class DocumentsLog:
                 # The commit may have succeeded although its answer was lost: then the log holds exactly these files.
                 # (Without files that cannot be told: then whoever committed, starting again from the log is right.)
                 self._table = load_table(self.location)
+                self._transactions = Transactions(self._table, self.location)
                 added = {action.path for action in actions if isinstance(action, AddAction)}
                 if not added or self._transaction(COMMITS) != commits or not added <= self._paths():
                     raise FencedError(f"another writer has committed to {self.location}: {error}") from error
             else:
                 self._table.update_incremental()
-                if self._transaction(COMMITS) != commits:
+                self._transactions.add(transactions)
+                if self._table.transaction_version(COMMITS) != commits:
                     raise FencedError(f"another writer has committed to {self.location}")
 
 

@@ -41,13 +41,14 @@ _baggers: dict[str, Bagger] = {}
 class TaskConfig:
     """What a task needs: the rules, where the documents go, and what does not count. Sent to the executors.
 
-    `direct`: there are so few tasks that their words go to the driver as they are, packed.
+    `exclusions`: by source, grouped once for all tasks. `direct`: there are so few tasks that their words go to the
+    driver as they are, packed.
     """
 
     profile: Profile
     table: Location
     compression_level: int
-    exclusions: tuple[Exclusion, ...] = ()
+    exclusions: Mapping[str, Sequence[Exclusion]] = field(default_factory=dict)
     direct: bool = False
     rules_hash: str = field(init=False)  # computed once, on the driver: it reads every word of the profile
 
@@ -90,12 +91,9 @@ def run_task(config: TaskConfig, batches: Iterator[pa.RecordBatch], task: int) -
     """Run one task: judge every message, write one file of documents rows, yield the partial rows."""
     work = TaskWork(config)
     ranges: dict[int, OffsetRange] = {}
-    exclusions: dict[str, list[Exclusion]] = {}
-    for exclusion in config.exclusions:
-        exclusions.setdefault(exclusion.source, []).append(exclusion)
     for batch in batches:
         if batch.num_rows:
-            counted = _counted(batch, exclusions)
+            counted = _counted(batch, config.exclusions)
             _extend(ranges, batch.column("partition"), batch.column("offset"), counted)
             if counted.false_count:
                 batch = batch.filter(counted)
