@@ -15,14 +15,10 @@ from typing import Any
 from pyspark.sql import SparkSession
 from redis import Redis, RedisError
 
+import wetstream
 from conf.addresses import BootstrapServers, RedisUrl
 from conf.profiles import load_profile
-from conf.settings import Settings
-from producers.ingest import Outcome
-from producers.sources.discover import discover
-from producers.sources.identity import source_id
-from producers.topic.topics import ensure_topics
-from producers.workers import ingest_all
+from conf.settings import Settings, changed_settings
 from serving.queries import LiveStatistics, NoStatisticsError
 from serving.verify.verify import Verification, verify
 from sinks.documents.generations import Generations
@@ -30,16 +26,13 @@ from sinks.documents.table import Documents
 from sinks.keys import live_key, pipeline_pattern
 from streaming.connections import Connections
 from streaming.query import BatchProgress
-from streaming.replay import Replay, ReplayResult
 from streaming.stream import Stream
-from streaming.switch import switch
-from wetstream.pipeline.remove import remove
 from wetstream.servers.embedded import endpoints
 
 
 @dataclass
 class Pipeline:
-    """One pipeline in this process."""
+    """One pipeline in this process, by the public `Pipeline` as far as it goes."""
 
     settings: Settings
     bootstrap_servers: BootstrapServers
@@ -47,32 +40,33 @@ class Pipeline:
     spark: SparkSession
     profile: str = "p21"
 
-    def ingest(self, *paths: Path, **options: Any) -> list[Outcome]:
-        topics = ensure_topics(self.settings, self.bootstrap_servers)
-        sources = discover([str(path) for path in paths])
-        events = list(ingest_all(self.settings, self.bootstrap_servers, topics, sources, **options))
-        return [event for event in events if isinstance(event, Outcome)]
+    @property
+    def public(self) -> wetstream.Pipeline:
+        """The pipeline as users have it; what is here beside it is what only tests ask for."""
+        return wetstream.Pipeline(settings=changed_settings(self.settings, {"profile": self.profile}))
 
-    def stream(self, on_progress: Callable[[BatchProgress], None] = lambda progress: None) -> None:
+    def ingest(self, *paths: Path, **options: Any) -> list[wetstream.Outcome]:
+        return self.public.ingest(*paths, options=wetstream.IngestOptions(**options))
+
+    def stream(self, on_batch: Callable[[wetstream.MicroBatch], None] = lambda batch: None) -> None:
         """To the end of the topic."""
-        self.make_stream(on_progress).run(once=True)
+        public = self.public
+        public.on_event = lambda event: on_batch(event) if isinstance(event, wetstream.MicroBatch) else None
+        public.stream(once=True)
 
     def make_stream(self, on_progress: Callable[[BatchProgress], None] = lambda progress: None) -> Stream:
         connections = Connections(self.bootstrap_servers, self.redis, self.spark)
         return Stream(self.settings, load_profile(self.profile), connections, on_progress=on_progress)
 
-    def replay(self, *files: Path, switch_over: bool = True) -> ReplayResult:
+    def replay(self, *files: Path, switch_over: bool = True) -> wetstream.ReplayResult:
         """From the files, where some are named, and from the topic."""
-        connections = Connections(self.bootstrap_servers, self.redis, self.spark)
-        sources = discover([str(path) for path in files]) if files else []
-        result = Replay(self.settings, load_profile(self.profile), connections, sources).run()
-        if switch_over:
-            switch(self.settings, self.redis, result.generation)
+        result, live = self.public.replay(*files, switch=switch_over)
+        assert result is not None and live <= switch_over
         return result
 
     def remove(self, *paths: Path) -> int:
         """Take out what these files brought."""
-        return remove(self.settings, [source_id(path) for path in paths], lambda line: None)
+        return self.public.remove(*paths).records
 
     @property
     def documents(self) -> Documents:

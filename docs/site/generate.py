@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -92,11 +93,21 @@ def python_page() -> str:
     )
 
 
+def notebook_page() -> str:
+    """The example notebook, without outputs."""
+    cells = json.loads((ROOT / "examples" / "vocabulary.ipynb").read_text("utf-8"))["cells"]
+    source = {"markdown": "{}\n", "code": "```python\n{}\n```\n"}
+    parts = [source[cell["cell_type"]].format("".join(cell["source"])) for cell in cells]
+    title, *rest = parts
+    return "\n".join([title, "To run it, open `examples/vocabulary.ipynb` in Jupyter or VS Code.\n", *rest])
+
+
 def _cell(text: str) -> str:
     return re.sub(r"\s+", " ", text).replace("|", "\\|").strip()
 
 
 PAGES: dict[str, Callable[[], str]] = {
+    "notebook.md": notebook_page,
     "reference/settings.md": settings_page,
     "reference/commands.md": commands_page,
     "reference/redis-keys.md": redis_page,

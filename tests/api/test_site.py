@@ -11,4 +11,5 @@ def test_pages_made_from_the_code() -> None:
     text = {path: make() for path, make in pages.items()}
     assert "/api/v1/stats" in text["reference/http.md"] and "## documents vacuum" in text["reference/commands.md"]
     assert "kafka" in text["reference/settings.md"] and "`df_words`" in text["reference/redis-keys.md"]
+    assert "pipeline.run" in text["notebook.md"]
     assert "read_wet" in text["reference/python.md"]
