@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -63,7 +64,7 @@ class Aggregates:
         lengths: Kept documents by length in tokens.
         by_df: Words and tokens by document frequency.
         sources: What has been counted of each source, in order of their names.
-        pages: Pages and kept documents by language, top-level domain and day, most pages first.
+        pages: Pages and kept documents by language and top-level domain, most pages first, and by day, latest first.
     """
 
     keys: Keys
@@ -149,7 +150,7 @@ class Aggregates:
         return {"sources": list(self.sources), "as_of": self.instant.as_of}
 
     def pages_by(self, dimension: Dimension, limit: int | None = None, offset: int = 0) -> Languages | Tlds | Days:
-        """Return pages and kept documents by language, top-level domain or day, most pages first."""
+        """Return pages and kept documents by language or domain, most pages first, or by day, latest first."""
         rows = self.pages[dimension]
         end = None if limit is None else offset + limit
         answer = {dimension: list(rows[offset:end]), "total": len(rows), "as_of": self.instant.as_of}
@@ -188,7 +189,8 @@ def parse_aggregates(keys: Keys, instant: Instant, replies: Sequence[Any]) -> Ag
     pages = {}
     for dimension in DIMENSIONS:
         with corruption_explained(getattr(keys, dimension)):
-            pages[dimension] = _pages(parts[dimension])
+            rows = _pages(parts[dimension])
+            pages[dimension] = sorted(rows, key=itemgetter("name"), reverse=True) if dimension == "days" else rows
     return Aggregates(keys, instant, profile_name, totals, reasons, lengths, by_df, sources, pages)
 
 

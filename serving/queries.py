@@ -113,7 +113,7 @@ class LiveStatistics:
         return self.aggregates().counted_sources()
 
     def pages_by(self, dimension: Dimension, limit: int | None = None, offset: int = 0) -> Languages | Tlds | Days:
-        """Return pages and kept documents by language, top-level domain or day, most pages first."""
+        """Return pages and kept documents by language or domain, most pages first, or by day, latest first."""
         return self.aggregates().pages_by(dimension, limit, offset)
 
     def top(self, limit: int = 20, view: View = EVERYTHING, *, by: RankBy = "tf", offset: int = 0) -> Top:

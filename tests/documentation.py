@@ -24,7 +24,7 @@ def snippets(page: str, language: str) -> list[tuple[int, str]]:
 
 
 def command_lines(page: str) -> list[str]:
-    """The lines of a page's blocks for a shell: fenced as `sh` or without a language, or indented; comments left out."""
+    """The lines of a page's blocks for a shell, without comments: fenced as `sh` or in no language, or indented."""
     text = (ROOT / page).read_text()
     fenced = re.findall(r"^```(?:sh)?\n(.*?)^```$", text, re.M | re.S)
     # What is fenced in another language is no indented block.

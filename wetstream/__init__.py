@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from serving.view import View
     from streaming.replay import ReplayResult
     from streaming.text.explain import Explanation
+    from wetstream.pipeline.catalog.listing import PipelineInfo
     from wetstream.pipeline.events import Event, EventStream, FilesRead, MicroBatch, SourcesFound, Status
     from wetstream.pipeline.ingest import IngestOptions
     from wetstream.pipeline.lookup import NotFoundError
@@ -50,6 +51,7 @@ _WHERE = {
     "Outcome": "producers.report",
     "OutcomeState": "producers.report",
     "Pipeline": "wetstream.pipeline.pipeline",
+    "PipelineInfo": "wetstream.pipeline.catalog.listing",
     "PlannedSource": "producers.estimate",
     "Profile": "wetstream.profile",
     "ProfileError": "conf.profiles",
@@ -94,6 +96,7 @@ __all__ = [
     "Outcome",
     "OutcomeState",
     "Pipeline",
+    "PipelineInfo",
     "PlannedSource",
     "Profile",
     "ProfileError",

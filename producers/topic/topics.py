@@ -104,6 +104,28 @@ def describe_topic(settings: Settings, bootstrap_servers: BootstrapServers, name
         admin.close()
 
 
+def list_topics(settings: Settings, bootstrap_servers: BootstrapServers) -> list[str]:
+    """Names of all topics. Raises TopicError when the broker does not answer."""
+    admin = _admin(settings, bootstrap_servers)
+    try:
+        return sorted(admin.list_topics())
+    finally:
+        admin.close()
+
+
+def delete_topics(settings: Settings, bootstrap_servers: BootstrapServers) -> None:
+    """Delete the topics of a pipeline, as far as they exist. Raises TopicError when the broker refuses."""
+    admin = _admin(settings, bootstrap_servers)
+    try:
+        names = {settings.records_topic, settings.progress_topic} & set(admin.list_topics())
+        if names:
+            admin.delete_topics(sorted(names))
+    except KafkaError as error:
+        raise TopicError(f"Kafka at {bootstrap_servers} refused to delete the topics: {error}") from error
+    finally:
+        admin.close()
+
+
 def _admin(settings: Settings, bootstrap_servers: BootstrapServers) -> KafkaAdminClient:
     try:
         return KafkaAdminClient(

@@ -9,9 +9,11 @@ import signal
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.harness import Command
+from wetstream import read_wet
 
 KEYS = {"records", "documents", "tokens", "words", "rejected", "length", "sources", "as_of", "profile"}
 
@@ -25,8 +27,9 @@ def test_run_then_ask_then_run_again(wetstream: Command, sample: Path, tmp_path:
     assert stats["length"].keys() == {"min", "max", "mean", "p10", "p30", "p50", "p70", "p90", "p99"}
     assert stats["records"] == stats["documents"] + sum(stats["rejected"].values())
 
-    top = wetstream.json("top", "-n", "5")
-    assert len(top) == 5 and top[0].keys() == {"word", "tf", "df"}
+    answer = wetstream.json("top", "-n", "5")
+    top = answer["words"]
+    assert answer["as_of"] == stats["as_of"] and len(top) == 5 and top[0].keys() == {"word", "tf", "df"}
     assert top == sorted(top, key=lambda row: (-row["tf"], row["word"]))
     assert wetstream.json("word", top[0]["word"]).items() >= top[0].items()
     found, unseen = wetstream.json("word", top[0]["word"].upper(), "neverseen")
@@ -41,6 +44,22 @@ def test_run_then_ask_then_run_again(wetstream: Command, sample: Path, tmp_path:
     (segment,) = wetstream.json("segments")
     assert (segment["produced"], segment["records"], segment["state"]) == (301, 301, "done")
     assert sum(row["pages"] for row in wetstream.json("languages")) == 300
+    days = [row["name"] for row in wetstream.json("days")]
+    assert days == sorted(days, reverse=True) and len(days) > 2
+    prefix = top[0]["word"][:2]
+    found = wetstream.json("search", prefix, "-n", "3")
+    assert found["words"][0]["word"] == top[0]["word"] and all(row["word"].startswith(prefix) for row in found["words"])
+    assert wetstream("search", prefix).stdout.split()[:4] == ["word", "tf", "df", "idf"]
+    lines = wetstream("vocabulary", "--min-df", "3").stdout.splitlines()
+    assert len(lines) == 1 + view_words(wetstream) and lines[0] == "word\ttf\tdf\tidf"
+    wetstream("vocabulary", "--min-df", "3", tmp_path / "words.parquet")
+    assert pq.read_metadata(tmp_path / "words.parquet").num_rows == len(lines) - 1
+    assert wetstream.json("zipf")["points"][0]["word"] == top[0]["word"]
+    assert wetstream.json("growth")["points"][-1]["words"] == stats["words"]
+    assert wetstream.json("hosts")["hosts"][0]["pages"] >= 1
+    record = next(record for record in read_wet(sample) if record.url)
+    assert f"WARC-Target-URI: {record.url}" in wetstream("show", record.url).stdout
+    assert "has the URL" in wetstream("show", "http://nowhere.example/", code=1).stderr
 
     link, copy = tmp_path / "link.warc.wet.gz", tmp_path / "copy.warc.wet.gz"
     link.symlink_to(sample)
@@ -55,6 +74,18 @@ def test_run_then_ask_then_run_again(wetstream: Command, sample: Path, tmp_path:
     assert "small files" in wetstream("documents", "compact").stdout
     assert "were deleted" in wetstream("documents", "vacuum", "--retain-hours", "0").stdout
     assert wetstream.json("verify")["ok"]
+
+    name = wetstream.environment["WETSTREAM_PIPELINE"]
+    assert [row["records"] for row in wetstream.json("pipelines", "list") if row["name"] == name] == [301]
+    assert "--yes" in wetstream("pipelines", "drop", name, code=2).stderr
+    wetstream("pipelines", "drop", name, "--yes")
+    assert name not in [row["name"] for row in wetstream.json("pipelines", "list")]
+    assert "there is no pipeline" in wetstream("pipelines", "drop", name, "--yes", code=1).stderr
+    wetstream("stats", code=1)
+
+
+def view_words(wetstream: Command) -> int:
+    return int(wetstream.json("stats", "--min-df", "3")["words"])
 
 
 def test_bad_sources_are_named_with_the_place_and_the_remedy(wetstream: Command, sample: Path, tmp_path: Path) -> None:

@@ -38,16 +38,16 @@ def explain_command(pipeline: Pipeline, target: str, record: int, examples: int,
 
 
 @command(commands, name="show")
-@click.argument("position", type=NAME, metavar="PARTITION:OFFSET")
+@click.argument("target", type=NAME, metavar="URL|PARTITION:OFFSET")
 @json_option
-def show_command(pipeline: Pipeline, position: str, as_json: bool) -> None:
-    """Show the record at a position of the topic.
+def show_command(pipeline: Pipeline, target: str, as_json: bool) -> None:
+    """Show a record as it was read, and its row.
 
-    Shows it as it was read, and its row in the documents table.
+    URL is looked up in the documents table; PARTITION:OFFSET is a position of the topic.
     """
     from wetstream.commands.terminal.records import show_record
 
-    found = pipeline.message(*_position(position))
+    found = pipeline.record_of(target) if "://" in target else pipeline.message(*_position(target))
     if as_json:
         text = {"key": found.key, "value": found.value}
         decoded = {name: None if raw is None else raw.decode("utf-8", "backslashreplace") for name, raw in text.items()}
@@ -60,5 +60,5 @@ def _position(text: str) -> tuple[int, int]:
     """Parse `3:4711` into partition and offset. Raises NotFoundError."""
     match = re.fullmatch(r"([0-9]{1,9}):([0-9]{1,18})", text)
     if match is None:
-        raise NotFoundError(f"{text} is no position: write PARTITION:OFFSET, as in 3:4711 (`wetstream segments`)")
+        raise NotFoundError(f"{text} is neither a URL (http://…) nor a position of the topic (3:4711)")
     return int(match[1]), int(match[2])

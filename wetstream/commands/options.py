@@ -18,7 +18,7 @@ from wetstream.commands.terminal.output import err, log_to_terminal
 
 # The largest integer that JSON, Redis scores and JavaScript hold exactly.
 MAX_COUNT = 2**53
-COMMON_OPTIONS = 4
+COMMON_OPTIONS = 5
 
 
 class Name(click.ParamType[str]):
@@ -88,18 +88,25 @@ def command(group: click.Group, **kwargs: Any) -> Callable[[Callable[..., Any]],
     def decorate(function: Callable[..., Any]) -> click.Command:
         @functools.wraps(function)
         def run(
-            config: Path | None, pipeline: str | None, assignments: tuple[str, ...], debug: bool, **options: Any
+            config: Path | None,
+            pipeline: str | None,
+            assignments: tuple[str, ...],
+            debug: bool,
+            quiet: bool,
+            **options: Any,
         ) -> Any:
             if debug:
                 os.environ[DEBUG_VARIABLE] = "1"
+            err.shows_progress = not quiet
             flags: dict[str, Any] = {"pipeline": pipeline, "profile": options.pop("profile", None)}
             flags.update(_assignment(text) for text in assignments)
             settings = load_settings(config, flags)
-            log_to_terminal(settings.log.format, settings.log.level)
+            log_to_terminal(settings.log.format, "warning" if quiet else settings.log.level)
             with Pipeline(settings=settings, on_event=note_event) as opened:
                 return function(opened, **options)
 
         for option in (
+            click.option("-q", "--quiet", is_flag=True, help="Print answers, warnings and errors, no progress."),
             click.option("--debug", is_flag=True, help="Show the traceback of an error."),
             click.option(
                 "--set",
@@ -165,7 +172,7 @@ def limit_option(what: str, maximum: int = 1_000_000) -> Callable[[Callable[...,
 
 def note_event(event: Event) -> None:
     """Print what a pipeline without bars reports, on stderr."""
-    if isinstance(event, (Status, Note)):
+    if isinstance(event, Note) or (isinstance(event, Status) and err.shows_progress):
         err.line(event.text, "dim" if isinstance(event, Status) else "yellow")
 
 

@@ -47,7 +47,7 @@ def top_command(
 
     answer = pipeline.statistics.top(limit, View(min_df, max_df), by=by)
     if as_json:
-        out.json(answer["words"])
+        out.json(answer)
     else:
         show_words(out, answer["words"])
 
@@ -102,7 +102,25 @@ def _pages_command(name: Literal["languages", "tlds", "days"], help_text: str) -
 
 _pages_command("languages", "Show pages and kept documents by language.")
 _pages_command("tlds", "Show pages and kept documents by top-level domain.")
-_pages_command("days", "Show pages and kept documents by day of crawling.")
+_pages_command("days", "Show pages and kept documents by day of crawling, latest first.")
+
+
+@command(commands, name="hosts")
+@click.argument("part", type=NAME, required=False)
+@limit_option("hosts")
+@json_option
+def hosts_command(pipeline: Pipeline, part: str | None, limit: int, as_json: bool) -> None:
+    """Show the hosts with the most pages.
+
+    With PART, only hosts that contain it. They are counted from the documents table.
+    """
+    from wetstream.commands.terminal.statistics import show_hosts
+
+    answer = pipeline.statistics.hosts(limit, contains=part or "")
+    if as_json:
+        out.json(answer)
+    else:
+        show_hosts(out, answer["hosts"])
 
 
 @command(commands, name="batches")

@@ -85,6 +85,12 @@ def topic_message(settings: Settings, partition: int, offset: int) -> TopicMessa
     return TopicMessage(key, value, row_at(live_documents(settings), partition, offset))
 
 
+def url_message(settings: Settings, url: str) -> TopicMessage:
+    """Read the message of a URL, the last one if it was crawled several times, and its row. Raises NotFoundError."""
+    row = _last_row(settings, url)
+    return topic_message(settings, row["topic_partition"], row["topic_offset"])
+
+
 def rows_of_url(documents: Documents, url: str) -> list[dict[str, Any]]:
     """Return the documents rows of a URL, with their positions in the topic."""
     files = documents.parquet_files()
@@ -167,13 +173,15 @@ def find_page(settings: Settings, target: str, record: int) -> Page:
         return page
     if "://" not in target:
         raise NotFoundError(f"{target} is neither a file nor a URL (http://…)")
-    rows = [row for row in rows_of_url(live_documents(settings), target) if row["topic_offset"] is not None]
-    if not rows:
-        raise NotFoundError(
-            f"no document of pipeline {settings.pipeline} has the URL {target} (it must be exactly equal)"
-        )
-    row = rows[-1]
+    row = _last_row(settings, target)
     key, value = message_at(
         settings, find_servers(settings).bootstrap_servers, row["topic_partition"], row["topic_offset"]
     )
     return read_page(key, value)
+
+
+def _last_row(settings: Settings, url: str) -> dict[str, Any]:
+    rows = [row for row in rows_of_url(live_documents(settings), url) if row["topic_offset"] is not None]
+    if not rows:
+        raise NotFoundError(f"no document of pipeline {settings.pipeline} has the URL {url} (it must be exactly equal)")
+    return rows[-1]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from conf.settings import Settings, load_settings
-from wetstream.pipeline.events import OnEvent, ignore
+from wetstream.pipeline.events import OnEvent, Status, ignore
 
 # Whatever takes time to import is imported where it is used, so that statistics answer at once.
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from serving.verify.verify import Verification
     from serving.view import View
     from sinks.documents.table import Documents
+    from wetstream.pipeline.catalog.listing import PipelineInfo
     from wetstream.pipeline.lookup import PageExplanation, TopicMessage
     from wetstream.pipeline.replay import GenerationInfo
     from wetstream.tables.documents import DocumentsTable
@@ -191,11 +192,34 @@ class PipelineReader:
             return f"profile {profile.name} leaves it out ({cause})"
         return "no document holds it so far"
 
+    def record_of(self, url: str) -> TopicMessage:
+        """Read the record of a URL, as it was read from its file, and its row. Raises NotFoundError."""
+        from wetstream.pipeline.lookup import url_message
+
+        return url_message(self.settings, url)
+
     def message(self, partition: int, offset: int) -> TopicMessage:
         """Read the record at a position of the topic, and its row in the documents table. Raises NotFoundError."""
         from wetstream.pipeline.lookup import topic_message
 
         return topic_message(self.settings, partition, offset)
+
+    def pipelines(self) -> list[PipelineInfo]:
+        """Return all pipelines of this documents folder and this broker, by name."""
+        from wetstream.pipeline.catalog.listing import list_pipelines
+
+        return list_pipelines(self.settings)
+
+    def drop(self) -> None:
+        """Delete this pipeline: its topics, documents and statistics. Embedded servers must be up.
+
+        Raises:
+            DocumentsError: There is no such pipeline.
+            LeaseError: A stream, a replay or another change of it runs.
+        """
+        from wetstream.pipeline.catalog.drop import drop_pipeline
+
+        drop_pipeline(self.settings, lambda text: self.on_event(Status(text)))
 
     def generations(self) -> list[GenerationInfo]:
         """Return the documents tables of this pipeline, made by its start and by replays, oldest first."""

@@ -68,7 +68,7 @@ async def tlds(request: Request, limit: Limit = 100, offset: Offset = 0) -> Resp
     return await _pages_by(request, "tlds", limit, offset)
 
 
-@get(router, "/days", Days, "Pages and kept documents by day of crawling, most pages first")
+@get(router, "/days", Days, "Pages and kept documents by day of crawling, latest first")
 async def days(request: Request, limit: Limit = 100, offset: Offset = 0) -> Response:
     """`name` is a date (UTC), or `unknown`."""
     return await _pages_by(request, "days", limit, offset)

@@ -38,11 +38,19 @@ class Terminal(Console):
         super().__init__(markup=False, emoji=False, highlight=False, **options)
         self.records: logging.Logger | None = None
         """Where lines go in place of the terminal, so that all of them are records in JSON."""
+        self.shows_progress = True
+        """Whether bars and lines about progress are wanted (not with --quiet)."""
 
     @property
     def animated(self) -> bool:
         """Whether bars can be drawn: a terminal that moves its cursor and knows the characters."""
-        return self.records is None and self._is_tty and not self.is_dumb_terminal and self.encoding.startswith("utf")
+        return (
+            self.shows_progress
+            and self.records is None
+            and self._is_tty
+            and not self.is_dumb_terminal
+            and self.encoding.startswith("utf")
+        )
 
     @property
     def size(self) -> ConsoleDimensions:
@@ -102,6 +110,15 @@ class Terminal(Console):
     def fits(self, renderable: RenderableType) -> bool:
         """Whether something can be shown in the width of the terminal without anything cut."""
         return Measurement.get(self, self.options.update(max_width=PIPE_WIDTH), renderable).maximum <= self.width
+
+    def rows(self, rows: Iterable[Iterable[object]]) -> None:
+        """Print rows for programs, a line each, values escaped and separated by tabs."""
+        try:
+            for row in rows:
+                self.file.write("\t".join(printable(value, self.encoding) for value in row) + "\n")
+            self.file.flush()
+        except BrokenPipeError:
+            self.on_broken_pipe()
 
     def json(self, value: Any, *, mask: bool = False) -> None:
         """Print an answer for programs: exactly the data, unsafe characters as JSON's escapes.

@@ -68,6 +68,8 @@ class ProgressDisplay:
 
     def show(self, event: Event) -> None:
         """Show one event."""
+        if not self._console.shows_progress and not isinstance(event, Note):
+            return
         with self._lock:
             match event:
                 case SourcesFound():

@@ -13,7 +13,7 @@ from wetstream.commands.terminal.output import Terminal, table
 from wetstream.commands.terminal.text import printable
 
 if TYPE_CHECKING:
-    from wetstream import Explanation, GenerationInfo
+    from wetstream import Explanation, GenerationInfo, PipelineInfo
 
 
 def show_explanation(
@@ -80,3 +80,20 @@ def show_generations(console: Terminal, rows: Sequence[GenerationInfo]) -> None:
         style = "bold" if row.state == "live" else ""
         shown.add_row(row.generation, row.state, row.profile or "", f"{row.records:,}", style=style)
     console.print(shown)
+
+
+def show_pipelines(console: Terminal, rows: Sequence[PipelineInfo], chosen: str) -> None:
+    """Show pipelines; the one that commands work on without --pipeline is bold."""
+    if not rows:
+        console.line("no pipeline yet: run something first")
+        return
+    topics = {True: "yes", False: "no", None: "unknown"}
+    shown = table("pipeline", "live", "profile", "topic", right=("records",))
+    for row in rows:
+        figures = "" if row.generation is None else f"{row.records:,}"
+        style = "bold" if row.name == chosen else ""
+        shown.add_row(row.name, row.generation or "", row.profile or "", topics[row.topic], figures, style=style)
+    console.print(shown)
+    for row in rows:
+        if row.problem:
+            console.line(f"{row.name}: {row.problem}", "red")

@@ -55,13 +55,13 @@ def as_of_line(stats: Mapping[str, Any]) -> str:
 
 def show_words(console: Terminal, words: Sequence[Mapping[str, Any]]) -> None:
     """Show words with their frequencies."""
-    looked_up = any("idf" in row for row in words)
-    shown = table("word", right=("tf", "df", *(("idf", "rank") if looked_up else ())))
+    more = [name for name in ("idf", "rank") if any(name in row for row in words)]
+    shown = table("word", right=("tf", "df", *more))
     for row in words:
         figures = [f"{row['tf']:,}", f"{row['df']:,}"]
-        if looked_up:
-            figures.append("-" if row["idf"] is None else f"{row['idf']:.3f}")
-            figures.append("-" if row["rank"] is None else f"{row['rank']:,}")
+        figures += [
+            "-" if row[name] is None else f"{row[name]:.3f}" if name == "idf" else f"{row[name]:,}" for name in more
+        ]
         shown.add_row(row["word"], *figures)
     console.print(shown)
 
@@ -115,3 +115,37 @@ def phase_seconds(seconds: Mapping[str, float]) -> dict[str, float]:
     """Return seconds by phase, with Spark's `addBatch` reduced to what is left without our commits."""
     ours = sum(seconds.get(name, 0.0) for name in ("table", "redis", "compact"))
     return {**seconds, "addBatch": max(0.0, seconds.get("addBatch", 0.0) - ours)}
+
+
+def show_hosts(console: Terminal, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Show hosts with their pages."""
+    shown = table("host", right=("pages", "documents", "tokens"))
+    for row in rows:
+        shown.add_row(row["host"], f"{row['pages']:,}", f"{row['documents']:,}", f"{row['tokens']:,}")
+    console.print(shown)
+
+
+def show_zipf(console: Terminal, points: Sequence[Mapping[str, Any]]) -> None:
+    """Show the rank-frequency curve in as many lines as fit on a screen."""
+    shown = table(right=("rank", "tf", "rank x tf"))
+    shown.add_column("word", no_wrap=True, overflow="ellipsis")
+    for point in _spread(points):
+        rank, tf = point["rank"], point["tf"]
+        shown.add_row(f"{rank:,}", f"{tf:,}", f"{rank * tf:,}", point["word"])
+    console.print(shown)
+
+
+def show_growth(console: Terminal, points: Sequence[Mapping[str, Any]]) -> None:
+    """Show the growth of the vocabulary in as many lines as fit on a screen."""
+    shown = table(right=("tokens", "words", "tokens a word"))
+    for point in _spread(points):
+        each = point["tokens"] / max(1, point["words"])
+        shown.add_row(f"{point['tokens']:,}", f"{point['words']:,}", f"{each:,.1f}")
+    console.print(shown)
+
+
+def _spread(points: Sequence[Mapping[str, Any]], most: int = 20) -> Sequence[Mapping[str, Any]]:
+    """Return at most so many of the points, evenly chosen, with the first and the last one."""
+    if len(points) <= most:
+        return points
+    return [points[round(n * (len(points) - 1) / (most - 1))] for n in range(most)]
