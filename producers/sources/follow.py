@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from conf.errors import ExplainedError
@@ -38,7 +38,12 @@ class Follower:
         self._not_before: dict[str, int] = {}
         self._polls = 0
         self._logged: set[str] = set()
+        self._removed: frozenset[str] = frozenset()
         options.check()
+
+    def leave_out(self, removed: Collection[str]) -> None:
+        """Leave out sources that were removed: whoever wants one back ingests it by name."""
+        self._removed = frozenset(removed)
 
     def poll(self) -> list[Source]:
         """Return the sources to ingest now."""
@@ -47,6 +52,11 @@ class Follower:
         for source in self._discover():
             if source.problem is not None:
                 self._log_once(f"{source.problem}; it is looked at again")
+                continue
+            if source.id in self._removed:
+                self._log_once(
+                    f"{source.name} was removed, and is left out; `wetstream ingest` with its name takes it in"
+                )
                 continue
             if source.id in self._active or self._not_before.get(source.id, 0) > self._polls:
                 continue

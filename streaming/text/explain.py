@@ -42,6 +42,16 @@ class Explanation:
     bag: dict[str, int]
     """Words and counts in order of first appearance, whether or not the page is kept."""
 
+    @property
+    def left_out_of_valid(self) -> dict[str, LeftOut]:
+        """What is left out of the valid tokens; with `length` it adds up to `valid_tokens`."""
+        return {cause: left for cause, left in self.left_out.items() if cause == STOP_WORD}
+
+    @property
+    def left_out_of_dropped(self) -> dict[str, LeftOut]:
+        """The invalid tokens by cause; they add up to `dropped_tokens`."""
+        return {cause: left for cause, left in self.left_out.items() if cause != STOP_WORD}
+
 
 def why_left_out(word: str, profile: Profile) -> str | None:
     """Return why the rules keep a word out of every bag; None if they do not, or if it is more than one token."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from conf.settings import Settings
+from producers.removal import mark_removed, mark_removing
 from producers.report import Outcome
 from producers.sources.discover import DiscoverOptions
 from producers.sources.follow import Follower
@@ -19,6 +20,7 @@ from producers.topic.topics import ensure_topics
 from producers.workers import ingest_all
 from tests.producers.topic import assert_whole, read_topic
 from tests.producers.wet_forms import put, wet_file
+from wetstream import IngestOptions, Pipeline
 
 MakeSettings = Callable[..., Settings]
 
@@ -97,6 +99,33 @@ def test_new_files_are_ingested_once_they_stop_growing(
     # Started again, it knows what it has.
     again = start(folder)
     assert sorted(again.states(3)) == ["already"] * 3
+
+
+def test_a_removed_file_does_not_come_back_and_a_bad_one_is_reported(
+    follow: tuple[Settings, Callable[..., Following]], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings, _ = follow
+    folder = tmp_path / "in"
+    folder.mkdir()
+    kept, removed = (put(folder, f"{n}.warc.wet.gz", wet_file("gzip", seed=n).data) for n in (1, 2))
+    bad = put(folder, "page.warc.wet.gz", b"<!doctype html>")
+    for path in (kept, removed, bad):
+        os.utime(path, (1, 1))
+    pipeline = Pipeline(settings=settings)
+    pipeline.ingest(kept, removed)
+    topics = ensure_topics(settings, settings.bootstrap_servers)
+    mark_removing(settings, settings.bootstrap_servers, topics, [source_id(removed)])
+    mark_removed(settings, settings.bootstrap_servers, topics, [source_id(removed)])
+    caplog.set_level("WARNING", "wetstream")
+    events = pipeline.events(pipeline.ingest, folder, options=IngestOptions(follow=True))
+    outcomes = (event for event in events if isinstance(event, Outcome))
+    first = {outcome.source: outcome.state for outcome in (next(outcomes), next(outcomes))}
+    assert first == {source_id(kept): "already", source_id(bad): "not_wet"}
+    put(folder, "3.warc.wet.gz", wet_file("gzip", seed=3).data)
+    assert next(outcomes).source.endswith("3.warc.wet.gz")
+    events.close()
+    assert "2.warc.wet.gz was removed, and is left out" in caplog.text
+    assert [outcome.state for outcome in pipeline.ingest(removed)] == ["done"]
 
 
 def test_growing_listing(follow: tuple[Settings, Callable[..., Following]], tmp_path: Path) -> None:

@@ -50,7 +50,5 @@ def test_agrees_on_real_pages(profile: str, request: pytest.FixtureRequest) -> N
         assert (found.reason is None) == wanted.kept
         if wanted.kept:
             assert {word.encode(): count for word, count in found.bag.items()} == wanted.counts
-        assert (
-            sum(here.count for here in found.left_out.values()) + found.length
-            == found.valid_tokens + found.dropped_tokens
-        )
+        assert found.length + sum(here.count for here in found.left_out_of_valid.values()) == found.valid_tokens
+        assert sum(here.count for here in found.left_out_of_dropped.values()) == found.dropped_tokens

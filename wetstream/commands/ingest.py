@@ -53,7 +53,7 @@ def ingest_and_stream(
 
     with (
         interruptible(pipeline) as interruption,
-        ProgressDisplay(err, ingest=True, stream=True) as display,
+        ProgressDisplay(err, ingest=True, stream=True, follow=options is not None and options.follow) as display,
         health_server(pipeline.settings, display.show, streaming=True) as pipeline.on_event,
     ):
         outcomes = pipeline.run(*sources, options=options)
@@ -101,7 +101,7 @@ def ingest_command(
         sys.exit(any(row.action in ("refused", "changed", "removing") for row in planned))
     with (
         interruptible(pipeline) as interruption,
-        ProgressDisplay(err, ingest=True, stream=False) as display,
+        ProgressDisplay(err, ingest=True, stream=False, follow=options.follow) as display,
         health_server(pipeline.settings, display.show, streaming=False) as pipeline.on_event,
     ):
         outcomes = pipeline.ingest(*sources, options=options)

@@ -18,6 +18,7 @@ from producers.sources.discover import DiscoverOptions, discover
 from producers.sources.follow import Follower
 from producers.sources.source import Source
 from producers.sources.urls import is_url
+from producers.topic.markers import SourceState
 from producers.topic.offsets import end_offsets
 from producers.topic.topics import Topics, ensure_topics
 from producers.workers import ingest_all
@@ -125,6 +126,9 @@ class Ingestion:
 
     def _ingest(self, topics: Topics, sources: Sequence[Source], follower: Follower | None) -> list[Outcome]:
         outcomes: dict[str, Outcome] = {}
+        if follower is not None:
+            known = read_markers(self._settings) or {}
+            follower.leave_out([source for source, marker in known.items() if marker.state is SourceState.REMOVED])
         events = ingest_all(
             self._settings,
             self._servers.bootstrap_servers,

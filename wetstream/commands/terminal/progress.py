@@ -26,8 +26,10 @@ class ProgressDisplay:
     The ingest bar counts bytes of the files, the stream bar records.
     """
 
-    def __init__(self, console: Terminal, *, ingest: bool, stream: bool) -> None:
+    def __init__(self, console: Terminal, *, ingest: bool, stream: bool, follow: bool = False) -> None:
         self._console = console
+        self._follow = follow
+        self._stream_began: float | None = None
         self._began = time.monotonic()
         self._lock = threading.RLock()
         self._sizes: dict[str, int] = {}
@@ -63,8 +65,11 @@ class ProgressDisplay:
             # Bars that stopped half-way say nothing that the error does not say.
             self._bars.live.transient = error[0] is not None
             if self._stream_bar is not None and error[0] is None:
-                self._bars.update(self._stream_bar, total=max(self._streamed, 1), completed=max(self._streamed, 1))
+                done = max(self._streamed, 1)
+                self._bars.update(self._stream_bar, total=done, completed=done, figures=self._in_all())
             self._bars.stop()
+        elif self._batches and error[0] is None and self._console.shows_progress:
+            self._console.line(f"streamed: {self._in_all()}")
 
     def show(self, event: Event) -> None:
         """Show one event."""
@@ -89,7 +94,17 @@ class ProgressDisplay:
                 case Status():
                     self._status(event.text)
 
+    def _in_all(self) -> str:
+        """What was streamed, and how fast over the whole time; the last micro-batch alone says little."""
+        if not self._batches:
+            return "nothing to do"
+        seconds = max(time.monotonic() - (self._stream_began or self._began), 1e-9)
+        records, batches = counted(self._streamed, "record"), counted(self._batches, "micro-batch", "micro-batches")
+        return f"{records}  {self._streamed / seconds:,.0f} rec/s  {batches}"
+
     def _status(self, text: str) -> None:
+        if text.startswith(("streaming", "replaying")) and self._stream_began is None:
+            self._stream_began = time.monotonic()
         if self._bars is not None and self._stream_bar is not None and not self._batches:
             self._bars.update(self._stream_bar, figures=text)
         elif self._bars is None:
@@ -114,12 +129,15 @@ class ProgressDisplay:
         if self._bars is not None and bar is not None:
             self._bars.remove_task(bar)
         self._show_ingest()
-        if self._bars is None:
+        if self._bars is None or self._follow:
             what = f"{short(outcome.source)}: {STATES.get(outcome.state, outcome.state)}"
             if outcome.records:
                 rate = outcome.raw_bytes / max(outcome.seconds, 1e-9)
                 what += f", {counted(outcome.records, 'record')}, {size(outcome.raw_bytes)} ({size(rate)}/s)"
             self._console.line(what)
+            if self._follow and not outcome.finished:
+                for line in filter(None, [outcome.message, *outcome.damage]):
+                    self._console.line(f"  {line}", "yellow")
 
     def _micro_batch(self, batch: MicroBatch) -> None:
         self._streamed += batch.rows

@@ -32,18 +32,24 @@ def show_explanation(
     wanted = "" if explanation.wanted_language is None else f"; wanted: {explanation.wanted_language}"
     shown.add_row("language", f"{explanation.language or 'unknown'} {method}".strip() + wanted)
     shown.add_row("valid tokens", f"{explanation.valid_tokens:,} (at least {explanation.min_valid_tokens} are wanted)")
+    # Under each total, parts that add up to it.
+    shown.add_row("  in the bag", f"{explanation.length:,}, {counted(len(explanation.bag), 'different word')}")
+    valid, dropped = explanation.left_out_of_valid, explanation.left_out_of_dropped
+    for cause, left in valid.items():
+        shown.add_row(f"  {cause}", _left_out(left.count, left.examples))
     shown.add_row("dropped tokens", f"{explanation.dropped_tokens:,}")
-    for cause, left in explanation.left_out.items():
-        count = f"{left.count:,}"
-        text = Text(f"{count}  " + "  ".join(printable(example) for example in left.examples))
-        text.stylize("dim", len(count))
-        shown.add_row(f"  {cause}", text)
-    shown.add_row(
-        "length", f"{counted(explanation.length, 'token')}, {counted(len(explanation.bag), 'different word')}"
-    )
+    for cause, left in dropped.items():
+        shown.add_row(f"  {cause}", _left_out(left.count, left.examples))
     ranked = sorted(explanation.bag.items(), key=lambda item: (-item[1], item[0]))[: 3 * examples]
     shown.add_row("bag", "  ".join(f"{word} {n}" for word, n in ranked))
     console.print(shown)
+
+
+def _left_out(tokens: int, examples: Sequence[str]) -> Text:
+    count = f"{tokens:,}"
+    text = Text(f"{count}  " + "  ".join(printable(example) for example in examples))
+    text.stylize("dim", len(count))
+    return text
 
 
 def show_record(console: Terminal, key: bytes | None, value: bytes, row: Mapping[str, Any] | None) -> None:

@@ -115,6 +115,12 @@ def show_segments(console: Terminal, rows: Sequence[Mapping[str, Any]]) -> None:
         crawls[crawl] = [a + b for a, b in zip(crawls.get(crawl, [0] * 5), figures, strict=True)]
     if len(rows) > 1:
         shown.add_section()
+        rest = "of no crawl" if len(crawls) > 1 else "all sources"
         for crawl, figures in crawls.items():
-            shown.add_row(crawl or "other sources", "", *(f"{n:,}" for n in figures), style="bold")
+            shown.add_row(
+                crawl or rest,
+                "",
+                *(f"{n:,}" for n in figures),
+                style="bold",
+            )
     console.print(shown)
