@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import itertools
 import re
 import zlib
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ HEAD_BYTES = 1 << 16
 HEAD_LINES = 50
 # A crawl has up to 100,000 WET files, of some 140 bytes a name.
 LONGEST_BYTES = 1 << 28
+MOST_LINES = 1_000_000
 SHOWN_CHARS = 100
 
 
@@ -81,8 +83,11 @@ def read_listing(location: str, settings: ProducerSettings) -> Listing | None:
         kinds = [_kind(line.text) for line in first]
         if not any(kinds) or any(line.text.startswith(NO_LISTING) for line in first):
             return None
-        lines = _lines(_text(_uncompressed(head + file.read(LONGEST_BYTES))))
+        text = _text(_uncompressed(head + file.read(LONGEST_BYTES)))
     name = shown_location(location)
+    if sum(1 for _ in itertools.islice(LINE_END.finditer(text), MOST_LINES + 1)) > MOST_LINES:
+        raise ListingError(f"{name}: has more than {MOST_LINES:,} lines: split it into several listings")
+    lines = _lines(text)
     if "wet" not in kinds:
         line, kind = next((line, kind) for line, kind in zip(first, kinds, strict=True) if kind)
         raise ListingError(

@@ -45,7 +45,8 @@ class RemoteObject(Protocol):
 def open_object(url: str, settings: ProducerSettings, *, confined: bool = False) -> RemoteObject:
     """Return the object at a URL; nothing is asked of its server yet. Raises StoreError."""
     if is_web(url):
-        return WebObject(url, settings.source_timeout_s, confined=confined and not settings.allow_foreign_sources)
+        allowed = settings.allow_foreign_sources
+        return WebObject(url, settings.source_timeout_s, confined=confined and not allowed, allow_internal=allowed)
     return StoreObject(url, settings)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import email.utils
 import errno
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -170,11 +171,11 @@ def _wait_s(state: RetryCallState) -> float:
 def _retry_after_s(headers: Any) -> float:
     """Seconds of a Retry-After header (RFC 9110, section 10.2.3: seconds, or a date); 0 without a valid one."""
     text = str((headers or {}).get("Retry-After", "")).strip()
-    if text.isdecimal():
-        return float(text[:9])
+    if text.isascii() and text.isdigit():
+        return float(text) if len(text) < 10 else 1e9
     try:
         date = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError, TypeError, IndexError):
         return 0.0
     if date.tzinfo is None:
         date = date.replace(tzinfo=datetime.UTC)
@@ -211,6 +212,8 @@ def _judge(error: Exception) -> _Verdict:
         return _Verdict(text, may_pass=False)
     if isinstance(cause, (IsADirectoryError, NotImplementedError, TypeError, ValueError)):
         return _Verdict(redact(f"{kind}: {cause}"), may_pass=False)
+    if kind == "RemoteProtocolError" and not re.search("disconnected|peer closed", str(cause)):
+        return _Verdict(redact(f"the answer is no valid HTTP ({str(cause)[:100]})"), may_pass=True)
     if kind in BROKEN:
         return _Verdict("the connection broke off", may_pass=True)
     if "Timeout" in kind:

@@ -6,10 +6,8 @@ count its stored bytes. Every answer is checked to be the range that was asked f
 
 from __future__ import annotations
 
-import functools
-import logging
+import ipaddress
 import re
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -24,7 +22,9 @@ if TYPE_CHECKING:
 
 MAX_REDIRECTS = 10
 CHUNK_BYTES = 1 << 16
-CONTENT_RANGE = re.compile(r"\s*bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\s*", re.IGNORECASE)
+CONTENT_RANGE = re.compile(r"\s*bytes\s+([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)\s*", re.IGNORECASE)
+EMPTY_RANGE = re.compile(r"\s*bytes\s+\*/0+\s*", re.IGNORECASE)
+LENGTH = re.compile(r"[0-9]{1,18}")
 
 
 class WebObject:
@@ -34,12 +34,16 @@ class WebObject:
         url: Its http or https URL; user and password in it are sent as basic authentication.
         timeout_s: How long the server may be silent.
         confined: Whether redirects must stay on the URL's own server.
+        allow_internal: Whether redirects may lead from a public server to an address of this machine or network.
     """
 
-    def __init__(self, url: str, timeout_s: float, *, confined: bool = False) -> None:
+    def __init__(self, url: str, timeout_s: float, *, confined: bool = False, allow_internal: bool = False) -> None:
         self._url = url
         self._confined = confined
-        self._client = _client(timeout_s)
+        self._allow_internal = allow_internal
+        from producers.http_client import web_client  # httpx takes a while to import
+
+        self._client = web_client(timeout_s)
         self._size: int | None = None
         self._edge = b""
         self._version = ""
@@ -59,8 +63,7 @@ class WebObject:
         with self._get({"Range": f"bytes=0-{EDGE_BYTES - 1}"}) as response:
             if response.status_code == 416:
                 # (An empty file has no range at all.)
-                match = re.fullmatch(r"\s*bytes\s+\*/(\d{1,18})\s*", response.headers.get("Content-Range", ""))
-                if match is None or int(match[1]):
+                if not EMPTY_RANGE.fullmatch(response.headers.get("Content-Range", "")):
                     raise HttpStatusError(416, response.headers)
                 self._size = 0
                 return 0
@@ -73,7 +76,7 @@ class WebObject:
             else:
                 self.ranges = False
                 length = response.headers.get("Content-Length", "")
-                if not length.isdecimal():
+                if not LENGTH.fullmatch(length):
                     raise SourceReadError("the server does not tell its size: download it and ingest the file")
                 self._size = int(length)
             self._version = _version(response)
@@ -147,7 +150,9 @@ class WebObject:
     @contextmanager
     def _get(self, headers: dict[str, str], *, keep_whole: bool = False) -> Iterator[httpx.Response]:
         """The answer to a GET; closed at the end, but for a whole one that is kept."""
-        response = self._follow(self._client.build_request("GET", self._url, headers=headers))
+        from producers.http_client import get_request
+
+        response = self._follow(get_request(self._client, self._url, headers))
         try:
             if response.status_code not in (200, 206, 416):
                 raise HttpStatusError(response.status_code, response.headers)
@@ -163,13 +168,27 @@ class WebObject:
                 return response
             response.close()
             request = response.next_request
-            target = str(request.url)
-            if self._confined and origin(target) != origin(self._url):
-                raise SourceReadError(
-                    f"the server redirects to {public_url(target)}: a remote listing may only name files of its own "
-                    "server (--allow-foreign-sources takes it all the same)"
-                )
+            self._check_redirect(str(request.url))
         raise SourceReadError(f"the server redirects more than {MAX_REDIRECTS} times")
+
+    def _check_redirect(self, target: str) -> None:
+        """Raise SourceReadError if a redirect leads where this file may not be read from."""
+        scheme, host = _scheme_and_host(target)
+        shown = f"the server redirects to {public_url(target)}"
+        if scheme not in ("http", "https"):
+            raise SourceReadError(f"{shown}, which is no http or https URL")
+        own_scheme, own_host = _scheme_and_host(self._url)
+        if self._confined and origin(target) != origin(self._url):
+            raise SourceReadError(
+                f"{shown}: a remote listing may only name files of its own server (--allow-foreign-sources takes it "
+                "all the same)"
+            )
+        if own_scheme == "https" and scheme == "http":
+            raise SourceReadError(f"{shown}, from https to http, where anybody on the way could change the file")
+        if _is_internal(host) and not _is_internal(own_host) and not self._allow_internal:
+            raise SourceReadError(
+                f"{shown}, an address inside this network (--allow-foreign-sources takes it all the same)"
+            )
 
     def _check_whole(self, response: httpx.Response) -> None:
         length = response.headers.get("Content-Length", "")
@@ -191,7 +210,8 @@ class WebObject:
             raise SourceChangedError("it has changed while it was read (another ETag or time of change)")
         # Servers behind one name may give weak tags of their own to the same file.
         with self._get({"Range": f"bytes=0-{EDGE_BYTES - 1}"}) as again:
-            edge = b"".join(again.iter_raw()) if again.status_code == 206 and _version(again) == version else b""
+            is_same = again.status_code == 206 and _version(again) == version
+            edge = _exactly(again.iter_raw(CHUNK_BYTES), len(self._edge)) if is_same else b""
         if not edge or edge != self._edge:
             raise SourceChangedError("it has changed while it was read (another weak ETag, another beginning)")
         self._version = version
@@ -233,17 +253,17 @@ def _exactly(chunks: Iterator[bytes], size: int) -> bytes:
     return b"".join(parts)
 
 
-@functools.lru_cache(maxsize=4)
-def _client(timeout_s: float) -> httpx.Client:
+def _scheme_and_host(url: str) -> tuple[str, str]:
     import httpx
 
-    # They log whole URLs, signatures and all.
-    for name in ("httpx", "httpcore"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    return httpx.Client(
-        headers={"Accept-Encoding": "identity", "User-Agent": "wetstream"},
-        timeout=timeout_s,
-        follow_redirects=False,
-        trust_env=False,
-        verify=ssl.create_default_context(),
-    )
+    parsed = httpx.URL(url)
+    return parsed.scheme, parsed.host
+
+
+def _is_internal(host: str) -> bool:
+    """Whether a host is named by an address, or a name, that only this machine or its network has."""
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        labels = host.lower().rstrip(".").split(".")
+        return len(labels) == 1 or labels[-1] in ("localhost", "local", "internal")

@@ -9,6 +9,7 @@ the reason. The exit code is 1 if there is another one.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,6 @@ import time
 import tomllib
 from pathlib import Path
 
-import hypothesis
 import pytest
 
 from tests.mutants.forked import MutantRunner, Outcome
@@ -70,14 +70,12 @@ def main(modules: list[str]) -> int:
             ]
         finally:
             embedded.down(home, log=print)
+            shutil.rmtree(f"{folder}-tests", ignore_errors=True)
     return int(any(codes))
 
 
 def run(module: str) -> int:
     """Try the mutants of one module; print the survivors and the sum."""
-    # No deadline, which would kill mutants at random; no search for a simpler example, since the first is enough.
-    phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
-    hypothesis.settings.register_profile("mutants", derandomize=True, deadline=None, phases=phases)
     equivalent = tomllib.loads((HERE / "equivalent.toml").read_text()).get(module, {})
     outcomes: list[Outcome] = []
     out = os.fdopen(os.dup(1), "w", buffering=1)
@@ -92,7 +90,8 @@ def run(module: str) -> int:
 
     runner = MutantRunner(Path(module).resolve(), frozenset(equivalent), report)
     options = ["-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:terminal", "-o", "addopts=--strict-markers"]
-    options += ["--hypothesis-profile=mutants", "-m", "not slow"]
+    # A folder of its own: pytest removes all but the last three runs below its default one.
+    options += ["-m", "not slow", f"--basetemp={os.environ['WETSTREAM_TEST_HOME']}-tests"]
     code = pytest.main([*options, *MODULES[module]], plugins=[runner])
     if code != pytest.ExitCode.OK or not outcomes:
         runner.error = runner.error or f"pytest ended with {code}"

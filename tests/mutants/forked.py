@@ -15,20 +15,21 @@ import select
 import shutil
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import CodeType, FrameType, FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
+import hypothesis
 import pytest
 
-from tests.mutants.mutations import Mutant, code_named, mutants_of
+from tests.mutants.mutations import NOTE, Mutant, code_named, mutants_of, noting_code
 
 # A mutant whose tests take longer than this many times what they took before is killed: it loops.
 SLOWDOWN, EXTRA_S = 5, 10.0
+EXAMPLES = 20
 
 
 @dataclass
@@ -72,6 +73,8 @@ class MutantRunner:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         base = session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
         items = {item.nodeid: item for item in session.items}
+        for item in session.items:
+            _with_few_examples(item)
         answer = _in_fork(lambda: self._baseline(session.items), 600)
         if answer is None:
             self.error = "the tests did not end without any change"
@@ -103,24 +106,19 @@ class MutantRunner:
     def _baseline(self, items: Sequence[pytest.Item]) -> dict[str, Any]:
         baseline = Baseline()
         called: set[str] = set()
-        watched = str(self._path.resolve())
-
-        def note(frame: FrameType, event: str, argument: object) -> None:
-            if frame.f_code.co_filename == watched:
-                called.add(frame.f_code.co_qualname)
-
+        noting = noting_code(self._path)
+        for key, functions in _functions_of(self._path).items():
+            for function in functions:
+                function.__globals__[NOTE] = called.add
+                if key in noting:
+                    function.__code__ = noting[key]
         for item, following in zip(items, [*items[1:], None], strict=True):
             called.clear()
             began = time.monotonic()
-            threading.settrace(note)
-            sys.settrace(note)
             item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
-            sys.settrace(None)
-            threading.settrace(None)
             baseline.seconds[item.nodeid] = time.monotonic() - began
-            baseline.calls[item.nodeid] = [name.split(".<locals>")[0] for name in called]
-        baseline.failed = self._failed
-        return {"seconds": baseline.seconds, "calls": baseline.calls, "failed": baseline.failed}
+            baseline.calls[item.nodeid] = sorted(called)
+        return {"seconds": baseline.seconds, "calls": baseline.calls, "failed": self._failed}
 
     def _try(self, mutant: Mutant, target: Sequence[FunctionType], tests: Sequence[pytest.Item]) -> str:
         for function in target:
@@ -133,6 +131,17 @@ class MutantRunner:
             if self._failed:
                 return self._failed[0]
         return ""
+
+
+def _with_few_examples(item: pytest.Item) -> None:
+    """Of a property, run a few examples without a deadline; the first failure is enough."""
+    attribute = "_hypothesis_internal_use_settings"
+    test = getattr(item, "obj", None)
+    given = getattr(test, attribute, None)
+    if given is not None:
+        few = min(given.max_examples, EXAMPLES)
+        phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
+        setattr(test, attribute, hypothesis.settings(given, max_examples=few, deadline=None, phases=phases))
 
 
 def _functions_of(path: Path) -> dict[tuple[str, int], list[FunctionType]]:

@@ -40,6 +40,8 @@ OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
     ast.BitOr: ast.BitAnd,
     ast.Pow: ast.Mult,
 }
+CONTEXT_CHARS = 60
+NOTE = "_note_call_of_function"
 BODIES = ("body", "orelse", "finalbody", "handlers", "cases")
 IGNORED_CALLS = ("log.", "crash_point(")
 IGNORED_KEYWORDS = ("strict", "thread_name_prefix")
@@ -106,6 +108,21 @@ def mutants_of(path: Path) -> list[Mutant]:
     return sorted(made, key=lambda mutant: mutant.line)
 
 
+def noting_code(path: Path) -> dict[tuple[str, int], CodeType]:
+    """The code of all functions of a module, each of which first calls `NOTE` with its name."""
+    tree = ast.parse(path.read_bytes(), str(path))
+    names = {}
+    for name, function in _functions(tree):
+        first = min([function.lineno, *(decorator.lineno for decorator in function.decorator_list)])
+        names[name, first] = function
+        call = ast.parse(f"{NOTE}({name!r})").body[0]
+        for node in ast.walk(call):
+            ast.copy_location(node, function.body[0])
+        function.body.insert(0, call)
+    module = compile(tree, str(path), "exec")
+    return {key: code for key in names if (code := code_named(module, *key)) is not None}
+
+
 def code_named(module: CodeType, name: str, first_line: int) -> CodeType | None:
     """The code of a function in a module's code."""
     for constant in module.co_consts:
@@ -146,14 +163,29 @@ def _changes(holder: ast.AST, field: str, index: int) -> Iterator[tuple[int, str
     for new in _replacements(statement):
         ast.copy_location(new, statement)
         ast.fix_missing_locations(new)
-        yield statement.lineno, f"`{before}` -> `{_head(new)}`", _Edit(holder, field, index, new)
+        yield statement.lineno, _difference(before, _head(new)), _Edit(holder, field, index, new)
     if isinstance(statement, ast.Raise):
         return
     for line, edit in _expression_edits(statement):
         undo = edit.swap()
         after = _head(statement)
         undo.swap()
-        yield line, f"`{before}` -> `{after}`", edit
+        yield line, _difference(before, after), edit
+
+
+def _difference(before: str, after: str) -> str:
+    """Both texts, of long ones only where they differ."""
+    begin = _common(before, after)
+    end = _common(before[begin:][::-1], after[begin:][::-1])
+    begin, end = max(0, begin - CONTEXT_CHARS), max(0, end - CONTEXT_CHARS)
+    return f"`{before[begin : len(before) - end]}` -> `{after[begin : len(after) - end]}`"
+
+
+def _common(before: str, after: str) -> int:
+    """Number of characters at the beginning that are the same."""
+    return next(
+        (n for n, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after))
+    )
 
 
 def _is_ignored(statement: ast.stmt) -> bool:

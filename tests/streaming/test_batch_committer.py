@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ from sinks.documents.errors import FencedError
 from sinks.documents.files import write_document_file
 from sinks.documents.schema import DOCUMENTS
 from sinks.documents.table import Documents
+from sinks.observations import BatchMetrics, Observer
 from sinks.position import Position
 from sinks.statistics.derive import derive
 from sinks.statistics.sums import Sums
@@ -32,18 +34,37 @@ def documents(tmp_path: Path) -> Documents:
     return made
 
 
+class Noting(Observer):
+    """Notes the metrics that it is given instead of publishing them."""
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[int, BatchMetrics]] = []
+        self.joined: list[int] = []
+
+    def committed(self, number: int, metrics: BatchMetrics) -> None:
+        self.batches.append((number, metrics))
+
+    def compacted(self, number: int, seconds: float) -> None:
+        assert 0 <= seconds < 60
+        self.joined.append(number)
+
+
 class Committing:
     """A committer on a real table, whose commits to the statistics are noted."""
 
-    def __init__(self, documents: Documents) -> None:
+    def __init__(self, documents: Documents, check: Callable[[], None] = lambda: None, compact_every: int = 99) -> None:
         self.documents = documents
         self.counted: list[tuple[Position, Position, int]] = []
-        settings = load_settings(flags={}, environ={}).documents
+        self.observer = Noting()
+        self.error: Exception | None = None
+        settings = load_settings(flags={"documents.compact_every": compact_every}, environ={}).documents
         position = documents.position()
-        statistics = StatisticsCommitter(self._count, position)
-        self.committer = BatchCommitter(settings, TOPIC, documents, position, statistics, lambda: None, None)
+        self.statistics = StatisticsCommitter(self._count, position)
+        self.committer = BatchCommitter(settings, TOPIC, documents, position, self.statistics, check, self.observer)
 
     def _count(self, sums: Sums, start: Position, finish: Position) -> None:
+        if self.error is not None:
+            raise self.error
         self.counted.append((dict(start), dict(finish), sums.totals()["records"]))
 
     def partials(self, partition: int, offsets: range) -> pa.Table:
@@ -81,6 +102,63 @@ def test_an_offset_beyond_the_micro_batch_is_refused(committing: Committing, doc
     with pytest.raises(InconsistentPartialsError, match="not part of this micro-batch"):
         committing.committer.process(committing.partials(0, range(3)), 0, {0: 2})
     assert Documents.open(documents.location).is_empty
+
+
+def test_records_of_a_partition_without_an_end_are_refused(committing: Committing, documents: Documents) -> None:
+    with pytest.raises(InconsistentPartialsError, match="offset 0 of partition 1 is not part of this micro-batch"):
+        committing.committer.process(committing.partials(1, range(1)), 0, {0: 2})
+    assert Documents.open(documents.location).is_empty
+
+
+def test_ranges_of_a_micro_batch_may_come_in_any_order(committing: Committing, documents: Documents) -> None:
+    parts = [committing.partials(p, offsets) for p, offsets in ((1, range(2, 4)), (0, range(1)), (1, range(2)))]
+    committing.committer.process(pa.concat_tables(parts), 0, {0: 1, 1: 4})
+    assert committing.committer.finish() is None
+    assert Documents.open(documents.location).position() == {"id/0": 1, "id/1": 4}
+    assert committing.counted == [({}, {"id/0": 1, "id/1": 4}, 5)]
+
+
+def test_a_writer_that_may_not_write_any_more_commits_nothing(documents: Documents) -> None:
+    """The lease may have gone to another writer while the tasks ran."""
+    lost = OSError("the lease is lost")
+
+    def check() -> None:
+        raise lost
+
+    committing = Committing(documents, check)
+    with pytest.raises(OSError, match="the lease is lost"):
+        committing.committer.process(committing.partials(0, range(3)), 0, {0: 3})
+    assert Documents.open(documents.location).is_empty
+    assert committing.committer.finish() is None and committing.counted == []
+
+
+def test_metrics_of_each_micro_batch_are_observed(committing: Committing) -> None:
+    committing.committer.process(committing.partials(0, range(3)), 7, {0: 4})
+    assert committing.committer.finish() is None
+    ((number, metrics),) = committing.observer.batches
+    assert (number, metrics.rows, metrics.documents, metrics.words, metrics.files) == (7, 3, 3, 1, 1)
+    (file,) = Documents.open(committing.documents.location).files()
+    assert (metrics.payload_bytes, metrics.file_bytes) == (10 + 11 + 12, file["size_bytes"])
+    assert 0 < metrics.table_s < 60 and 0 <= metrics.redis_s < 60
+    assert committing.observer.joined == []
+
+
+def test_every_so_many_commits_small_files_are_joined(documents: Documents) -> None:
+    committing = Committing(documents, compact_every=2)
+    for number in range(5):
+        committing.committer.process(committing.partials(0, range(number, number + 1)), number, {0: number + 1})
+    assert committing.committer.finish() is None
+    assert committing.observer.joined == [1, 3]
+    assert len(Documents.open(documents.location).files()) < 5
+
+
+def test_an_error_of_the_statistics_is_returned_at_the_end_and_their_thread_ends(committing: Committing) -> None:
+    committing.error = OSError("Redis is gone")
+    committing.committer.process(committing.partials(0, range(1)), 0, {0: 1})
+    assert committing.committer.finish() is committing.error
+    assert committing.committer.failed
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        committing.statistics._executor.submit(print)
 
 
 def test_the_position_is_where_the_offsets_end_not_the_last_record(

@@ -130,3 +130,36 @@ def test_after_an_error_nothing_is_committed_and_every_call_raises_it() -> None:
             committer.flush()
     assert tried.acquire(blocking=False) and not tried.acquire(blocking=False)
     assert not done
+
+
+def test_closing_waits_for_the_commit_in_progress_and_drops_the_rest() -> None:
+    """What is dropped is added from the table by the next start; a commit that goes on would race with it."""
+    sink = Sink()
+    with StatisticsCommitter(sink.commit, {}) as committer, sink.held():
+        committer.submit(batch(b"a"), {"t": 1})
+        assert sink.begun.acquire(timeout=WAIT_S)
+        committer.submit(batch(b"b"), {"t": 2})
+        closing = threading.Thread(target=committer.close)
+        closing.start()
+        closing.join(0.2)
+        assert closing.is_alive()
+    closing.join(WAIT_S)
+    assert not closing.is_alive()
+    assert [finish for _, finish, _ in sink.committed] == [{"t": 1}]
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        committer._executor.submit(print)
+
+
+def test_deferred_statistics_are_committed_when_much_is_pending(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming.statistics_committer, "MAX_ROWS", 3)
+    sink = Sink()
+    with StatisticsCommitter(sink.commit, {}, deferred=True) as committer:
+        committer.submit(batch(b"a"), {"t": 1})
+        committer.submit(batch(b"a"), {"t": 2})
+        assert not sink.begun.acquire(timeout=0.2)
+        committer.submit(batch(b"a"), {"t": 3})
+        assert sink.begun.acquire(timeout=WAIT_S)
+        committer.flush()
+        committer.submit(batch(b"a"), {"t": 4})
+        assert not sink.begun.acquire(timeout=0.2)  # a flush is for what was submitted before it
+    assert [finish["t"] for _, finish, _ in sink.committed] == [3]
