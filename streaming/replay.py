@@ -8,12 +8,14 @@ the new generation from that one's own positions: nothing is missing, nothing is
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import threading
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -58,6 +60,11 @@ SMALL_LAG = 1000
 ATTEMPTS = 3
 # Spark starts tasks of the second part as soon as the first one leaves a core free.
 CONCURRENT_PARTS = 2
+STOP_POLL_S = 0.5
+
+
+class _StoppedError(Exception):
+    """The part was not read to its end, because the replay was stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +115,13 @@ class Replay:
         self._outage = Outage(settings.stream.retry_s, self._stop)
         self._builds = open_builds(settings, connections.redis, self._outage.wait_for_room)
         self._stream: Stream | None = None
+        self._job_tag = f"wetstream-replay-{uuid.uuid4().hex}"
 
     def stop(self) -> None:
-        """End after the current commit; the same replay resumes there later."""
+        """End after the current commit; the same replay resumes there later.
+
+        Files that are being read are left: no row of theirs is in the table yet.
+        """
         self._stop.set()
         if self._stream is not None:
             self._stream.stop()
@@ -198,19 +209,21 @@ class Replay:
             left = [source for source in self._files if not documents.is_from_file(source.id)]
             done, records = len(self._files) - len(left), 0
             with StatisticsCommitter(commit, position, deferred=True) as committer:
-                for sources, part in self._parts(left, documents):
-                    result.unreadable |= part.unreadable
-                    read = [source.id for source in sources if source.id not in part.unreadable]
-                    if read:
-                        documents.commit_files(part.files, read)
-                        committer.submit(part, documents.position())
-                    records += part.counts.totals()["records"]
-                    done += len(sources)
-                    self._on_files(FilesProgress(done, len(self._files), records))
-                    lease.check()
-                    if self._stop.is_set():
-                        break
-                committer.flush()
+                with contextlib.suppress(_StoppedError):
+                    for sources, part in self._parts(left, documents):
+                        result.unreadable |= part.unreadable
+                        read = [source.id for source in sources if source.id not in part.unreadable]
+                        if read:
+                            documents.commit_files(part.files, read)
+                            committer.submit(part, documents.position())
+                        records += part.counts.totals()["records"]
+                        done += len(sources)
+                        self._on_files(FilesProgress(done, len(self._files), records))
+                        lease.check()
+                        if self._stop.is_set():
+                            break
+                if not self._stop.is_set():  # else the next start adds what is pending, from the table
+                    committer.flush()
         finally:
             lease.release()
 
@@ -224,20 +237,35 @@ class Replay:
                     part = [source for group in groups for source in group]
                     waiting.append((part, threads.submit(self._sum, groups, documents)))
                     if len(waiting) == CONCURRENT_PARTS:
-                        part, read = waiting.popleft()
-                        yield part, read.result()
+                        yield self._first(waiting)
                 while waiting:
-                    part, read = waiting.popleft()
-                    yield part, read.result()
+                    yield self._first(waiting)
             finally:
                 for _, read in waiting:
                     read.cancel()
+                while wait([read for _, read in waiting], STOP_POLL_S).not_done:
+                    self._cancel_jobs()
+
+    def _first(self, waiting: deque[tuple[list[Source], Future[MicroBatch]]]) -> tuple[list[Source], MicroBatch]:
+        """Take the first part when it is read. Raises _StoppedError when the replay is stopped before."""
+        part, read = waiting[0]
+        while not wait([read], STOP_POLL_S).done:
+            if self._stop.is_set():
+                self._cancel_jobs()  # again and again: its job may only just have begun
+        waiting.popleft()
+        return part, read.result()
+
+    def _cancel_jobs(self) -> None:
+        self._connections.spark.sparkContext.cancelJobsWithTag(self._job_tag)
 
     def _sum(self, groups: Sequence[Sequence[Source]], documents: Documents) -> MicroBatch:
         """One Spark action over whole files, repeated if a worker dies: files that it wrote are not in the table."""
         compression_level = self._settings.documents.compression_level
         job = TaskConfig(self._profile, documents.location, compression_level, direct=collects_directly(len(groups)))
+        self._connections.spark.sparkContext.addJobTag(self._job_tag)  # of this thread
         for attempt in range(ATTEMPTS):
+            if self._stop.is_set():
+                raise _StoppedError
             frame = sum_files(self._connections.spark, groups, job, self._settings.producer)
             try:
                 batch = read_partials(frame.toArrow())
@@ -248,7 +276,9 @@ class Replay:
                     )
                 return batch
             except (PySparkException, Py4JError, InconsistentPartialsError) as error:
-                if attempt == ATTEMPTS - 1 or self._stop.is_set() or is_permanent(error):
+                if self._stop.is_set():
+                    raise _StoppedError from error
+                if attempt == ATTEMPTS - 1 or is_permanent(error):
                     times = f" {attempt + 1} times" if attempt else ""
                     raise StreamError(
                         f"reading files failed{times}: {describe(error)}. What was read before is kept: the same "

@@ -42,8 +42,10 @@ def open_store(url: str, settings: ProducerSettings) -> tuple[Any, str]:
         extra = EXTRAS.get(scheme)
         remedy = f"pip install 'wetstream[{extra}]'" if extra else redact(str(error))
         raise StoreError(f"{public_url(url)}: a package for {scheme}:// is missing: {remedy}") from error
-    except (ValueError, TypeError) as error:
-        raise StoreError(f"{public_url(url)}: {redact(str(error))}") from error
+    except OSError:
+        raise
+    except Exception as error:  # of a library: a damaged archive, a wrong option, a name that it cannot parse
+        raise StoreError(f"{public_url(url)}: {redact(str(error)) or type(error).__name__}") from error
     return fs, path
 
 

@@ -182,6 +182,6 @@ def is_valid_url(url: str) -> bool:
     """Return whether a URL is valid by the URL Standard (https://url.spec.whatwg.org): its host and port above all."""
     try:
         can_ada.parse(url)
-    except ValueError:
+    except (ValueError, TypeError):  # (TypeError: bytes that are no UTF-8)
         return False
     return True

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from conf.profiles import load_profile
 from producers.sample.writer import write_sample
+from producers.sources.discover import discover
 from sinks.documents.generations import Generations
+from sinks.documents.table import Documents
+from streaming.connections import Connections
 from streaming.errors import StreamError
+from streaming.replay import Replay, ReplayResult
 from streaming.switch import switch
 from tests.harness import Pipeline
+from tests.producers.http_server import serve
 
 Make = Callable[..., Pipeline]
 
@@ -103,6 +110,43 @@ def test_a_running_stream_carries_on_with_the_new_generation(
     expected.ingest(sample, second, third)
     expected.stream()
     assert pipeline.verified().digest == expected.verified().digest
+
+
+def test_a_stop_does_not_wait_for_the_part_being_read(
+    make_pipeline: Make, sample: Path, second: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read before is kept, and the same replay goes on with the rest."""
+    monkeypatch.setattr("streaming.tasks.files.TASK_BYTES", 1)  # each file is a part
+    pipeline = make_pipeline(producer__source_retry_s=200, producer__source_timeout_s=200)
+    connections = Connections(pipeline.bootstrap_servers, pipeline.redis, pipeline.spark)
+    with serve(second.parent) as server:
+        server.silent_from = 0
+        sources = list(discover([str(sample), f"{server.url}/{second.name}"]))
+        replay = Replay(pipeline.settings, load_profile(pipeline.profile), connections, sources)
+        results: list[ReplayResult] = []
+        running = threading.Thread(target=lambda: results.append(replay.run()))
+        running.start()
+        while not (server.seen["stall"] and pipeline_rows(pipeline) == 301) and running.is_alive():
+            time.sleep(0.1)
+        replay.stop()
+        running.join(60)
+        assert not running.is_alive(), "it waits for the file"
+        # The file counts as not read yet, not as unreadable.
+        assert (results[0].records, results[0].unreadable) == (301, {})
+        server.silent_from = None
+        again = Replay(pipeline.settings, load_profile(pipeline.profile), connections, sources).run()
+        expected = make_pipeline(pipeline=pipeline.settings.pipeline + "-expected")
+        result = Replay(expected.settings, load_profile(expected.profile), connections, sources).run()
+    assert again.resumed and again.complete and again.records == 301 + 201
+    switch(pipeline.settings, pipeline.redis, again.generation)
+    switch(expected.settings, expected.redis, result.generation)
+    assert pipeline.verified().digest == expected.verified().digest
+
+
+def pipeline_rows(pipeline: Pipeline) -> int:
+    """Records in the newest generation."""
+    found = Generations.of(pipeline.settings)
+    return Documents.open(found.location_of(found.names()[-1])).row_count() if found.names() else 0
 
 
 def test_unreadable_sources_prevent_the_switch_after_a_replay(

@@ -66,8 +66,8 @@ class WetOptions:
         settings = load_settings(flags={f"producer.{name}": given.get(name) for name in READING})
         limit = given.get("limit")
         selection = DiscoverOptions(
-            given.get("base"),
-            given.get("match"),
+            _text("base", given.get("base")),
+            _text("match", given.get("match")),
             whole_number("offset", given.get("offset", 0)),
             None if limit is None else whole_number("limit", limit),
         )
@@ -87,6 +87,12 @@ class WetOptions:
         )
         for source in found:
             yield source.absolute()
+
+
+def _text(name: str, value: object) -> str | None:
+    if not isinstance(value, str | Path | None):
+        raise SettingsError(f"{name} = {value!r} is no text")
+    return None if value is None else str(value)
 
 
 def whole_number(name: str, value: object, least: int = 0) -> int:
