@@ -26,6 +26,7 @@ HERE = Path(__file__).parent
 STATISTICS = ["tests/sinks/test_statistics.py", "tests/sinks/test_builds.py", "tests/sinks/test_corrupt.py"]
 BATCHES = ["tests/streaming/test_batch_committer.py", "tests/streaming/test_statistics_committer.py"]
 TOPIC = ["tests/producers/test_once.py", "tests/producers/test_delayed_end_txn.py"]
+MESSAGES = ["tests/streaming/test_messages.py", "tests/streaming/test_fused.py", "tests/streaming/test_files.py"]
 READING = ["tests/producers/test_damage.py", "tests/producers/test_hostile.py", "tests/producers/test_reading.py"]
 MODULES: dict[str, list[str]] = {
     "sinks/statistics/commit.py": [*STATISTICS, "tests/sinks/test_memory.py"],
@@ -34,7 +35,7 @@ MODULES: dict[str, list[str]] = {
     "streaming/batch_committer.py": BATCHES,
     "streaming/statistics_committer.py": BATCHES,
     "producers/topic/transactional.py": TOPIC,
-    "producers/topic/message.py": TOPIC,
+    "producers/topic/message.py": [*MESSAGES, "tests/producers/test_once.py"],
     "producers/topic/markers.py": TOPIC,
     "producers/topic/offsets.py": TOPIC,
     "producers/topic/topics.py": TOPIC,
@@ -42,7 +43,7 @@ MODULES: dict[str, list[str]] = {
     "producers/fencing.py": TOPIC,
     "producers/wet/splitter.py": [*READING, "tests/producers/test_not_wet.py", "tests/producers/test_fast_path.py"],
     "sinks/documents/log.py": [*BATCHES, "tests/sinks/test_documents.py", "tests/sinks/test_damage.py"],
-    "streaming/tasks/partials.py": [*BATCHES, "tests/streaming/test_fused.py", "tests/sinks/test_sums.py"],
+    "streaming/tasks/partials.py": [*BATCHES, *MESSAGES, "tests/sinks/test_sums.py"],
     "sinks/statistics/builds.py": STATISTICS,
     "sinks/statistics/derive.py": STATISTICS,
     "sinks/statistics/memory.py": ["tests/sinks/test_memory.py"],
