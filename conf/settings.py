@@ -97,6 +97,7 @@ class RedisSettings(_Section):
     max_memory_mb: int = Field(ge=0, le=1 << 24)
     chunk_words: int = Field(ge=100, le=200_000)
     top_words: int = Field(ge=10, le=1_000_000)
+    word_shards: int = Field(ge=1, le=1_024)
     replace_statistics: str = Field(pattern=r"^[\w-]*$")
     client: RedisClientSettings
 

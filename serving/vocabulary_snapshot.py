@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, cast
@@ -25,6 +26,8 @@ from serving.as_of import Instant
 from serving.atomic_read import corruption_explained, read_atomically
 from serving.view import EVERYTHING, View
 from serving.word_lookup import inverse_document_frequency
+from sinks.keys import Keys
+from sinks.redis_clients.shards import client_of
 from sinks.statistics.stored import parse_int, parse_word_counts
 
 SCAN_WORDS = 5_000
@@ -207,13 +210,9 @@ def read_vocabulary_snapshot(client: Redis, pipeline: str) -> VocabularySnapshot
     began = time.monotonic()
     keys, before, _ = read_atomically(client, pipeline, lambda pipe, keys: None)
     pieces: list[pa.Table] = []
-    cursor = b"0"
+    for part in keys.shards or [keys]:
+        pieces += _pieces(client_of(client, part), part)
     with corruption_explained(keys.words):
-        while not pieces or cursor != b"0":
-            packed = cast("bytes", client.eval(PIECE, 1, keys.words, cursor, SCAN_WORDS))
-            cursor, words, entries = msgpack.unpackb(packed, raw=True)
-            counts = parse_word_counts(keys.words, list(entries))
-            pieces.append(pa.table([pa.array(list(words), pa.binary()), counts[:, 0], counts[:, 1]], NAMES))
         held, tf, df = _columns(pa.concat_tables(pieces))
     now, after, (total,) = read_atomically(client, pipeline, lambda pipe, keys: pipe.hget(keys.totals, "documents"))
     documents = parse_int(now.totals, "documents", total)
@@ -224,6 +223,17 @@ def read_vocabulary_snapshot(client: Redis, pipeline: str) -> VocabularySnapshot
     )
     duration_s = time.monotonic() - began
     return VocabularySnapshot(held, tf, df, documents, after, settled, time.time(), duration_s)
+
+
+def _pieces(client: Redis, keys: Keys) -> Iterator[pa.Table]:
+    """Yield the words of a build, or of one of its shards, in pieces."""
+    cursor = b""
+    with corruption_explained(keys.words):
+        while cursor != b"0":
+            packed = cast("bytes", client.eval(PIECE, 1, keys.words, cursor or b"0", SCAN_WORDS))
+            cursor, words, entries = msgpack.unpackb(packed, raw=True)
+            counts = parse_word_counts(keys.words, list(entries))
+            yield pa.table([pa.array(list(words), pa.binary()), counts[:, 0], counts[:, 1]], NAMES)
 
 
 def _columns(table: pa.Table) -> tuple[pa.Array, NDArray[np.int64], NDArray[np.int64]]:

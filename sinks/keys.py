@@ -4,11 +4,19 @@
 its own, `ws:{main}:<generation>.<build>:`. A rebuild fills a new build and updates `live` at its end, so readers never
 see a partial one. The braces are a hash tag: they keep a pipeline in one slot of a Redis Cluster, so that a transaction
 may touch all of its keys.
+
+A build with its words in N shards (setting `redis.word_shards`) says so in its prefix: `…<generation>.<build>xN:`.
+Shard n has a hash tag, and so a slot, of its own: `ws:{main#n}:<generation>.<build>xN:`. It holds `words` and their
+`df_words`, `df_tokens` and `totals`, candidates for `top`, and a `position` and `commit` of its own. The keys of the
+build itself hold everything else, and in `words` copies of the ranked words.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+SHARDED = re.compile(r"^ws:\{([^}#]*)\}:[^:]*\.\d+x(\d{1,4}):$")
 
 STATISTICS = (
     "words",  # HASH   word -> `<tf> <df>` (one hash takes half the memory and time of two)
@@ -48,15 +56,35 @@ class Keys:
         """All keys of STATISTICS, in that order."""
         return [f"{self.prefix}{name}" for name in STATISTICS]
 
+    @property
+    def shards(self) -> list[Keys]:
+        """Keys of the shards that hold the words; none if they are in `words` of this build itself."""
+        found = SHARDED.match(self.prefix)
+        if found is None:
+            return []
+        rest = self.prefix.partition("}")[2]
+        return [Keys(f"ws:{{{shard_tag(found[1], number)}}}{rest}") for number in range(int(found[2]))]
 
-def build_prefix(pipeline: str, generation: str, build: int) -> str:
+
+def shard_tag(pipeline: str, number: int) -> str:
+    """Hash tag of a shard's keys; no pipeline can have this name."""
+    return f"{pipeline}#{number}"
+
+
+def build_prefix(pipeline: str, generation: str, build: int, shards: int = 1) -> str:
     """Prefix of one build of a generation's statistics."""
-    return f"{_pipeline_prefix(pipeline)}{generation}.{build}:"
+    suffix = f"x{shards}" if shards > 1 else ""
+    return f"{_pipeline_prefix(pipeline)}{generation}.{build}{suffix}:"
 
 
 def pipeline_pattern(pipeline: str) -> str:
     """Pattern for SCAN that matches every key of a pipeline."""
     return f"{_pipeline_prefix(pipeline)}*"
+
+
+def shards_pattern(pipeline: str) -> str:
+    """Pattern that matches every key of a pipeline's shards."""
+    return f"{_pipeline_prefix(shard_tag(pipeline, 0).rstrip('0') + '*')}*"
 
 
 def live_key(pipeline: str) -> str:

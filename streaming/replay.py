@@ -50,6 +50,7 @@ from streaming.stream import Stream
 from streaming.tasks.files import plan_parts
 from streaming.tasks.fused import TaskConfig
 from streaming.tasks.partials import InconsistentPartialsError, MicroBatch, read_partials
+from streaming.tasks.recount import SparkRecount
 
 log = logging.getLogger("wetstream")
 
@@ -113,7 +114,8 @@ class Replay:
         self._generations = Generations.of(settings)
         self._stop = threading.Event()
         self._outage = Outage(settings.stream.retry_s, self._stop)
-        self._builds = open_builds(settings, connections.redis, self._outage.wait_for_room)
+        recount = SparkRecount(connections.spark, settings)
+        self._builds = open_builds(settings, connections.redis, self._outage.wait_for_room, recount)
         self._stream: Stream | None = None
         self._job_tag = f"wetstream-replay-{uuid.uuid4().hex}"
 

@@ -42,6 +42,7 @@ from streaming.query import BatchProgress, drop_old_checkpoints
 from streaming.query_run import GenerationSwitchedError, QueryRun, RunEnd
 from streaming.retention import check_retention
 from streaming.session import check_java
+from streaming.tasks.recount import SparkRecount
 
 log = logging.getLogger("wetstream")
 
@@ -137,7 +138,8 @@ class Stream:
     def _run_query(self, lease: Lease, *, once: bool) -> RunEnd:
         """Run one query from the stored positions, then do what was requested of the writer."""
         topic = self._describe_topic()
-        builds = open_builds(self._settings, self._connections.redis, self._outage.wait_for_room)
+        recount = SparkRecount(self._connections.spark, self._settings)
+        builds = open_builds(self._settings, self._connections.redis, self._outage.wait_for_room, recount)
         self._outage.retry(lambda: builds.check_owner(self._generations))
         generation = self._open()
         documents = generation.documents

@@ -10,6 +10,7 @@ from redis import Redis
 from conf.errors import counted
 from serving.verify.recount import Recount
 from sinks.keys import Keys
+from sinks.redis_clients.shards import client_of
 from sinks.statistics.store import types_of
 from sinks.statistics.stored import check_types, parse_counts, parse_word_counts
 
@@ -30,16 +31,24 @@ def differences(client: Redis, keys: Keys, recounted: Recount) -> list[str]:
 
 
 def _all(client: Redis, keys: Keys, recounted: Recount) -> Iterator[str]:
-    check_types(client, types_of(keys))
+    parts = keys.shards or [keys]
+    for part in (keys, *keys.shards):
+        check_types(client_of(client, part), types_of(part))
     for name in COUNT_KEYS:
         yield from _fields(name, _hash(client, getattr(keys, name)), recounted.counts[name])
     tf = dict(zip(recounted.words["word"].to_pylist(), recounted.words["tf"].to_pylist(), strict=True))
     df = dict(zip(recounted.words["word"].to_pylist(), recounted.words["df"].to_pylist(), strict=True))
-    scanned = client.hscan_iter(keys.words, count=SCAN_COUNT)
-    entries = {word.decode(errors="backslashreplace"): entry for word, entry in scanned}
+    entries: dict[str, bytes] = {}
+    for part in parts:
+        entries |= _words(client_of(client, part), part.words)
     held = parse_word_counts(keys.words, list(entries.values()))
     for number, (name, right) in enumerate((("tf", tf), ("df", df))):
         yield from _fields(name, dict(zip(entries, held[:, number].tolist(), strict=True)), right)
+    if keys.shards:
+        copies = _words(client, keys.words)
+        for word in sorted(copies):
+            if copies[word] != entries.get(word):
+                yield f"ranked {word}: {copies[word]!r} in Redis, {entries.get(word)!r} in its shard"
     ranked = cast("list[tuple[bytes, float]]", client.zrange(keys.top, 0, -1, withscores=True))
     wanted = sorted(tf.items(), key=lambda item: (-item[1], item[0].encode()))[: len(ranked)]
     if len(ranked) > len(wanted):
@@ -55,6 +64,11 @@ def _fields(name: str, stored: Mapping[str, int], right: Mapping[str, int]) -> I
         if stored.get(field, 0) != right.get(field, 0):
             shown = field.replace("\t", " ")
             yield f"{name} {shown}: {stored.get(field, 0):,} in Redis, {right.get(field, 0):,} in the documents"
+
+
+def _words(client: Redis, key: str) -> dict[str, bytes]:
+    scanned = client.hscan_iter(key, count=SCAN_COUNT)
+    return {word.decode(errors="backslashreplace"): entry for word, entry in scanned}
 
 
 def _hash(client: Redis, key: str) -> dict[str, int]:

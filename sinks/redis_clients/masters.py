@@ -62,6 +62,8 @@ class SlotMaster:
     asks_role = False  # a replica answers MOVED
 
     def __init__(self, servers: RedisServers, pipeline: str, context: ssl.SSLContext | None, timeout_s: float) -> None:
+        self._servers = servers
+        self._timeout_s = timeout_s
         self._nodes = servers.url.nodes
         self._slot = key_slot(live_key(pipeline).encode())
         username, password = servers.credentials
@@ -73,6 +75,14 @@ class SlotMaster:
         }
         self._context = context
         self._moved_to: Address | None = None
+
+    def is_elsewhere(self, tag: str) -> bool:
+        """Whether keys with this hash tag are in another slot."""
+        return key_slot(live_key(tag).encode()) != self._slot
+
+    def of(self, tag: str) -> SlotMaster:
+        """The master of the slot of keys with this hash tag."""
+        return SlotMaster(self._servers, tag, self._context, self._timeout_s)
 
     def find(self) -> Address:
         """Return where the last MOVED pointed to, else ask the nodes in turn."""

@@ -10,7 +10,7 @@ from redis import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
 from conf.addresses import RedisServers
-from sinks.keys import pipeline_pattern, probe_key
+from sinks.keys import pipeline_pattern, probe_key, shards_pattern
 
 # Each with arguments for a probe, in this order; `S`, `N`, `H`, `T`, `Z` and `L` stand for keys of the probe's own.
 COMMANDS = (
@@ -80,7 +80,7 @@ def acl_rule(servers: RedisServers, pipeline: str) -> str:
     database = servers.url.path[-1:] if servers.url.topology != "cluster" else []
     if database and database[0].strip("0").isdigit():
         parts.append("+select")
-    return f"resetkeys ~{pipeline_pattern(pipeline)} -@all {' '.join(parts)}"
+    return f"resetkeys ~{pipeline_pattern(pipeline)} ~{shards_pattern(pipeline)} -@all {' '.join(parts)}"
 
 
 def denied(client: Redis, servers: RedisServers, pipeline: str) -> Denied:

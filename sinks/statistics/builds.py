@@ -9,7 +9,7 @@ replaced, unless the setting `redis.replace_statistics` names them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import cast
 
 from redis import Redis
@@ -22,12 +22,14 @@ from sinks.documents.log import FILE_COMMITS, LOST, REMOVALS
 from sinks.documents.table import Documents, Range
 from sinks.keys import Keys, build_number_key, build_prefix, builds_key, generations_key, live_key
 from sinks.position import EMPTY_POSITION, Position
+from sinks.redis_clients.shards import client_of
 from sinks.statistics.derive import derive
 from sinks.statistics.errors import CorruptStatisticsError, MemoryFullError, OtherDocumentsError
 from sinks.statistics.memory import MemoryGuard, Wait, fail
 from sinks.statistics.owner import Owner
 from sinks.statistics.store import Statistics
 from sinks.statistics.stored import check_types, parse_prefix
+from sinks.statistics.sums import Sums
 
 log = logging.getLogger("wetstream")
 
@@ -36,14 +38,22 @@ OLD_BUILD_S = 60
 # Entries of a position that are no topic offsets, so that no range of rows corresponds to them.
 NOT_OFFSETS = (REMOVALS, FILE_COMMITS)
 
+Count = Callable[[Documents], Sums]
 
-def open_builds(settings: Settings, client: Redis, wait: Wait = fail) -> StatisticsBuilds:
+
+def count_here(documents: Documents) -> Sums:
+    """Count all documents in this process."""
+    return derive(documents.scan())
+
+
+def open_builds(settings: Settings, client: Redis, wait: Wait = fail, count: Count = count_here) -> StatisticsBuilds:
     """The builds of the pipeline that the settings name.
 
     Args:
         settings: All settings.
         client: Redis.
         wait: Called when Redis has no room for more words; returns to have another try, or raises.
+        count: Adds up all documents of a table, for a rebuild.
     """
     limits = settings.redis
     return StatisticsBuilds(
@@ -51,15 +61,18 @@ def open_builds(settings: Settings, client: Redis, wait: Wait = fail) -> Statist
         settings.pipeline,
         chunk_words=limits.chunk_words,
         top_words=limits.top_words,
+        word_shards=limits.word_shards,
         replace=limits.replace_statistics,
         guard=MemoryGuard(limits.max_memory_mb << 20, wait),
+        count=count,
     )
 
 
 class StatisticsBuilds:
     """The builds of one pipeline's statistics in one Redis.
 
-    `replace`: id of another pipeline's documents, whose statistics may be replaced.
+    `replace`: id of another pipeline's documents, whose statistics may be replaced. `count`: adds up all documents of a
+    table, for a rebuild.
     """
 
     def __init__(
@@ -69,12 +82,16 @@ class StatisticsBuilds:
         *,
         chunk_words: int,
         top_words: int,
+        word_shards: int = 1,
         replace: str = "",
         guard: MemoryGuard | None = None,
+        count: Count = count_here,
     ) -> None:
         self._client = client
         self._pipeline = pipeline
+        self._count = count
         self._limits = {"chunk_words": chunk_words, "top_words": top_words}
+        self._word_shards = word_shards
         self._replace = replace
         self._guard = guard or MemoryGuard()
 
@@ -154,7 +171,7 @@ class StatisticsBuilds:
         statistics = self._new_build(generation.name)
         self._client.sadd(builds_key(self._pipeline), statistics.keys.prefix)
         owner.write(self._client, statistics.keys)
-        sums = derive(documents.scan())
+        sums = self._count(documents)
         crash_point("during-rebuild")
         if position:
             try:
@@ -189,8 +206,10 @@ class StatisticsBuilds:
         key = builds_key(self._pipeline)
         for member in cast("set[bytes]", self._client.smembers(key)):
             if member not in used:
-                for name in Keys(parse_prefix(self._pipeline, key, member)).all():
-                    self._client.expire(name, OLD_BUILD_S)
+                unused = Keys(parse_prefix(self._pipeline, key, member))
+                for keys in (unused, *unused.shards):
+                    for name in keys.all():
+                        client_of(self._client, keys).expire(name, OLD_BUILD_S)
                 self._client.srem(key, member)
 
     def _check_owner(self, pipeline_id: str | None, path: str) -> None:
@@ -232,8 +251,9 @@ class StatisticsBuilds:
                     raise  # deleting the key would not help, and this would go on for ever
                 self._client.delete(build_number_key(self._pipeline))  # the numbers in use are skipped
                 continue
-            statistics = self._statistics(build_prefix(self._pipeline, generation, number))
-            if not self._client.exists(*statistics.keys.all()):
+            statistics = self._statistics(build_prefix(self._pipeline, generation, number, self._word_shards))
+            parts = (statistics.keys, *statistics.keys.shards)
+            if not any(client_of(self._client, keys).exists(*keys.all()) for keys in parts):
                 return statistics
 
     def _delete_malformed(self) -> None:
@@ -267,6 +287,8 @@ def _heal(statistics: Statistics, documents: Documents, position: Position) -> s
     """Add what is missing up to `position`; return the reason if that is impossible, else ""."""
     here = statistics.position()
     half = statistics.half_applied()
+    if statistics.out_of_step():
+        return "a shard of the words in Redis has other micro-batches than the rest (it was lost, or is behind)"
     if half is not None:
         # It must be completed as it was before anything else can be added.
         if not _is_behind(half, position) or not _is_behind(here, half):

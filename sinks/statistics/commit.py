@@ -45,6 +45,21 @@ class _State:
     entries: list[list[bytes | None]]
 
 
+@dataclass(frozen=True, slots=True)
+class ShardedPart:
+    """What a commit to a shard, or to the build behind its shards, does besides.
+
+    Attributes:
+        is_removal: Whether it takes out documents, although a shard's sums have none.
+        deltas: What the shards have moved in the histogram of document frequencies.
+        commands: Commands of the last transaction.
+    """
+
+    is_removal: bool = False
+    deltas: Sequence[DfHistogramDelta] = ()
+    commands: Sequence[bytes] = ()
+
+
 class StatisticsCommit:
     """Adds the sums of the documents between two positions to the statistics.
 
@@ -61,8 +76,10 @@ class StatisticsCommit:
         chunk_words: int,
         top_words: int,
         guard: MemoryGuard | None = None,
+        shards: ShardedPart | None = None,
     ) -> None:
         self._keys = keys
+        self._shards = shards or ShardedPart()
         self._sums = sums
         self._start, self._finish = canonical(start), canonical(finish)
         self._chunk_words, self._top_words = chunk_words, top_words
@@ -75,9 +92,10 @@ class StatisticsCommit:
         self._cutoff = TopCutoff()  # as of the last read
         self._unanswered: int | None = None  # number of commands of the transaction whose reply is outstanding
         self._collisions = 0
+        self.moved: DfHistogramDelta | None = None  # once `run` has applied the last chunk itself
         self._guard = guard or MemoryGuard()
         self._unchecked_words = CHECK_WORDS  # words since the guard was asked
-        self._is_removal = sums.totals()["records"] < 0  # which makes room
+        self._is_removal = self._shards.is_removal or sums.totals()["records"] < 0  # which makes room
 
     def run(self, pipeline: TransactionPipeline) -> None:
         """Commit, from whatever part of it Redis already holds.
@@ -132,9 +150,14 @@ class StatisticsCommit:
         self._entries = state.entries[-1] if self._start and len(following.words) else None
         commands, delta = ready
         if not len(following.words):
-            whole = DfHistogramDelta.of(np.concatenate([applied.rows for applied in (*self._deltas, delta)]))
+            moved = [applied.rows for applied in (*self._deltas, delta, *self._shards.deltas)]
+            whole = DfHistogramDelta.of(np.concatenate(moved))
+            commands = [*commands, *self._shards.commands]
             self._unanswered = pipeline.send_exec(*commands, *self._final(pipeline, whole))
-            return self._receive_write(pipeline)
+            if not self._receive_write(pipeline):
+                return False
+            self.moved = whole
+            return True
         self._after = chunk.words[-1].as_py()
         # One field for each chunk; a single field would have to be rewritten, ever larger, with every chunk.
         progress = ("finish", self._finish, "last", self._after, f"moves {self._begin}", delta.to_bytes())

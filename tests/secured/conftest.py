@@ -36,6 +36,7 @@ class Counted:
 
     documents: Documents
     pipeline: str = "main"
+    word_shards: int = 1
 
     def add(self, number: int) -> None:
         """Commit a batch to the table only."""
@@ -52,7 +53,8 @@ class Counted:
 
     def heal(self, client: Redis) -> Statistics:
         """Bring Redis to the table, as every start does."""
-        builds = StatisticsBuilds(client, self.pipeline, chunk_words=3, top_words=5)
+        shards = self.word_shards
+        builds = StatisticsBuilds(client, self.pipeline, chunk_words=3, top_words=5, word_shards=shards)
         return builds.catch_up(Generation("g1", self.documents), self.documents.position())
 
     def check(self, client: Redis) -> None:

@@ -11,8 +11,11 @@ from redis import Redis, RedisError
 from redis.crc import key_slot
 
 from conf.addresses import RedisServers, RedisUrl
-from sinks.keys import live_key
+from serving.answers.words import Words
+from serving.word_lookup import look_up_words, look_up_words_async
+from sinks.keys import Keys, live_key
 from sinks.redis_clients.clients import Patience, open_async_client, open_client
+from sinks.redis_clients.shards import client_of
 from sinks.statistics.errors import NotInStepError
 from tests.secured.conftest import Counted
 from tests.secured.redis_servers import LOOPBACK, Node, move_slot, redis_cluster, redis_with_sentinels, until
@@ -116,3 +119,44 @@ def test_a_cluster_is_followed_through_a_moved_slot_and_a_failover(tmp_path: Pat
                 return await loop_client.get(live_key("main"))
 
         assert asyncio.run(look()) == statistics.keys.prefix.encode()
+
+
+def test_words_are_spread_over_the_masters_of_a_cluster(tmp_path: Path, counted: Counted) -> None:
+    counted.word_shards = 6
+    with redis_cluster(tmp_path / "servers") as nodes:
+        servers = _url("redis+cluster", nodes[:1])
+        with open_client(servers, "main", PATIENCE) as client:
+            statistics = counted.heal(client)
+            for number in range(3):
+                counted.commit(number, statistics)
+            counted.check(client)
+            shards = statistics.keys.shards
+            masters = [_master(client, shard) for shard in shards]
+            assert set(masters) == {node.port for node in nodes}
+            # The slot of a shard moves while connections are open; then a shard is lost.
+            slot = key_slot(shards[0].words.encode())
+            source = next(node for node in nodes if node.port == masters[0])
+            target, other = (node for node in nodes if node is not source)
+            move_slot(slot, source, target, [other])
+            counted.commit(3, statistics)
+            assert _master(client, shards[0]) == target.port
+            counted.check(client)
+            words = look_up_words(client, "main", ["alpha", "word19", "unseen"])
+            assert [word["tf"] for word in words["words"]] == [10, 20, 0]
+            client_of(client, shards[1]).delete(*shards[1].all())
+            counted.heal(client)
+            counted.check(client)
+
+        async def look() -> Words:
+            async with open_async_client(servers, "main", PATIENCE) as loop_client:
+                prefix = await loop_client.get(live_key("main"))
+                return await look_up_words_async(loop_client, "main", ["alpha", "word19"], Keys(prefix.decode()))
+
+        assert [word["tf"] for word in asyncio.run(look())["words"]] == [10, 20]
+
+
+def _master(client: Redis, keys: Keys) -> int:
+    pool = client_of(client, keys).connection_pool
+    connection = pool.get_connection()
+    pool.release(connection)
+    return int(connection.port)

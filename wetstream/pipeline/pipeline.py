@@ -228,7 +228,7 @@ class Pipeline(PipelineReader):
         """Recount the statistics in Redis from the documents table. Raises LeaseError while a stream runs."""
         from wetstream.pipeline.writer_lease import rebuild
 
-        rebuild(self.settings, self.redis)
+        rebuild(self.settings, self.redis, lambda text: self.on_event(Status(text)))
 
     def stop(self) -> bool:
         """Ask the method that is at work to end in order. Safe in signal handlers and other threads.

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from pyspark.sql import SparkSession
+
 from conf.profiles import Profile
 from conf.settings import Settings
 from streaming.connections import Connections
@@ -39,16 +41,21 @@ def connect(settings: Settings, profile: Profile, servers: Servers, log: Callabl
     """
     # While Java starts: on a machine that is new to it, the kernel has to be compiled (once, for all workers).
     threading.Thread(target=warm_up, args=(profile,), name="wetstream-warm-up", daemon=True).start()
-    prepare_home(settings.home)
-    java_home, jars = (None, []) if is_submitted() else _java(settings, log)
     # A command that waits for longer would outlast the limit of the stream, which repeats it itself.
     redis = open_redis(
         servers.redis, settings.pipeline, timeout_s=min(60, max(5, settings.stream.retry_s / 4)), retries=1
     )
-    spark = start_session(settings, java_home=java_home, jars=jars)
+    spark = start_spark(settings, log)
     if servers.bootstrap_servers:
         check_connector(spark)
     return Connections(servers.bootstrap_servers, redis, spark)
+
+
+def start_spark(settings: Settings, log: Callable[[str], None]) -> SparkSession:
+    """Start Spark. Raises ServerError, StreamError."""
+    prepare_home(settings.home)
+    java_home, jars = (None, []) if is_submitted() else _java(settings, log)
+    return start_session(settings, java_home=java_home, jars=jars)
 
 
 def _java(settings: Settings, log: Callable[[str], None]) -> tuple[Path, list[Path]]:
