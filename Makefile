@@ -1,11 +1,11 @@
-# Everything that a machine must have: Python 3.11 or 3.12 with venv, and make. The rest is fetched into .venv and the
+# Everything that a machine must have: Python 3.11 to 3.13 with venv, and make. The rest is fetched into .venv and the
 # user's cache. The two commands to know are `make demo` and `make test`.
 
 VENV := .venv
 BIN := $(VENV)/bin
 # PYTHON=/path/to/python3.11 make demo: another Python than the first fitting one on PATH.
-PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
-	"$$p" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
+PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
+	"$$p" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& { echo "$$p"; break; }; done)
 
 .PHONY: help demo test test-all test-cluster fuzz mutants soak check docs format lock setup clean
@@ -89,7 +89,7 @@ setup: $(VENV)/ready
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { \
-		echo "wetstream needs Python 3.11 or 3.12 with the venv module, and found none on PATH."; \
+		echo "wetstream needs Python 3.11, 3.12 or 3.13 with the venv module, and found none on PATH."; \
 		echo "Install it (Debian, Ubuntu: apt install python3-venv), or name one: PYTHON=/path/to/python3.11 make demo"; \
 		exit 1; }
 	@echo "making $(VENV) with $$($(PYTHON) --version) (once; about two minutes)"

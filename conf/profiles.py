@@ -5,13 +5,14 @@ The built-in profiles are conf/profiles/*.toml, which explain each key; docs/tex
 
 from __future__ import annotations
 
+import base64
 import difflib
 import hashlib
 import json
 import unicodedata
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import metadata, resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -50,6 +51,8 @@ class Rules:
 
     profile: str
     rules_hash: str
+    content: bytes = field(default=b"", repr=False, compare=False)
+    """The profile as a pipeline keeps it (`Profile.to_json`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +108,27 @@ class Profile:
     @property
     def rules(self) -> Rules:
         """The identity of the rules, as a generation of documents stores it."""
-        return Rules(self.name, self.rules_hash)
+        return Rules(self.name, self.rules_hash, self.to_json())
+
+    def to_json(self) -> bytes:
+        """Return the whole profile, word lists included, for `from_json`."""
+        fields = asdict(self)
+        fields["dictionary"] = None if self.dictionary is None else base64.b64encode(self.dictionary).decode()
+        fields["stop_words"] = sorted(word.decode("utf-8", "surrogateescape") for word in self.stop_words)
+        return json.dumps(fields).encode()
+
+    @classmethod
+    def from_json(cls, content: bytes) -> Profile:
+        """Return a profile that `to_json` wrote. Raises ProfileError."""
+        try:
+            fields = json.loads(content)
+            if fields["dictionary"] is not None:
+                fields["dictionary"] = base64.b64decode(fields["dictionary"])
+            fields["stop_words"] = frozenset(word.encode("utf-8", "surrogateescape") for word in fields["stop_words"])
+            fields["language_methods"] = tuple(fields["language_methods"])
+            return cls(**fields)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ProfileError(f"a profile kept with a pipeline is damaged ({error}): restore its documents") from error
 
 
 def builtin_profiles() -> list[str]:
@@ -148,7 +171,12 @@ def load_profile(name_or_path: str) -> Profile:
         words[key] = parse_list(name_or_path, key, where, apostrophes) if where else None
     rules["dictionary"] = None if words["dictionary"] is None else pack(words["dictionary"])
     rules["stop_words"] = frozenset(words["stop_words"] or ())
-    return Profile(name=Path(name_or_path).stem if name_or_path.endswith(".toml") else name_or_path, **rules)
+    return Profile(name=profile_name(name_or_path), **rules)
+
+
+def profile_name(name_or_path: str) -> str:
+    """Return the name of a profile: of one in a .toml file, that of the file."""
+    return Path(name_or_path).stem if name_or_path.endswith(".toml") else name_or_path
 
 
 def parse_list(profile: str, key: str, where: str, apostrophes: str) -> list[bytes]:

@@ -19,7 +19,7 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from redis import RedisError
 
-from conf.profiles import Profile, load_profile
+from conf.profiles import Profile
 from conf.settings import Settings
 from producers.topic.markers import check_contract
 from producers.topic.topics import Topic, describe_topic
@@ -207,7 +207,7 @@ class Stream:
             return filled
         live = self._generations.open_live()
         if live is not None and self._generation not in (None, live.name):
-            self._profile = load_profile(live.documents.properties["profile"])
+            self._profile = self._generations.profile_of(live.documents)
             rules = self._profile.rules
             log.info("continuing with generation %s, profile %s", live.name, self._profile.name)
         found = self._generations.open_or_create(rules)

@@ -7,16 +7,17 @@ current content, so none overwrites the choice of another.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from conf.crash_points import crash_point
-from conf.profiles import Rules
+from conf.profiles import Profile, Rules, load_profile, profile_name
 from conf.settings import Settings
 from sinks.documents.errors import DocumentsError, FencedError
 from sinks.documents.log import PIPELINE_ID
@@ -143,6 +144,7 @@ class Generations:
             self.point_to(name, Pointer())
             return generation
         self.check_rules(found.documents, rules)
+        self._keep(rules)  # one that an older version created has no copy of its rules
         return found
 
     def names(self) -> list[str]:
@@ -184,10 +186,23 @@ class Generations:
         other = stored.get("profile")
         what = f"profile {other}, not {rules.profile}" if other != rules.profile else f"other rules of {other}"
         raise DocumentsError(
-            f"pipeline {self._pipeline} was made with {what}: its documents would not fit together. Continue with "
-            f"--profile {other}, give the new rules a pipeline of their own (--pipeline NAME), or apply them to the "
+            f"pipeline {self._pipeline} was made with {what}: its documents would not fit together. Continue "
+            "without --profile, give the new rules a pipeline of their own (--pipeline NAME), or apply them to the "
             f"past with `wetstream replay --profile {rules.profile}`"
         )
+
+    def profile_of(self, documents: Documents) -> Profile:
+        """Return the rules that documents were made with, as the pipeline keeps them.
+
+        Raises:
+            ProfileError: The pipeline is older than this, and its profile is not where it was any more.
+        """
+        properties = documents.properties
+        try:
+            kept = Profile.from_json((self.location / _profile_file(properties["rules_hash"])).read().data)
+            return replace(kept, name=profile_name(properties["profile"]))
+        except FileNotFoundError:
+            return load_profile(properties["profile"])
 
     def point_to(self, generation: str, replaced: Pointer | None = None) -> None:
         """Make a generation the live one.
@@ -208,6 +223,14 @@ class Generations:
             raise FencedError(
                 f"another process has changed {self.location / POINTER} meanwhile: run the same command again"
             ) from error
+
+    def _keep(self, rules: Rules) -> None:
+        """Write the rules beside the generations, once for all that have them: their file may be moved or changed."""
+        file = self.location / _profile_file(rules.rules_hash)
+        if not rules.content or not self.location.missing([file.name]):
+            return
+        with _explained(self.location, "written"), contextlib.suppress(ConflictError):
+            file.replace(rules.content, None)
 
     def _dropped(self) -> set[str]:
         return {name.removeprefix(DROPPED) for name in self.location.files() if name.startswith(DROPPED)}
@@ -242,6 +265,7 @@ class Generations:
                 )
             location.remove()
             location.make()
+        self._keep(rules)
         properties = {
             PIPELINE_ID: self.pipeline_id() or uuid.uuid4().hex[:16],
             "pipeline": self._pipeline,
@@ -250,6 +274,10 @@ class Generations:
             "rules_hash": rules.rules_hash,
         }
         return Generation(name, Documents.create(location, properties))
+
+
+def _profile_file(rules_hash: str) -> str:
+    return f"profile-{rules_hash[:16]}.json"
 
 
 def _parse_pointer(content: bytes) -> str:

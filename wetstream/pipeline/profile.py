@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
-
 from conf.errors import ExplainedError
 from conf.profiles import Profile, load_profile
 from conf.settings import Settings
@@ -28,15 +25,13 @@ def pipeline_profile(settings: Settings, *, replace_rules: bool = False) -> Prof
         ProfileError: There is no such profile, or it is not valid.
         DocumentsError: The pipeline was made with other rules.
     """
-    found = Generations.of(settings).open_live()
-    stored = found.documents.properties.get("profile") if found else None
-    asked = settings.profile or stored or DEFAULT_PROFILE
-    path = Path(asked)
-    # The generation keeps this name: a path has to mean the same file whoever starts the next stream, and from where.
-    name = str(path.resolve()) if path.suffix == ".toml" else asked
-    profile = replace(load_profile(name), name=name)
+    generations = Generations.of(settings)
+    found = generations.open_live()
+    if settings.profile or found is None:
+        profile = load_profile(settings.profile or DEFAULT_PROFILE)
+    else:
+        profile = generations.profile_of(found.documents)
     if found is not None and not replace_rules:
-        generations = Generations.of(settings)
         generations.check_rules(found.documents, profile.rules)
     return profile
 
@@ -48,12 +43,12 @@ def stored_profile(settings: Settings) -> Profile | None:
         ProfileError: There is no such profile any more, or it is not valid.
         DocumentsError: The documents cannot be read.
     """
-    found = Generations.of(settings).open_live()
+    generations = Generations.of(settings)
+    found = generations.open_live()
     if found is None:
         return None
-    properties = found.documents.properties
-    profile = load_profile(properties["profile"])
-    return profile if profile.rules_hash == properties["rules_hash"] else None
+    profile = generations.profile_of(found.documents)
+    return profile if profile.rules_hash == found.documents.properties["rules_hash"] else None
 
 
 def require_same_rules(settings: Settings, profile: Profile) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from conf.profiles import Profile
+from conf.profiles import Profile, profile_name
 from conf.settings import Settings
 from producers.sources.source import Source
 from sinks.documents.errors import DocumentsError
@@ -59,12 +59,13 @@ def generation_info(generations: Generations, name: str) -> GenerationInfo:
     """Describe a generation, which must be there."""
     documents = Documents.open(generations.location_of(name))
     properties = documents.properties
+    profile = properties.get("profile")
     live = generations.live() == name
     unfinished = ORIGIN in properties and FINISHED not in properties and not live
     return GenerationInfo(
         name,
         "live" if live else "unfinished" if unfinished else "kept",
-        properties.get("profile"),
+        None if profile is None else profile_name(profile),
         documents.row_count(),
         len(documents.sources_from_files()),
         str(documents.location),

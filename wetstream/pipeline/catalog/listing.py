@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from kafka.errors import KafkaError
 
 from conf.errors import ExplainedError
+from conf.profiles import profile_name
 from conf.settings import Settings
 from producers.topic.topics import TopicError, list_topics
 from sinks.documents.generations import Generations
@@ -52,7 +53,9 @@ def _describe(settings: Settings, name: str, topics: set[str] | None) -> Pipelin
     if live is None:
         return PipelineInfo(name, topic=topic)
     documents = live.documents
-    return PipelineInfo(name, live.name, documents.properties.get("profile"), documents.row_count(), topic)
+    profile = documents.properties.get("profile")
+    shown = None if profile is None else profile_name(profile)
+    return PipelineInfo(name, live.name, shown, documents.row_count(), topic)
 
 
 def _pipelines_with_topic(settings: Settings) -> set[str] | None:
