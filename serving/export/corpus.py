@@ -13,18 +13,25 @@ from serving.export.vocabulary import Vocabulary, encoded
 from sinks.documents.parquet_files import ParquetFiles
 from sinks.storage.location import Location
 
+# What is told of each document, as in the documents table.
+DESCRIPTION = [
+    pa.field("source", pa.string(), nullable=False),
+    pa.field("record_offset", pa.int64(), nullable=False),
+    pa.field("inner_offset", pa.int64(), nullable=False),
+    pa.field("url", pa.string()),
+    pa.field("record_id", pa.string()),
+    pa.field("date", pa.timestamp("us", tz="UTC")),
+    pa.field("language", pa.string()),
+]
 # One row per document: ascending word ids, and the number of occurrences of each.
 CORPUS = pa.schema(
     [
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("record_offset", pa.int64(), nullable=False),
-        pa.field("inner_offset", pa.int64(), nullable=False),
-        pa.field("url", pa.string()),
+        *DESCRIPTION,
         pa.field("ids", pa.list_(pa.int32()), nullable=False),
         pa.field("counts", pa.list_(pa.int32()), nullable=False),
     ]
 )
-COLUMNS = ["source", "record_offset", "inner_offset", "url", "language", "reason", "words", "counts"]
+COLUMNS = [*(field.name for field in DESCRIPTION), "reason", "words", "counts"]
 READ_ROWS = 1 << 12
 BATCH_ROWS = 1 << 13
 
@@ -96,7 +103,7 @@ def _numbered(batch: pa.RecordBatch, ids: np.ndarray) -> pa.RecordBatch:
     offsets = np.zeros(batch.num_rows + 1, np.int32)
     np.cumsum(np.bincount(row, minlength=batch.num_rows), out=offsets[1:])
     bounds = pa.array(offsets)
-    columns = [batch.column(name).cast(CORPUS.field(name).type) for name in CORPUS.names[:4]]
+    columns = [batch.column(field.name).cast(field.type) for field in DESCRIPTION]
     columns += [pa.ListArray.from_arrays(bounds, pa.array(values[order])) for values in (ids, counts)]
     return pa.RecordBatch.from_arrays(columns, schema=CORPUS).filter(pa.array(np.diff(offsets) > 0))
 

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from serving.export import text
+from serving.export.corpus import DESCRIPTION
 from serving.export.formats import FORMATS, Writer
 from serving.export.statistics import statistics_lines
 from serving.export.vocabulary import Vocabulary
@@ -29,10 +30,7 @@ OUTPUT_FILES = frozenset(
 DOCUMENT_LIST = pa.schema(
     [
         pa.field("id", pa.int64(), nullable=False),
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("record_offset", pa.int64(), nullable=False),
-        pa.field("inner_offset", pa.int64(), nullable=False),
-        pa.field("url", pa.string()),
+        *DESCRIPTION,
         pa.field("tokens", pa.int64(), nullable=False),
     ]
 )
@@ -77,7 +75,7 @@ class DocumentList:
         """Append the documents of a batch."""
         n = batch.num_rows
         ids = pa.array(np.arange(self._documents, self._documents + n))
-        columns = [ids, *batch.columns[:4], pa.array(lengths)]
+        columns = [ids, *batch.columns[: len(DESCRIPTION)], pa.array(lengths)]
         self._file.write_batch(pa.RecordBatch.from_arrays(columns, schema=DOCUMENT_LIST), row_group_size=n)
         self._documents += n
 

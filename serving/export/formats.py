@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from serving.export import text
+from serving.export.corpus import DESCRIPTION
 
 MATRIX_HEADER = b"%%MatrixMarket matrix coordinate real general\n"
 SIZES_WIDTH = 63  # three numbers of up to 20 digits; padded, because they are known only at the end
@@ -89,10 +90,7 @@ FEATURES: Final = pa.struct(
 PARQUET: Final = pa.schema(
     [
         pa.field("id", pa.int64(), nullable=False),
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("record_offset", pa.int64(), nullable=False),
-        pa.field("inner_offset", pa.int64(), nullable=False),
-        pa.field("url", pa.string()),
+        *DESCRIPTION,
         pa.field("features", FEATURES, nullable=False),
     ]
 )
@@ -121,7 +119,11 @@ _VECTOR: Final = {
         ],
     },
 }
-_SPARK_NAMES: Final = {"source": "string", "url": "string", "features": _VECTOR}
+_SPARK_NAMES: Final = {
+    **dict.fromkeys(("source", "url", "record_id", "language"), "string"),
+    "date": "timestamp",
+    "features": _VECTOR,
+}
 SPARK_SCHEMA: Final = {
     "type": "struct",
     "fields": [
@@ -145,7 +147,7 @@ class Vectors:
         indices, values = (batch.column(name) for name in ("ids", "counts"))
         fields = [pa.array(np.zeros(n, np.int8)), pa.array(np.full(n, self._words, np.int32))]
         fields += [indices.cast(FEATURES.field("indices").type), values.cast(FEATURES.field("values").type)]
-        columns = [pa.array(np.arange(self._documents, self._documents + n)), *batch.columns[:4]]
+        columns = [pa.array(np.arange(self._documents, self._documents + n)), *batch.columns[: len(DESCRIPTION)]]
         columns.append(pa.StructArray.from_arrays(fields, fields=list(FEATURES)))
         self._file.write_batch(pa.RecordBatch.from_arrays(columns, schema=PARQUET), row_group_size=n)
         self._documents += n

@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,9 @@ def choices(draw: st.DrawFn) -> ExportOptions:
     )
 
 
+DESCRIBED = ("source", "record_offset", "inner_offset", "url", "record_id", "date", "language")
+
+
 def row(place: tuple[str, int, int], bag: dict[str, int] | None, language: str | None, reason: str | None) -> Row:
     source, record_offset, inner_offset = place
     return {
@@ -71,10 +75,10 @@ def row(place: tuple[str, int, int], bag: dict[str, int] | None, language: str |
         "topic_partition": None,
         "topic_offset": None,
         "records": 1,
-        "record_id": None,
+        "record_id": f"<urn:{source}:{record_offset}>" if inner_offset else None,
         "url": f"http://example.org/{source}/{record_offset}" if inner_offset else None,
         "host": "example.org" if inner_offset else None,
-        "date": None,
+        "date": datetime(2024, 2, 3, tzinfo=UTC) if inner_offset else None,
         "language": language,
         "language_method": None,
         "reason": reason,
@@ -98,10 +102,10 @@ def make_table(folder: Path, rows: Sequence[Row], rows_a_file: int = 3) -> Docum
 
 @dataclass
 class Expected:
-    """A corpus: words with tf and df, and a document each with its place and its bag by word."""
+    """A corpus: words with tf and df, and of each document what is told of it (DESCRIBED) and its bag by word."""
 
     words: list[tuple[str, int, int]]
-    documents: list[tuple[str, int, int, str | None]]
+    documents: list[tuple[Any, ...]]
     bags: list[dict[str, int]]
     without_words: int
 
@@ -123,7 +127,7 @@ def expected(rows: Sequence[Row], choice: ExportOptions) -> Expected:
     ]
     held = {word for word, _, _ in words}
     pruned = [{word: n for word, n in bag.items() if word in held} for bag in bags]
-    documents = [(e["source"], e["record_offset"], e["inner_offset"], e["url"]) for e in chosen]
+    documents = [tuple(each[name] for name in DESCRIBED) for each in chosen]
     kept = [(document, bag) for document, bag in zip(documents, pruned, strict=True) if bag]
     return Expected(words, [d for d, _ in kept], [b for _, b in kept], len(pruned) - len(kept))
 
@@ -156,10 +160,10 @@ def frequency(folder: Path) -> list[tuple[str, int, int]]:
     return [(word, int(tf), int(df)) for word, tf, df in lines]
 
 
-def documents_of(folder: Path) -> list[tuple[str, int, int, str | None]]:
+def documents_of(folder: Path) -> list[tuple[Any, ...]]:
     rows = pq.read_table(folder / "documents.parquet").to_pylist()
     assert [each["id"] for each in rows] == list(range(len(rows)))
-    return [(e["source"], e["record_offset"], e["inner_offset"], e["url"]) for e in rows]
+    return [tuple(each[name] for name in DESCRIBED) for each in rows]
 
 
 def data_files(folder: Path) -> dict[str, bytes]:

@@ -132,7 +132,7 @@ def test_source_is_matched_by_whole_path_components(tmp_path: Path) -> None:
 
 def corpus_batch(places: list[tuple[str, int, int]]) -> pa.RecordBatch:
     names = ("source", "record_offset", "inner_offset")
-    rows = [dict(zip(names, p, strict=True)) | {"url": None, "ids": [n], "counts": [1]} for n, p in enumerate(places)]
+    rows = [dict(zip(names, p, strict=True)) | {"ids": [n], "counts": [1]} for n, p in enumerate(places)]
     return pa.RecordBatch.from_pylist(rows, schema=CORPUS)
 
 

@@ -124,7 +124,7 @@ def test_parquet_read_by_other_libraries(export_as, matrix: np.ndarray) -> None:
     bags = [list(zip(row["features"]["indices"], row["features"]["values"], strict=True)) for row in found]
     assert (dense(bags, matrix.shape[1]) == matrix).all()
     assert {row["features"]["size"] for row in found} == {matrix.shape[1]}
-    places = [(row["source"], row["record_offset"], row["inner_offset"], row["url"]) for row in found]
+    places = [tuple(row[name] for name in corpora.DESCRIBED) for row in found]
     assert places == corpora.documents_of(folder) == corpora.expected(rows(), CHOICE).documents
 
 
