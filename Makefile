@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
 	&& { echo "$$p"; break; }; done)
 
 .PHONY: help demo test test-all test-cluster fuzz mutants soak check docs format lock setup clean
-.PHONY: bench bench-kernel bench-stream bench-segments bench-redis bench-producer bench-source bench-serving bench-storage bench-cluster
+.PHONY: bench bench-kernel bench-stream bench-segments bench-redis bench-producer bench-source bench-serving bench-storage bench-cluster bench-backlog
 
 help:               ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 20
@@ -24,7 +24,7 @@ test-all: setup     ## every test there is; needs Debian's chromium for the dash
 	$(BIN)/python -m pytest -q --hypothesis-profile=default
 
 test-cluster: setup ## a standalone Spark cluster of two workers that have nothing but the archive; kills, one digest
-	$(BIN)/python -m pytest -q tests/cluster
+	$(BIN)/python -m pytest -q tests/cluster -o log_cli=true --log-cli-level=INFO --log-cli-format="%(asctime)s %(message)s"
 
 fuzz: setup         ## damaged and hostile files and the properties marked `fuzz`, for 30 minutes (FUZZ="--minutes 5")
 	$(BIN)/python -m tests.fuzz $(FUZZ)
@@ -60,6 +60,9 @@ bench-storage: setup ## documents in a bucket against documents in a folder
 
 bench-cluster: setup ## replay from files by two workers of a standalone cluster, against one
 	$(BIN)/python -m bench.cluster
+
+bench-backlog: setup ## a backlog beside a trickle: the time of micro-batches, and the memory of the driver
+	$(BIN)/python -m bench.backlog
 
 bench-kernel: setup ## speed of the text kernel beside other ways to count words
 	$(BIN)/python -m pip install -q --require-hashes -r requirements-bench.lock

@@ -172,11 +172,13 @@ def freshness(settings: Settings, seconds: float, folder: Path) -> dict[str, flo
     when the first files were seen, so Spark is warm.
     """
     from producers.ingest import Ingester
-    from wetstream.pipeline.spark_session import start_stream
+    from streaming.stream import Stream
+    from wetstream.pipeline.spark_session import connect
 
     servers = find_servers(settings)
     topics = ensure_topics(settings, servers.bootstrap_servers)
-    stream = start_stream(settings, load_profile("english"), servers, lambda progress: None, lambda line: None)
+    profile = load_profile("english")
+    stream = Stream(settings, profile, connect(settings, profile, servers, lambda line: None))
     running = threading.Thread(target=stream.run)
     running.start()
     produced: list[tuple[int, float]] = []

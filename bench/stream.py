@@ -65,11 +65,12 @@ BATCH_JOBS = {
 
 
 class Bench:
-    """One run: servers, Spark, and what was measured."""
+    """One run: servers, Spark, and what was measured; `flags` are settings that it changes."""
 
-    def __init__(self, endpoints: embedded.Endpoints) -> None:
+    def __init__(self, endpoints: embedded.Endpoints, flags: Mapping[str, Any] | None = None) -> None:
         assert endpoints.redis_servers is not None and endpoints.bootstrap_servers is not None
         self.endpoints = endpoints
+        self._flags = dict(flags or {})
         self.run = uuid.uuid4().hex[:6]
         java = find_java(HOME)
         jars = obtain_jars(default_cache(), java, print)
@@ -86,6 +87,7 @@ class Bench:
             "redis.url": self.endpoints.redis_url,
             "stream.master": f"local[{CORES}]",
             "stream.driver_memory": "3g",
+            **self._flags,
         }
         return load_settings(flags=flags, environ={})
 

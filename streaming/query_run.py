@@ -115,6 +115,7 @@ class QueryRun:
         stop: threading.Event,
         until: Callable[[], Mapping[int, int] | None],
         on_progress: Callable[[BatchProgress], None],
+        on_lag: Callable[[int], None],
         *,
         once: bool,
     ) -> RunEnd:
@@ -125,6 +126,7 @@ class QueryRun:
             stop: Ends the query after the current micro-batch.
             until: The offsets to stop at, by partition; None while they are not known.
             on_progress: Called for each micro-batch that Spark reports.
+            on_lag: Called with the offsets of the topic that are not processed yet, whenever their number has changed.
             once: End at the end of the topic.
         """
         spark, settings = self._connections.spark, self._settings
@@ -148,7 +150,7 @@ class QueryRun:
         ends = TopicEnds(bootstrap_servers, self._topic) if self._observer is not None else None
         watched = False
         try:
-            end = self._watch(query, ends, stop, until, on_progress)
+            end = self._watch(query, ends, stop, until, on_progress, on_lag)
             watched = True
         finally:
             # A commit that waits for room in Redis would keep a query from ending that has to end for another reason.
@@ -172,12 +174,14 @@ class QueryRun:
         stop: threading.Event,
         until: Callable[[], Mapping[int, int] | None],
         on_progress: Callable[[BatchProgress], None],
+        on_lag: Callable[[int], None],
     ) -> RunEnd:
         """Wait until the query ends or has to. Raises StreamError, LeaseError."""
         # Spark also reports a batch that waits for data, under the number that it will have: told apart by the time.
         seen = (-1, "")
         heard_at = probed_at = looked_at = time.monotonic()
         end: Mapping[int, int] = self._starting
+        lag: int | None = None
         while True:
             self._lease.check()
             if self._observer is not None and ends is not None:
@@ -196,6 +200,12 @@ class QueryRun:
                     end, heard_at = progress.end or end, time.monotonic()
                     self._outage.ended()
                     self._report(progress, on_progress)
+                    if ends is not None:
+                        ends.include(progress.latest)
+            if ends is not None and ends.ends:
+                lag, before = sum(max(0, last - end.get(number, 0)) for number, last in ends.ends.items()), lag
+                if lag != before:
+                    on_lag(lag)
             wanted = until()
             if not active or stop.is_set() or self._committer.failed:
                 return RunEnd()

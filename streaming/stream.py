@@ -60,6 +60,8 @@ class Stream:
         profile: The cleaning rules.
         connections: Servers and Spark.
         on_progress: Called for every micro-batch, in the thread that called `run`.
+        on_lag: Called there with the offsets of the topic that are not processed yet, whenever their number has
+            changed; not while another generation is filled.
         into: Fill this generation, which is not live, beside the stream that may be running (a replay). Its profile
             must be the given one.
     """
@@ -71,6 +73,7 @@ class Stream:
         connections: Connections,
         *,
         on_progress: Callable[[BatchProgress], None] = lambda progress: None,
+        on_lag: Callable[[int], None] = lambda lag: None,
         into: str | None = None,
     ) -> None:
         self._into = into
@@ -79,6 +82,7 @@ class Stream:
         self._profile = profile
         self._connections = connections
         self._on_progress = on_progress
+        self._on_lag = on_lag
         self._observer = Observer(connections.redis, settings.pipeline) if into is None else None
         self._generations = Generations.of(settings)
         self._stop = threading.Event()
@@ -167,7 +171,7 @@ class Stream:
             observer=self._observer,
             is_switched=self._is_switched,
         )
-        end = run.run(self._checkpoints, self._stop, lambda: self._until, self._on_progress, once=once)
+        end = run.run(self._checkpoints, self._stop, lambda: self._until, self._on_progress, self._on_lag, once=once)
         if end.request is not None and end.error is None:
             try:
                 self._answer(end.request, generation, statistics)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
@@ -23,7 +23,8 @@ class TopicEnds:
 
     def __init__(self, bootstrap_servers: BootstrapServers, topic: Topic) -> None:
         self._bootstrap_servers = bootstrap_servers
-        self._partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+        self._topic = topic
+        self._numbers = frozenset(range(topic.partitions))
         self._ends: Mapping[int, int] = {}
         self._stop = threading.Event()
         threading.Thread(target=self._run, name="wetstream-topic-ends", daemon=True).start()
@@ -32,6 +33,10 @@ class TopicEnds:
     def ends(self) -> Mapping[int, int]:
         """The last known end of each partition; empty before the first answer of the broker."""
         return self._ends
+
+    def include(self, partitions: Iterable[int]) -> None:
+        """Follow these partitions too: they were added to the topic, and Spark has found them."""
+        self._numbers = self._numbers.union(partitions)
 
     def close(self) -> None:
         """End the thread, without waiting for a call that is under way."""
@@ -48,7 +53,7 @@ class TopicEnds:
         consumer = KafkaConsumer(**self._bootstrap_servers.client_options(), isolation_level="read_committed")
         try:
             while not self._stop.is_set():
-                found = consumer.end_offsets(self._partitions)
+                found = consumer.end_offsets([TopicPartition(self._topic.name, n) for n in self._numbers])
                 self._ends = {partition.partition: end for partition, end in found.items()}
                 self._stop.wait(EVERY_S)
         finally:

@@ -16,14 +16,15 @@ from pyspark.sql import SparkSession
 from redis import Redis, RedisError
 
 import wetstream
-from conf.addresses import BootstrapServers, RedisUrl
+from conf.addresses import BootstrapServers
 from conf.profiles import load_profile
-from conf.settings import Settings, changed_settings
+from conf.settings import Settings, changed_settings, load_settings
 from serving.queries import LiveStatistics, NoStatisticsError
 from serving.verify.verify import Verification, verify
 from sinks.documents.generations import Generations
 from sinks.documents.table import Documents
 from sinks.keys import live_key, pipeline_pattern
+from sinks.redis_clients.clients import Patience, open_client
 from streaming.connections import Connections
 from streaming.query import BatchProgress
 from streaming.stream import Stream
@@ -54,9 +55,14 @@ class Pipeline:
         public.on_event = lambda event: on_batch(event) if isinstance(event, wetstream.MicroBatch) else None
         public.stream(once=True)
 
-    def make_stream(self, on_progress: Callable[[BatchProgress], None] = lambda progress: None) -> Stream:
+    def make_stream(
+        self,
+        on_progress: Callable[[BatchProgress], None] = lambda progress: None,
+        on_lag: Callable[[int], None] = lambda lag: None,
+    ) -> Stream:
         connections = Connections(self.bootstrap_servers, self.redis, self.spark)
-        return Stream(self.settings, load_profile(self.profile), connections, on_progress=on_progress)
+        profile = load_profile(self.profile)
+        return Stream(self.settings, profile, connections, on_progress=on_progress, on_lag=on_lag)
 
     def replay(self, *files: Path, switch_over: bool = True) -> wetstream.ReplayResult:
         """From the files, where some are named, and from the topic."""
@@ -133,12 +139,13 @@ class Command:
 
     def counted(self) -> int:
         """Records in the live statistics; 0 also while Redis is away. Asked here, so that waiting costs nothing."""
-        given = self.environment.get("WETSTREAM_REDIS_URL")
-        found = RedisUrl(given) if given else endpoints(Path(self.environment["WETSTREAM_HOME"])).redis_url
-        url = found.get_secret_value() if found else "redis://127.0.0.1:1"
+        settings = load_settings(environ=self.environment)
+        servers = settings.redis_servers or endpoints(settings.home).redis_servers
+        if servers is None:
+            return 0
         try:
-            with Redis.from_url(url) as client:
-                return int(LiveStatistics(client, self.environment["WETSTREAM_PIPELINE"]).stats()["records"])
+            with open_client(servers, settings.pipeline, Patience(answer_s=2, connect_s=1, retries=0)) as client:
+                return int(LiveStatistics(client, settings.pipeline).stats()["records"])
         except (RedisError, NoStatisticsError):
             return 0
 

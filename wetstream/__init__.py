@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from streaming.replay import ReplayResult
     from streaming.text.explain import Explanation
     from wetstream.pipeline.catalog.listing import PipelineInfo
-    from wetstream.pipeline.events import Event, EventStream, FilesRead, MicroBatch, SourcesFound, Status
+    from wetstream.pipeline.events import Event, EventStream, FilesRead, Lag, MicroBatch, SourcesFound, Status
     from wetstream.pipeline.ingest import IngestOptions
     from wetstream.pipeline.lookup import NotFoundError
     from wetstream.pipeline.pipeline import Pipeline, Removal, open_statistics
@@ -43,6 +43,7 @@ _WHERE = {
     "GenerationInfo": "wetstream.pipeline.replay",
     "IngestOptions": "wetstream.pipeline.ingest",
     "LiveStatistics": "serving.queries",
+    "Lag": "wetstream.pipeline.events",
     "MicroBatch": "wetstream.pipeline.events",
     "NoStatisticsError": "serving.queries",
     "NotFoundError": "wetstream.pipeline.lookup",
@@ -87,6 +88,7 @@ __all__ = [
     "FilesRead",
     "GenerationInfo",
     "IngestOptions",
+    "Lag",
     "LiveStatistics",
     "MicroBatch",
     "NoStatisticsError",

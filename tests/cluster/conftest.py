@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,9 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.secured_servers import SecuredServers, secured_servers
 from tests.cluster.standalone import Standalone, settings, standalone
 from tests.harness import Command
-from tests.object_stores import KEYS, make_bucket, s3_server
+
+
+@pytest.fixture(autouse=True)
+def quiet_libraries() -> None:
+    """Leave the log to the test and to wetstream."""
+    for name in ("kafka", "py4j", "botocore", "urllib3"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 @pytest.fixture(scope="session")
@@ -34,9 +42,15 @@ def on_cluster(wetstream: Command, cluster: Standalone, archive: Path) -> Comman
 
 
 @pytest.fixture
-def on_cluster_and_s3(on_cluster: Command) -> Iterator[Command]:
-    """The same with its documents in a bucket, whose keys are in the driver's environment only."""
-    with s3_server() as endpoint:
-        server = {"AWS_ENDPOINT_URL": endpoint, "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1"}
-        documents = {"WETSTREAM_DOCUMENTS_PATH": f"{make_bucket(endpoint, 'cluster')}/documents"}
-        yield Command(on_cluster.environment | documents | KEYS | server, on_cluster.timeout_s)
+def secured(on_cluster: Command, tmp_path: Path) -> Iterator[SecuredServers]:
+    """Secured servers for the pipeline of `on_cluster`."""
+    folder = tmp_path / "servers"
+    folder.mkdir()
+    with secured_servers(folder, on_cluster.environment["WETSTREAM_PIPELINE"]) as running:
+        yield running
+
+
+@pytest.fixture
+def on_secured(on_cluster: Command, secured: SecuredServers) -> Command:
+    """The command on the cluster and these servers, whose secrets are in the driver's environment and files only."""
+    return Command(on_cluster.environment | secured.environment, on_cluster.timeout_s)

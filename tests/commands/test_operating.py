@@ -15,7 +15,7 @@ from conf.settings import Settings, load_settings
 from producers.report import Outcome, OutcomeState
 from tests.harness import Command
 from wetstream.cluster.health import Health, HealthError, health_server
-from wetstream.pipeline.events import MicroBatch, SourcesFound
+from wetstream.pipeline.events import Lag, MicroBatch, SourcesFound
 from wetstream.servers.ports import choose_port
 
 
@@ -42,9 +42,12 @@ def test_a_stream_is_ready_while_it_reports_micro_batches(settings: Settings) ->
         )
         on_event(SourcesFound({"a": 1}))
         assert ask(settings, "/ready")[0] == 503
+        on_event(Lag(9))
         on_event(MicroBatch(rows=0, rows_per_s=0.0, lag=7))
         code, known = ask(settings, "/ready")
-        assert code == 200 and known["lag"] == 7 and len(heard) == 2
+        assert code == 200 and known["lag"] == 9 and len(heard) == 3
+        on_event(Lag(11))
+        assert ask(settings, "/ready")[1]["lag"] == 11
     with pytest.raises(OSError), socket.create_connection(("127.0.0.1", settings.health.port), timeout=1):
         pass
 

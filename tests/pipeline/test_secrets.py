@@ -2,49 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
-import psutil
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 from redis import Redis
 
 from producers.sample.writer import write_sample
+from tests.command_lines import watched_processes
 from tests.harness import Command
 from tests.producers.http_server import serve
 from tests.servers.processes import outside_redis
 from wetstream.servers import embedded, state
 
-CANARIES = [f"canary-{name}-8c1f" for name in ("redis", "url", "sig", "token", "kafka", "spark")]
-REDIS, URL, SIGNATURE, TOKEN, KAFKA, SPARK = CANARIES
-
-
-@contextmanager
-def watched_processes() -> Iterator[set[str]]:
-    """The command lines of all processes that commands start, without those of the commands, while it lasts."""
-    seen: set[str] = set()
-    stop = threading.Event()
-
-    def watch() -> None:
-        while not stop.wait(0.1):
-            for command in psutil.Process().children():
-                with contextlib.suppress(psutil.Error):
-                    seen.update(" ".join(process.cmdline()) for process in command.children(recursive=True))
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        stop.set()
-        thread.join()
+CANARIES = [f"canary-{name}-8c1f" for name in ("redis", "url", "sig", "token", "kafka", "spark", "file")]
+REDIS, URL, SIGNATURE, TOKEN, KAFKA, SPARK, FILE = CANARIES
 
 
 @pytest.fixture
@@ -55,19 +32,24 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def canary_redis(tmp_path: Path) -> Iterator[str]:
-    with outside_redis(tmp_path / "redis", "--requirepass", REDIS, "--maxmemory-policy", "noeviction") as url:
+    user = ("--user", "me", "on", f">{FILE}", "~*", "&*", "+@all")
+    with outside_redis(tmp_path / "redis", "--requirepass", REDIS, "--maxmemory-policy", "noeviction", *user) as url:
         yield url.replace("redis://", f"redis://:{REDIS}@")
 
 
 @pytest.fixture
-def own(wetstream: Command, home: Path, canary_redis: str) -> Command:
-    """The command with an embedded broker, and secrets in its environment."""
+def own(wetstream: Command, home: Path, canary_redis: str, tmp_path: Path) -> Command:
+    """The command with an embedded broker, and secrets in its environment and in a file."""
+    (tmp_path / "password").write_text(FILE)
+    (tmp_path / "wrong").write_text(f"{FILE}-wrong")
     kept = {name: value for name, value in wetstream.environment.items() if "KAFKA" not in name}
     return Command(
         kept
         | {
             "WETSTREAM_HOME": str(home),
             "WETSTREAM_REDIS_URL": canary_redis,
+            "WETSTREAM_REDIS_CLIENT_USERNAME": "me",
+            "WETSTREAM_REDIS_CLIENT_PASSWORD_FILE": str(tmp_path / "password"),
             "WETSTREAM_SERVE_TOKEN": TOKEN,
             "WETSTREAM_KAFKA_CLIENT_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
             "WETSTREAM_KAFKA_CLIENT_USERNAME": "me",
@@ -107,7 +89,11 @@ def test_no_written_file_holds_a_secret(own: Command, home: Path, tmp_path: Path
         away = canary_redis.rpartition(":")[0] + ":1/0"
         for command in (("stats",), ("doctor",), ("status", "--json"), ("run", signed)):
             run(*command, WETSTREAM_REDIS_URL=away, WETSTREAM_DEBUG="1")
-        run("stats", WETSTREAM_REDIS_URL=canary_redis.replace(REDIS, f"{REDIS}-wrong"))
+        for command in (("stats",), ("doctor",)):
+            run(*command, WETSTREAM_REDIS_CLIENT_PASSWORD_FILE=str(tmp_path / "wrong"))
+        by_url = {"WETSTREAM_REDIS_CLIENT_USERNAME": "", "WETSTREAM_REDIS_CLIENT_PASSWORD_FILE": ""}
+        assert run("stats", **by_url) == 0, said
+        run("stats", **by_url | {"WETSTREAM_REDIS_URL": canary_redis.replace(REDIS, f"{REDIS}-wrong")})
         for broker in ("127.0.0.1:1", str(embedded.endpoints(home).bootstrap_servers)):
             run("ingest", signed, WETSTREAM_KAFKA_BOOTSTRAP_SERVERS=broker, WETSTREAM_DEBUG="1")
             run("doctor", WETSTREAM_KAFKA_BOOTSTRAP_SERVERS=broker)

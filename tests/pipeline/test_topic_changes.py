@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
@@ -19,6 +22,7 @@ from producers.topic.topics import Topic, ensure_topics
 from producers.wet.records import read_records
 from sinks.documents.generations import Generations
 from sinks.documents.log import partition_key
+from sinks.keys import status_key
 from sinks.statistics.builds import open_builds
 from streaming.errors import StreamError
 from tests.harness import Pipeline
@@ -37,6 +41,23 @@ def admin_of(pipeline: Pipeline) -> Iterator[KafkaAdminClient]:
 
 def records_topic(pipeline: Pipeline) -> Topic:
     return ensure_topics(pipeline.settings, pipeline.bootstrap_servers).records
+
+
+def named(topic: Topic, offsets: Mapping[int, int]) -> dict[str, int]:
+    return {partition_key(topic.id, number): offset for number, offset in offsets.items()}
+
+
+def published_ends(pipeline: Pipeline) -> dict[str, int]:
+    """Where the topic ends, as the running stream tells readers."""
+    text: Any = pipeline.redis.hget(status_key(pipeline.settings.pipeline), "ends")
+    return dict(json.loads(text or "{}"))
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def delete_records(pipeline: Pipeline) -> None:
@@ -58,9 +79,10 @@ def files_in(folder: Path, partitions: int, wanted: Callable[[int], bool]) -> Pa
 def test_partitions_added_under_a_running_stream_are_counted_once(
     make_pipeline: Make, sample: Path, tmp_path: Path
 ) -> None:
-    pipeline = make_pipeline(stream__trigger_ms=100)
+    pipeline = make_pipeline(stream__trigger_ms=100, stream__max_records=150)
     pipeline.ingest(sample)
-    stream = pipeline.make_stream()
+    lags: list[int] = []
+    stream = pipeline.make_stream(on_lag=lags.append)
     running = threading.Thread(target=stream.run)
     running.start()
     try:
@@ -70,9 +92,14 @@ def test_partitions_added_under_a_running_stream_are_counted_once(
         added = files_in(tmp_path, 6, lambda partition: partition >= 4)
         pipeline.ingest(added)
         pipeline.wait_for_records(301 + 61)
+        # Readers compute the lag from the ends that the stream publishes, of all partitions.
+        topic = records_topic(pipeline)
+        wait_until(lambda: published_ends(pipeline) == named(topic, end_offsets(pipeline.bootstrap_servers, topic)))
+        wait_until(lambda: lags[-1] == 0)
     finally:
         stream.stop()
         running.join()
+    assert max(lags) > 0, "the lag was known during the first micro-batches"
     pipeline.verified()
     found = Generations.of(pipeline.settings).open_live()
     assert found is not None

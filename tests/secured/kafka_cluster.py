@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kafka import KafkaAdminClient
+from kafka.admin import (
+    ACL,
+    ACLOperation,
+    ACLPermissionType,
+    ACLResourcePatternType,
+    ResourcePattern,
+    ResourceType,
+)
 from kafka.errors import KafkaError
 from pydantic import SecretStr
 
@@ -20,8 +29,9 @@ from wetstream.servers.java.jars import default_cache, obtain_jars
 from wetstream.servers.java.runtime import find_java
 from wetstream.servers.ports import choose_port
 
+DOCS = Path(__file__).parents[2] / "docs" / "security.md"
 LOOPBACK = "127.0.0.1"
-START_S = 120
+START_S = 300
 CLUSTER_ID = "d2V0c3RyZWFtLWNsdXN0ZQ"
 
 _PROPERTIES = """\
@@ -185,6 +195,30 @@ def kafka_cluster(folder: Path, users: dict[str, str]) -> Iterator[KafkaCluster]
         )
         _wait_for(cluster.scram, brokers)
         yield cluster
+
+
+def documented_acls(pipeline: str, principal: str) -> list[ACL]:
+    """What the commands in docs/security.md add, for another pipeline and principal."""
+    acls = []
+    for line in DOCS.read_text().splitlines():
+        if "kafka-acls.sh --add" not in line:
+            continue
+        kind, name = re.findall(r"--(topic|transactional-id) (\S+)", line)[0]
+        pattern = ResourcePattern(
+            ResourceType.TOPIC if kind == "topic" else ResourceType.TRANSACTIONAL_ID,
+            name.replace("main.", f"{pipeline}."),
+            ACLResourcePatternType.PREFIXED if "prefixed" in line else ACLResourcePatternType.LITERAL,
+        )
+        for operation in re.findall(r"--operation (\w+)", line):
+            allowed = ACLOperation[operation.upper()]
+            acls.append(ACL(principal, "*", allowed, ACLPermissionType.ALLOW, pattern))
+    assert acls
+    return acls
+
+
+def allow(cluster: KafkaCluster, pipeline: str, principal: str) -> None:
+    with closing(KafkaAdminClient(**cluster.scram.client_options())) as admin:
+        admin.create_acls(documented_acls(pipeline, principal))
 
 
 def _scram(name: str, password: str) -> Sequence[str]:

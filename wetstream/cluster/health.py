@@ -18,7 +18,7 @@ from typing import Any
 from conf.errors import ExplainedError
 from conf.settings import Settings
 from producers.report import Outcome, OutcomeState
-from wetstream.pipeline.events import Event, MicroBatch, SourcesFound
+from wetstream.pipeline.events import Event, Lag, MicroBatch, SourcesFound
 
 REQUEST_TIMEOUT_S = 5
 
@@ -49,7 +49,9 @@ class Health:
         """Take an event into account; may be called from any thread."""
         with self._lock:
             if isinstance(event, MicroBatch):
-                self._heard_at, self._lag = time.monotonic(), event.lag
+                self._heard_at = time.monotonic()
+            elif isinstance(event, Lag):
+                self._lag = event.offsets
             elif isinstance(event, SourcesFound) and not self._streaming:
                 self._heard_at = time.monotonic()
             elif isinstance(event, Outcome):

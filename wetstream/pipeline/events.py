@@ -35,6 +35,13 @@ class MicroBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Lag:
+    """So many offsets of the topic are not processed yet; reported whenever their number has changed."""
+
+    offsets: int
+
+
+@dataclass(frozen=True, slots=True)
 class FilesRead:
     """A replay has read `sources` of `total_sources` files, with so many records."""
 
@@ -43,7 +50,7 @@ class FilesRead:
     records: int
 
 
-Event = Status | SourcesFound | SourceProgress | Note | Outcome | MicroBatch | FilesRead
+Event = Status | SourcesFound | SourceProgress | Note | Outcome | MicroBatch | Lag | FilesRead
 OnEvent = Callable[[Event], None]
 
 

@@ -24,7 +24,7 @@ from producers.topic.topics import Topics, ensure_topics
 from producers.workers import ingest_all
 from wetstream.pipeline.background import BackgroundJob
 from wetstream.pipeline.connections import Servers
-from wetstream.pipeline.events import MicroBatch, OnEvent, SourcesFound, Status
+from wetstream.pipeline.events import Lag, MicroBatch, OnEvent, SourcesFound, Status
 from wetstream.pipeline.ledger import read_markers
 
 if TYPE_CHECKING:
@@ -164,9 +164,11 @@ def stream_job(
     """Make the stream that a thread of its own will start; `once`: to the end of the topic."""
 
     def make() -> Stream:
-        from wetstream.pipeline.spark_session import start_stream
+        from streaming.stream import Stream
+        from wetstream.pipeline.spark_session import connect
 
-        return start_stream(settings, profile, servers, on_progress, lambda text: on_event(Status(text)))
+        connections = connect(settings, profile, servers, lambda text: on_event(Status(text)))
+        return Stream(settings, profile, connections, on_progress=on_progress, on_lag=lambda lag: on_event(Lag(lag)))
 
     def on_progress(progress: BatchProgress) -> None:
         on_event(MicroBatch(progress.rows, progress.rows_per_s, progress.lag))

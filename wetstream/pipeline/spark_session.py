@@ -11,9 +11,7 @@ from pyspark.sql import SparkSession
 from conf.profiles import Profile
 from conf.settings import Settings
 from streaming.connections import Connections
-from streaming.query import BatchProgress
 from streaming.session import check_connector, is_submitted, start_session
-from streaming.stream import Stream
 from streaming.tasks.fused import warm_up
 from wetstream.pipeline.connections import Servers, open_redis
 from wetstream.servers.java.jars import default_cache, obtain_jars
@@ -22,19 +20,8 @@ from wetstream.servers.java.spark_runtime import quiet_java
 from wetstream.servers.state import prepare_home
 
 
-def start_stream(
-    settings: Settings,
-    profile: Profile,
-    servers: Servers,
-    on_progress: Callable[[BatchProgress], None],
-    log: Callable[[str], None],
-) -> Stream:
-    """Start Spark, which takes some seconds, and make a stream that is ready to run."""
-    return Stream(settings, profile, connect(settings, profile, servers, log), on_progress=on_progress)
-
-
 def connect(settings: Settings, profile: Profile, servers: Servers, log: Callable[[str], None]) -> Connections:
-    """Start Spark and open Redis.
+    """Start Spark, which takes some seconds, and open Redis.
 
     Raises:
         ServerError: There is no Java, no connector, or Redis does not answer.
