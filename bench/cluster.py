@@ -4,7 +4,8 @@
 
 Driver, Redis and workers share this machine, so its cores bound what a second worker can gain: of two, none
 is left for the driver. Processor time is that of the workers, their executors and Python processes, and of the driver,
-sampled five times a second. Each session has replayed a small corpus before it is timed.
+without Redis and the master; sampled five times a second. Each session has replayed a small corpus before it is timed.
+With 2 GB on two cores it takes about ten minutes, two of them for making the corpus the first time.
 """
 
 from __future__ import annotations
@@ -43,10 +44,10 @@ WORKERS = (1, 2)
 
 
 class ProcessorTime:
-    """Processor seconds of some processes and all that they start, while inside."""
+    """Processor seconds of this process and all that it has started, while inside, but for some with their children."""
 
-    def __init__(self, roots: list[int]) -> None:
-        self._roots = roots
+    def __init__(self, without: set[int]) -> None:
+        self._without = without
         self._first: dict[tuple[int, float], float] = {}
         self._last: dict[tuple[int, float], float] = {}
         self._ended = threading.Event()
@@ -72,17 +73,16 @@ class ProcessorTime:
             self._look()
 
     def _look(self) -> None:
-        for root in self._roots:
+        me, left_out = psutil.Process(), set(self._without)
+        for process in [me, *me.children(recursive=True)]:  # parents first
             try:
-                tree = [psutil.Process(root), *psutil.Process(root).children(recursive=True)]
+                if process.pid in left_out or process.ppid() in left_out:
+                    left_out.add(process.pid)
+                    continue
+                used = process.cpu_times()
+                self._last[process.pid, process.create_time()] = used.user + used.system
             except psutil.NoSuchProcess:
                 continue
-            for process in tree:
-                try:
-                    used = process.cpu_times()
-                    self._last[process.pid, process.create_time()] = used.user + used.system
-                except psutil.NoSuchProcess:
-                    continue
 
 
 def session_settings(cluster: Standalone, endpoints: embedded.Endpoints, workers: int) -> Settings:
@@ -104,8 +104,10 @@ def replay(settings: Settings, connections: Connections, paths: list[Path]) -> N
     Replay(settings, PROFILE, connections, discover([str(path) for path in paths])).run()
 
 
-def measure(cluster: Standalone, endpoints: embedded.Endpoints, workers: int, paths: list[Path]) -> tuple[float, float]:
-    """Seconds, and processor seconds, of a replay by so many workers."""
+def measure(
+    cluster: Standalone, endpoints: embedded.Endpoints, workers: int, paths: list[Path], without: set[int]
+) -> tuple[float, float]:
+    """Seconds, and processor seconds but for some processes, of a replay by so many workers."""
     assert endpoints.redis_servers is not None
     settings = session_settings(cluster, endpoints, workers)
     java = find_java(HOME)
@@ -113,7 +115,7 @@ def measure(cluster: Standalone, endpoints: embedded.Endpoints, workers: int, pa
     try:
         connections = Connections(BootstrapServers(""), open_redis(endpoints.redis_servers, "bench"), spark)
         replay(settings, connections, sample_files(40, 4))
-        with ProcessorTime([os.getpid(), *(worker.pid for worker in cluster.workers)]) as processor:
+        with ProcessorTime(without) as processor:
             began = time.perf_counter()
             replay(settings, connections, paths)
             seconds = time.perf_counter() - began
@@ -134,11 +136,14 @@ def main() -> None:
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     taken: dict[int, list[tuple[float, float]]] = {workers: [] for workers in WORKERS}
     endpoints = embedded.up(HOME / "servers", kafka=False)
+    without = {process.pid for process in psutil.Process().children()}
     try:
         with standalone(HOME / f"cluster-{os.getpid()}", workers=2, environment={"PYTHONPATH": str(ROOT)}) as cluster:
+            assert cluster.master is not None
+            without.add(cluster.master.pid)
             for turn in range(arguments.repeat):
                 for workers in WORKERS if turn % 2 == 0 else reversed(WORKERS):
-                    taken[workers].append(measure(cluster, endpoints, workers, paths))
+                    taken[workers].append(measure(cluster, endpoints, workers, paths, without))
                     print(workers, *(round(value, 1) for value in taken[workers][-1]), flush=True)
     finally:
         embedded.down(HOME / "servers")

@@ -22,6 +22,7 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from conf.errors import counted
 from conf.settings import Settings
 from sinks.storage.location import Location
 from streaming.connections import Connections
@@ -100,7 +101,8 @@ def check_executors(settings: Settings, connections: Connections, table: Locatio
                 report["host"],
             )
     hosts = {report["host"] for report in reports}
-    log.info("%d executors on %s can run tasks", len({_name(report) for report in reports}), ", ".join(sorted(hosts)))
+    executors = counted(len({_name(report) for report in reports}), "executor")
+    log.info("%s on %s can run tasks", executors, ", ".join(sorted(hosts)))
 
 
 def find_problem(here: dict[str, Any], there: dict[str, Any]) -> str | None:

@@ -19,7 +19,7 @@ from tests.harness import Command
 def quiet_libraries() -> None:
     """Leave the log to the test and to wetstream."""
     for name in ("kafka", "py4j", "botocore", "urllib3"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +27,14 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("archive") / "wetstream.tar.gz"
     subprocess.run([sys.executable, "-m", "wetstream", "package", "-o", str(path)], check=True, timeout=240)
     return path
+
+
+@pytest.fixture(scope="session")
+def unpacked(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Environment variables of a command whose executors find the archive unpacked on their machine."""
+    folder = tmp_path_factory.mktemp("unpacked")
+    subprocess.run(["tar", "-xzf", archive, "-C", folder], check=True)
+    return {"WETSTREAM_STREAM_ARCHIVE": "", "PYSPARK_PYTHON": str(folder / "bin" / "python")}
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,8 @@ from tests.harness import Command
 
 log = logging.getLogger("tests.cluster")
 
+LIMIT_S = 900  # for a single step, on a machine that others keep busy
+
 
 class Started:
     """A command in the background."""
@@ -71,7 +73,7 @@ class Observed:
         self._started.append(started)
         return started
 
-    def __call__(self, *arguments: str | Path, code: int = 0, timeout_s: float = 300, **environment: str) -> str:
+    def __call__(self, *arguments: str | Path, code: int = 0, timeout_s: float = LIMIT_S, **environment: str) -> str:
         """Run a command to its end, which has this exit code; return what it has written."""
         started = self.start(*arguments, **environment)
         found = started.wait(timeout_s)
@@ -86,7 +88,7 @@ class Observed:
         log.info("wetstream %s took %.1f s", arguments[0], time.monotonic() - began)
         return answer
 
-    def wait_for_more(self, running: Started, records: int, timeout_s: float = 240) -> int:
+    def wait_for_more(self, running: Started, records: int, timeout_s: float = LIMIT_S) -> int:
         """Wait until the live statistics count more than so many records; return how many."""
         deadline = time.monotonic() + timeout_s
         while (found := self.command.counted()) <= records:

@@ -15,7 +15,8 @@ from tests.harness import environment_of
 from tests.object_stores import KEYS, make_bucket, s3_server
 from tests.secured.certificates import Authority
 from tests.secured.kafka_cluster import KafkaCluster, allow, kafka_cluster
-from tests.secured.redis_servers import LOOPBACK, Node, Security, redis_with_sentinels
+from tests.secured.redis_servers import LOOPBACK, Node, redis_with_sentinels
+from tests.secured.redis_tls import Security
 
 KAFKA, KAFKA_ADMIN, REDIS, REDIS_ADMIN, SENTINEL = (
     f"canary-{name}-7d31" for name in ("kafka", "kafka-admin", "redis", "redis-admin", "sentinel")

