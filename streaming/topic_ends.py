@@ -46,14 +46,17 @@ class TopicEnds:
         while not self._stop.is_set():
             try:
                 self._follow()
-            except (KafkaError, OSError, ValueError):  # the client raises ValueError where it has been closed
+            # The client raises ValueError where it has been closed, KeyError for a partition that it does not know yet.
+            except (KafkaError, OSError, ValueError, KeyError):
                 self._stop.wait(RETRY_S)
 
     def _follow(self) -> None:
+        numbers = self._numbers
+        # A consumer keeps to the partitions that the topic had when it was made.
         consumer = KafkaConsumer(**self._bootstrap_servers.client_options(), isolation_level="read_committed")
         try:
-            while not self._stop.is_set():
-                found = consumer.end_offsets([TopicPartition(self._topic.name, n) for n in self._numbers])
+            while not self._stop.is_set() and self._numbers == numbers:
+                found = consumer.end_offsets([TopicPartition(self._topic.name, number) for number in numbers])
                 self._ends = {partition.partition: end for partition, end in found.items()}
                 self._stop.wait(EVERY_S)
         finally:

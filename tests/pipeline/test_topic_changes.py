@@ -79,7 +79,7 @@ def files_in(folder: Path, partitions: int, wanted: Callable[[int], bool]) -> Pa
 def test_partitions_added_under_a_running_stream_are_counted_once(
     make_pipeline: Make, sample: Path, tmp_path: Path
 ) -> None:
-    pipeline = make_pipeline(stream__trigger_ms=100, stream__max_records=150)
+    pipeline = make_pipeline(stream__trigger_ms=100)
     pipeline.ingest(sample)
     lags: list[int] = []
     stream = pipeline.make_stream(on_lag=lags.append)
