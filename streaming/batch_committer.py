@@ -68,7 +68,7 @@ class BatchCommitter:
         crash_point("after-all-tasks")
         self._check()
         began = time.monotonic()
-        self._documents.commit(batch.files, moved)
+        self._documents.commit(batch.files, moved, {source for source, _ in batch.counts.sources})
         table_s = time.monotonic() - began
         self._position = finish
         self.commits += 1

@@ -8,16 +8,16 @@ same records twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake import DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError
-from deltalake.transaction import AddAction, RemoveAction
+from deltalake.transaction import AddAction
 
 from conf.crash_points import crash_point
-from sinks.documents.actions import add_actions, remove_actions
+from sinks.documents.actions import Actions, add_actions, commit_properties, described, remove_actions
 from sinks.documents.errors import DocumentsError, FencedError
 from sinks.documents.exclusions import FOREVER, Exclusion, SourceRange, StoredExclusions
 from sinks.documents.files import DocumentFile, check_writable, require_files
@@ -107,7 +107,7 @@ class DocumentsLog:
     @property
     def is_empty(self) -> bool:
         """Whether nothing was ever committed."""
-        return not (self.topic_commits or self._transaction(FILE_COMMITS) or self._transaction(REMOVALS))
+        return not any(self._transaction(name) for name in (TOPIC_COMMITS, FILE_COMMITS, REMOVALS))
 
     def check_writable(self) -> None:
         """Check that files can be written to the table's folder.
@@ -153,18 +153,19 @@ class DocumentsLog:
         """Number of offsets that were lost to retention and skipped, by partition key; zeros are left out."""
         return {name: lost for name in self._partition_keys() if (lost := self._transaction(LOST_OF + name))}
 
-    def commit(self, files: Sequence[DocumentFile], finish: Mapping[str, int]) -> None:
+    def commit(self, files: Sequence[DocumentFile], finish: Mapping[str, int], sources: Iterable[str] = ()) -> None:
         """Add the files of a micro-batch.
 
         Args:
             files: Files that hold the documents of the micro-batch.
             finish: New positions of the partitions that it advanced, by their `partition_key`.
+            sources: The sources of its records, for `history`.
 
         Raises:
             FencedError: Another writer has committed since this table was opened.
             DocumentsError: A file is missing.
         """
-        self._add(files, self._advanced(finish))
+        self._add(files, self._advanced(finish), sources)
 
     def skip_lost(self, lost: Mapping[str, tuple[int, int]]) -> None:
         """Move positions behind offsets that the topic has lost, and count these.
@@ -192,7 +193,7 @@ class DocumentsLog:
         """
         transactions = [Transaction(FILE_COMMITS, self._transaction(FILE_COMMITS) + 1)]
         transactions += [self._toggled(source) for source in sorted(sources)]
-        self._add(files, transactions)
+        self._add(files, transactions, sources)
 
     def replace(self, paths: Sequence[str], files: Sequence[DocumentFile]) -> None:
         """Replace the files at `paths` by `files`, which hold the same rows.
@@ -259,15 +260,15 @@ class DocumentsLog:
             DocumentsError: A file is missing.
         """
         require_files(self.location, files)
+        planned = self.planned_removal()
         transactions = [Transaction(REMOVALS, self._transaction(REMOVALS) + 1)]
-        transactions += [
-            self._toggled(e.source) for e in self.planned_removal() if not e.begin and self.is_from_file(e.source)
-        ]
-        self._write([*add_actions(files, data_change=True), *remove_actions(paths, data_change=True)], transactions)
+        transactions += [self._toggled(e.source) for e in planned if not e.begin and self.is_from_file(e.source)]
+        actions = [*add_actions(files, data_change=True), *remove_actions(paths, data_change=True)]
+        self._write(actions, transactions, [e.source for e in planned])
 
     def history(self, limit: int) -> list[dict[str, Any]]:
-        """The last commits as Delta describes them, newest first."""
-        return self._table.history(limit)
+        """The last commits as Delta describes them, newest first, each with its `sources`."""
+        return [described(commit) for commit in self._table.history(limit)]
 
     def files(self) -> list[dict[str, Any]]:
         """Path, size_bytes, num_records and statistics (min.…, max.…) of each file."""
@@ -316,22 +317,22 @@ class DocumentsLog:
     def _paths(self) -> set[str]:
         return {file["path"] for file in self.files()}
 
-    def _add(self, files: Sequence[DocumentFile], transactions: list[Transaction]) -> None:
+    def _add(self, files: Sequence[DocumentFile], transactions: list[Transaction], sources: Iterable[str]) -> None:
         require_files(self.location, files)
         crash_point("before-delta-commit")
-        self._write(add_actions(files, data_change=True), transactions)
+        self._write(add_actions(files, data_change=True), transactions, sources)
         crash_point("after-delta-commit")
 
-    def _write(self, actions: list[AddAction | RemoveAction], transactions: list[Transaction]) -> None:
+    def _write(self, actions: Actions, transactions: list[Transaction], sources: Iterable[str] = ()) -> None:
         commits = self._transaction(COMMITS) + 1
         transactions = [Transaction(COMMITS, commits), *transactions]
-        properties = CommitProperties(app_transactions=transactions)
+        properties = commit_properties(transactions, sources)
         with self.location.explaining():
             try:
                 self._table.create_write_transaction(actions, "append", DOCUMENTS, commit_properties=properties)
             except CommitFailedError as error:
-                # The commit may have succeeded although its answer was lost: then the log holds exactly these files.
-                # (Without files that cannot be told: then whoever committed, starting again from the log is right.)
+                # It may have succeeded although its answer was lost: then the log holds exactly these files. Without
+                # files that cannot be told, and starting again from the log is right whoever committed.
                 self._table = load_table(self.location)
                 self._transactions = Transactions(self._table, self.location)
                 added = {action.path for action in actions if isinstance(action, AddAction)}

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
+from sinks.documents.actions import MAX_SOURCES
 from sinks.documents.errors import DamagedFileError, DocumentsError
 from sinks.documents.exclusions import FOLDER, INHERITED, Exclusion
 from sinks.documents.files import DocumentFile, write_document_file
@@ -122,3 +123,14 @@ def test_a_damaged_log_is_named(documents: Documents, tmp_path: Path) -> None:
     (tmp_path / "g1" / "_delta_log" / f"{1:020d}.json").unlink()
     with pytest.raises(DocumentsError, match="_delta_log"):
         fresh.position()
+
+
+def test_history_names_the_sources_of_a_commit(documents: Documents) -> None:
+    documents.commit([file_of(documents)], {"id/0": 1}, {"b", "a"})
+    documents.commit_files([file_of(documents)], [f"c{number:04}" for number in range(MAX_SOURCES + 5)])
+    documents.plan_removal({"d": (0, 30)})
+    documents.complete_removal([], [])
+    removed, _, from_files, streamed, *older = reopened(documents).history(10)
+    assert (removed["sources"], streamed["sources"]) == (["d"], ["a", "b"])
+    assert (len(from_files["sources"]), from_files["sources_omitted"]) == (MAX_SOURCES, 5)
+    assert all(commit["sources"] == [] for commit in older)

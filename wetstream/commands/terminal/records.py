@@ -15,6 +15,8 @@ from wetstream.commands.terminal.text import printable
 if TYPE_CHECKING:
     from wetstream import Explanation, GenerationInfo, PipelineInfo
 
+SHOWN_SOURCES = 3  # of a commit
+
 
 def show_explanation(
     console: Terminal, name: str, url: str | None, profile: str, explanation: Explanation, examples: int
@@ -70,9 +72,14 @@ def show_commits(console: Terminal, commits: Sequence[Mapping[str, Any]]) -> Non
     shown = table(right=("version",))
     shown.add_column("time", no_wrap=True)
     shown.add_column("operation")
+    shown.add_column("sources")
     for commit in commits:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(commit["timestamp"] / 1000))
-        shown.add_row(str(commit.get("version", "")), when, str(commit.get("operation", "")))
+        sources, more = commit["sources"], commit["sources_omitted"]
+        if len(sources) > SHOWN_SOURCES:
+            sources, more = sources[:SHOWN_SOURCES], more + len(sources) - SHOWN_SOURCES
+        names = ", ".join([*sources, *([f"{more:,} more"] if more else [])])
+        shown.add_row(str(commit.get("version", "")), when, str(commit.get("operation", "")), Text(printable(names)))
     console.print(shown)
 
 
