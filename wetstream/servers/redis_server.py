@@ -52,6 +52,8 @@ auto-aof-rewrite-min-size 256mb
 
 # Counts must never be evicted.
 maxmemory-policy noeviction
+# Replaced statistics expire: freeing millions of words in the main thread would stop all answers for seconds.
+lazyfree-lazy-expire yes
 
 # Clients need the password (this is its SHA-256), and none can load code, choose the names of files that are written,
 # or make this server a replica.
