@@ -1,11 +1,14 @@
 // Throughput, micro-batches, and the sources with their progress.
+import { keep, setting } from "./address.js";
 import { get } from "./api.js";
+import { offer } from "./download.js";
 import { draw } from "./chart.js";
 import { $, brief, bytes, clock, count, el, seconds } from "./format.js";
 
 const PHASES = [["processing", "process"], ["table", "documents table"], ["redis", "statistics"], ["compact", "joining files"], ["other", "the rest"]];
 const STEP = 12;
-let by = "sources", limit = STEP;
+const GROUPS = ["sources", "segments", "crawls"];
+let by = GROUPS.includes(setting("group")) ? setting("group") : "sources", limit = STEP;
 
 function phases(batch) {
   const s = batch.seconds, ours = (s.table || 0) + (s.redis || 0) + (s.compact || 0);
@@ -51,10 +54,28 @@ const STATES = { done: "done", streaming: "streaming", ingesting: "ingesting", t
 
 export async function refreshSources() {
   const answer = await get(by, { limit });
+  await refreshProblems();
   const rows = by === "sources" ? answer.sources : answer.groups;
   $("sources").replaceChildren(...rows.map(by === "sources" ? sourceRow : groupRow), rows.length ? "" : el("p", { class: "empty" }, "no sources yet"));
   $("sources-more").hidden = answer.total <= limit || limit >= 1000;
   $("sources-more").textContent = `Show more (${count(answer.total - limit)})`;
+}
+
+// What is wrong with a source, and what helps; the worst first.
+const REMEDIES = {
+  faulty: ["records are missing or doubled", "wetstream repair"],
+  damaged: ["parts of the file could not be read; the rest is counted", "wetstream segments"],
+  truncated: ["the file ends in the middle of a record", "wetstream ingest, once it is whole"],
+};
+
+async function refreshProblems() {
+  const all = (await get("sources", { limit: 1000 })).sources;
+  offer("sources", ["source", "state", "produced", "processed", "kept", "tokens"], all.map((s) => [s.source, s.state, s.produced, s.records, s.documents, s.tokens]));
+  const bad = Object.keys(REMEDIES).flatMap((state) => all.filter((source) => source.state === state));
+  $("problems").hidden = !bad.length;
+  $("problems").replaceChildren(el("h3", {}, `${count(bad.length)} ${bad.length === 1 ? "source needs" : "sources need"} a look`), el("ul", {}, ...bad.slice(0, 10).map((source) =>
+    el("li", {}, el("b", {}, source.source.replace(/^file:\/\//, "")), `: ${STATES[source.state]}: ${REMEDIES[source.state][0]}. `, el("code", {}, REMEDIES[source.state][1])))),
+    bad.length > 10 ? el("p", {}, `and ${count(bad.length - 10)} more, by wetstream segments`) : "");
 }
 
 function row(name, whole, produced, kept, rejected, text, state, kind) {
@@ -83,12 +104,13 @@ function groupRow(group) {
 }
 
 export function startFlow() {
-  tabs("source-tabs", (name) => { by = name; limit = STEP; refreshSources(); });
+  tabs("source-tabs", (name) => { by = name; limit = STEP; keep({ group: name === "sources" ? "" : name }); refreshSources(); }, by);
   $("sources-more").addEventListener("click", () => { limit = Math.min(limit + 100, 1000); refreshSources(); });
 }
 
-export function tabs(id, choose) {
+export function tabs(id, choose, chosen) {
   const buttons = [...$(id).querySelectorAll("button")];
+  for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.by === chosen));
   for (const button of buttons)
     button.addEventListener("click", () => {
       for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));

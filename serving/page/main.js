@@ -1,5 +1,6 @@
 // The page: listens to the server's events, and refreshes the panels when the numbers have changed.
 import { listen } from "./api.js";
+import { startDownloads } from "./download.js";
 import { $, brief, bytes, clock, count, duration, el, share, when } from "./format.js";
 import { refreshFlow, refreshSources, showNow, startFlow } from "./flow.js";
 import { refreshCurves, refreshLengths, refreshRejected, refreshSeen, startPanels } from "./panels.js";
@@ -127,6 +128,7 @@ startFlow();
 startWords();
 startThresholds();
 startPanels();
+startDownloads();
 status();
 setInterval(status, 1000);
 document.addEventListener("visibilitychange", plan);

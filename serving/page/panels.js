@@ -1,11 +1,14 @@
 // Lengths, rejected records, languages and the two curves.
+import { keep, setting } from "./address.js";
 import { get } from "./api.js";
+import { offer } from "./download.js";
 import { draw } from "./chart.js";
 import { $, brief, count, el, share } from "./format.js";
 import { tabs } from "./flow.js";
 
-const SEEN_SHOWN = 8;
-let seen = "languages";
+const SEEN_SHOWN = 8, ALL = 1000;
+const SEEN = ["languages", "tlds", "days"];
+let seen = SEEN.includes(setting("seen")) ? setting("seen") : "languages", shown = SEEN_SHOWN;
 
 // "eng" -> "English"; a code that the browser does not know is shown as it is.
 const languages = new Intl.DisplayNames(["en"], { type: "language", fallback: "code" });
@@ -22,6 +25,7 @@ const REASONS = {
 export async function refreshLengths() {
   const { bins, length, documents } = await get("lengths");
   const marks = ["p10", "p50", "p90", "p99"].filter((name) => length[name] !== null).map((name) => [Math.max(length[name], 1), name]);
+  offer("lengths", ["from", "to", "documents"], bins.map((bin) => [bin.from, bin.to, bin.documents]));
   draw($("chart-lengths"), {
     label: `Histogram of the lengths of ${count(documents)} documents`, empty: "no documents yet",
     x: { log: true, name: "tokens" }, y: { name: "documents" }, bins: bins.filter((bin) => bin.to > 1).map((bin) => [bin.from, bin.to, bin.documents]), marks,
@@ -44,16 +48,22 @@ export async function refreshRejected() {
 }
 
 export async function refreshSeen() {
-  const answer = await get(seen, { limit: seen === "days" ? 100 : SEEN_SHOWN });
-  let rows = answer[seen];
-  if (seen === "days") rows = rows.toSorted((a, b) => (a.name < b.name ? 1 : -1)).slice(0, SEEN_SHOWN);
+  const name = seen, answer = await get(name, { limit: shown }), rows = answer[name];
+  if (name !== seen) return; // another tab was chosen meanwhile
+  offer("pages", [name, "pages", "documents"], async () => (await get(name, { limit: ALL }))[name].map((row) => [row.name, row.pages, row.documents]));
   const all = Math.max(1, ...rows.map((row) => row.pages));
   $("seen").replaceChildren(rows.length ? bars(rows.map((row) => ({ label: nameOf(row.name) || "unknown", title: row.name, parts: [["kept", row.documents / all], ["rejected", (row.pages - row.documents) / all]], n: row.pages }))) : el("p", { class: "empty" }, "no pages yet"));
-  if (answer.total > rows.length) $("seen").append(el("p", { class: "dim small" }, `and ${count(answer.total - rows.length)} more`));
+  if (answer.total > rows.length) {
+    const more = el("button", { class: "more", type: "button" }, `and ${count(answer.total - rows.length)} more`);
+    more.addEventListener("click", () => { shown = ALL; refreshSeen(); });
+    $("seen").append(more);
+  }
 }
 
 export async function refreshCurves() {
   const [zipf, growth] = await Promise.all([get("zipf"), get("growth")]);
+  offer("ranks", ["rank", "tf", "word"], zipf.points.map((p) => [p.rank, p.tf, p.word]));
+  offer("growth", ["time", "tokens", "words", "documents"], growth.points.map((p) => [p.time, p.tokens, p.words, p.documents]));
   draw($("chart-zipf"), {
     label: "Term frequency by rank, both on logarithmic scales", x: { log: true, name: "rank" }, y: { log: true, name: "times" },
     series: [{ points: zipf.points.map((p) => [p.rank, p.tf]) }],
@@ -67,5 +77,5 @@ export async function refreshCurves() {
 }
 
 export function startPanels() {
-  tabs("seen-tabs", (name) => { seen = name; refreshSeen(); });
+  tabs("seen-tabs", (name) => { seen = name; shown = SEEN_SHOWN; keep({ seen: name === "languages" ? "" : name }); refreshSeen(); }, seen);
 }

@@ -1,16 +1,22 @@
 // The words: a searchable, sortable table, and the look-up.
+import { keep, setting } from "./address.js";
 import { get } from "./api.js";
+import { offer } from "./download.js";
 import { $, brief, count, el } from "./format.js";
+import { inView, onView, view } from "./thresholds.js";
 
 const STEP = 100;
-let by = "tf", limit = STEP, asked = 0;
+let by = ["tf", "df", "word"].includes(setting("by")) ? setting("by") : "tf", limit = STEP, asked = 0;
+
+function wanted(limit) {
+  const text = $("words-search").value.trim();
+  return { by, limit, ...view(), ...(text && { [$("words-how").value]: text }) };
+}
 
 // Throws when there is no answer; the rows shown before then stay.
 export async function refreshWords() {
   const number = ++asked, text = $("words-search").value.trim();
-  const wanted = { by, limit };
-  if (text) wanted[$("words-how").value] = text;
-  const answer = await get("words/search", wanted);
+  const answer = await get("words/search", wanted(limit));
   if (number !== asked) return; // a later request is under way
   const most = Math.max(1, ...answer.words.map((row) => (by === "df" ? row.df : row.tf)));
   const rows = answer.words.map((row) =>
@@ -19,7 +25,8 @@ export async function refreshWords() {
       el("td", { class: "num" }, count(row.tf)), el("td", { class: "num" }, count(row.df)),
       el("td", { class: "num dim" }, row.idf === null ? "–" : row.idf.toFixed(2))));
   $("words").tBodies[0].replaceChildren(...(rows.length ? rows : [el("tr", {}, el("td", { colspan: 4, class: "empty" }, text ? `no word ${$("words-how").selectedOptions[0].text} “${text}”` : "no words yet"))]));
-  $("words-count").textContent = text ? `${count(answer.total)} found` : `${brief(answer.total)} in total`;
+  $("words-count").textContent = text || inView() ? `${count(answer.total)} found` : `${brief(answer.total)} in total`;
+  offer("words", ["word", "tf", "df", "idf"], async () => (await get("words/search", wanted(1000))).words.map((row) => [row.word, row.tf, row.df, row.idf]));
   $("words-more").hidden = answer.total <= limit || limit >= 1000;
 }
 
@@ -47,15 +54,25 @@ async function lookUp() {
 
 export function startWords() {
   let pause;
-  const search = () => { limit = STEP; clearTimeout(pause); pause = setTimeout(showWords, 120); };
+  const search = () => {
+    keep({ q: $("words-search").value.trim(), how: $("words-how").value === "prefix" ? "" : $("words-how").value, by: by === "tf" ? "" : by });
+    limit = STEP; clearTimeout(pause); pause = setTimeout(showWords, 120);
+  };
+  const sorted = () => {
+    for (const cell of document.querySelectorAll("#words th[aria-sort]"))
+      cell.setAttribute("aria-sort", cell.querySelector("button").dataset.by === by ? (by === "word" ? "ascending" : "descending") : "none");
+  };
+  $("words-search").value = setting("q");
+  if (setting("how") === "contains") $("words-how").value = "contains";
+  sorted();
+  onView(search);
   $("words-search").addEventListener("input", search);
   $("words-how").addEventListener("change", search);
   $("words-more").addEventListener("click", () => { limit = Math.min(limit + 300, 1000); showWords(); });
   for (const button of document.querySelectorAll("#words th button"))
     button.addEventListener("click", () => {
       by = button.dataset.by;
-      for (const cell of document.querySelectorAll("#words th[aria-sort]"))
-        cell.setAttribute("aria-sort", cell.contains(button) ? (by === "word" ? "ascending" : "descending") : "none");
+      sorted();
       search();
     });
   $("look").addEventListener("submit", (event) => { event.preventDefault(); lookUp(); });

@@ -15,6 +15,7 @@ SCRIPT = Path(__file__).with_name("user_script.py")
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_script_is_strictly_typed_against_the_wheel(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path, ROOT]
     subprocess.run(command, check=True, cwd=tmp_path)

@@ -6,6 +6,7 @@ page looked like is kept in .pytest_cache/d/screenshots.
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 from redis import Redis
 
@@ -55,7 +57,12 @@ def open_page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Call
 
         page.on("console", hear)
         page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda asked: said.append(asked.url) if not asked.url.startswith((url, "data:")) else None)
+        page.on(
+            "request",
+            lambda asked: (
+                said.append(asked.url) if not asked.url.startswith((url.split("#")[0], "data:", "blob:")) else None
+            ),
+        )
         page.goto(url)
         return page
 
@@ -66,6 +73,8 @@ def open_page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Call
 def keep(request: pytest.FixtureRequest, page: Page, name: str) -> None:
     page.wait_for_timeout(700)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "wider than the screen"
+    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
+    assert found.violations_count == 0, found.generate_report()
     page.screenshot(path=str(request.config.cache.mkdir("screenshots") / f"{name}.png"), full_page=True)
 
 
@@ -206,6 +215,44 @@ def test_page_shows_the_connection_state(
         keep(request, page, "server-gone")
     finally:
         embedded.down(tmp_path, lambda line: None)
+
+
+def test_what_is_set_stands_in_the_address(
+    made: Made, serve: Callable[..., Running], open_page: Callable[..., Page], request: pytest.FixtureRequest
+) -> None:
+    """Sliders and search act on one list; a reload and a colleague see the same; lists open and can be saved."""
+    for _ in range(3):
+        made.add({"alpha": 2, "also": 1})
+    made.add({"alone": 1, "beta": 1, "=cmd": 1})
+    made.stream_runs()
+    url = serve().url + "/"
+    page = open_page(url)
+    rows = page.locator("#words tbody tr")
+    expect(rows).to_have_count(5, timeout=SLOW_MS)
+    page.locator("#words-search").fill("al")
+    expect(rows).to_have_count(3)
+    page.locator("#min-df").focus()
+    page.keyboard.press("End")
+    expect(rows).to_have_count(2)
+    assert page.locator("#min-df").get_attribute("aria-valuetext") == "in at least 3 documents"
+    page.locator("#seen-tabs button", has_text="day").click()
+    assert page.url == f"{url}#q=al&min_df=3&seen=days"
+    keep(request, page, "thresholds")
+    page.reload()
+    for shown in (page, open_page(page.url)):
+        expect(shown.locator("#words tbody tr")).to_have_count(2, timeout=SLOW_MS)
+        expect(shown.locator("#words-search")).to_have_value("al")
+        expect(shown.locator("#min-df-out")).to_have_text("3")
+        expect(shown.locator("#seen-tabs button[aria-pressed=true]")).to_have_text("day")
+    page.locator("#words-search").fill("")
+    page.locator("#min-df").focus()
+    page.keyboard.press("Home")
+    expect(rows).to_have_count(5)
+    with page.expect_download() as saved:
+        page.locator("[data-save=words]").click()
+    lines = Path(saved.value.path()).read_text().splitlines()
+    assert saved.value.suggested_filename == "wetstream-words.csv"
+    assert lines[:2] == ["word,tf,df,idf", f"alpha,6,3,{math.log(4 / 3):.6f}"] and "'=cmd,1,1," in "\n".join(lines)
 
 
 def test_the_page_asks_for_the_token(
