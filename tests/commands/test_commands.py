@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 from pathlib import Path
 
@@ -15,8 +16,12 @@ from wetstream.commands.main import SECTIONS, cli
 from wetstream.commands.options import note_event
 from wetstream.commands.terminal.output import Terminal
 from wetstream.commands.terminal.progress import ProgressDisplay
+from wetstream.commands.terminal.sources import show_segments
+from wetstream.commands.terminal.text import shorten
 from wetstream.pipeline.events import MicroBatch, Status
 from wetstream.tables.frame import FormatError, Frame
+
+ROW = {"state": "done", "produced": 1, "records": 1, "documents": 1, "rejected": {}, "tokens": 1}
 
 
 class Words(Frame):
@@ -50,6 +55,20 @@ def test_a_frame_is_written_in_the_format_of_the_suffix(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"\.parquet"):
         Words().write(tmp_path / "w.xlsx")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["w.arrow", "w.csv", "w.parquet", "w.tsv"]
+
+
+def test_shortened_names_differ() -> None:
+    names = [f"file/CC-MAIN-20240223-0{n}.warc.wet.gz" for n in range(4)]
+    shown = shorten(names, 12)
+    assert shown[names[2]] == "…0240223-02…" and len(set(shown.values())) == 4
+    same = [f"{folder}/a-long-name-of-a-file.warc.wet.gz" for folder in "abc"]
+    assert set(shorten(same, 16).values()) == {f"{folder}/a-lon…c.wet.gz" for folder in "abc"}
+    assert shorten(["short.wet.gz"], 12) == {"short.wet.gz": "short.wet.gz"}
+    assert all(len(text) <= 9 for text in shorten([*names, *same], 9).values())
+    console = Terminal(width=60, file=io.StringIO())
+    show_segments(console, [ROW | {"source": name} for name in names])
+    lines = console.file.getvalue().splitlines()[1:5]
+    assert len({line.split()[0] for line in lines}) == 4 and max(map(len, lines)) <= 60
 
 
 def test_quiet_leaves_out_progress(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from rich.text import Text
 from conf.errors import counted
 from wetstream import crawl_and_segment
 from wetstream.commands.terminal.output import Terminal, table
-from wetstream.commands.terminal.text import duration, end_of, printable, size
+from wetstream.commands.terminal.text import duration, end_of, printable, shorten, size
 
 if TYPE_CHECKING:
     from wetstream import Estimate, Outcome, PlannedSource
@@ -45,29 +45,37 @@ PLANS = {
 NARROWEST = 12
 
 
-class SourceName:
-    """A source's identity in a cell, cut at its front where there is too little room: names differ at their ends."""
+def source_names(sources: Sequence[str]) -> list[SourceName]:
+    """Make the cells of a column of sources, shortened together so that different ones differ."""
+    texts = [printable(source).removeprefix("file://") for source in sources]
+    return [SourceName(text, texts) for text in texts]
 
-    def __init__(self, source: str) -> None:
-        self._text = printable(source).removeprefix("file://")
+
+class SourceName:
+    """A source's identity in a cell, shortened where there is too little room (see `shorten`)."""
+
+    def __init__(self, text: str, column: Sequence[str]) -> None:
+        self._text = text
+        self._column = column
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         whole = Text(self._text).cell_len
         return Measurement(min(NARROWEST, whole), whole)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield Text(end_of(printable(self._text, options.encoding), options.max_width), no_wrap=True)
+        shown = shorten(self._column, options.max_width)[self._text]
+        yield Text(end_of(printable(shown, options.encoding), options.max_width), no_wrap=True)
 
 
 def show_outcomes(console: Terminal, outcomes: Sequence[Outcome]) -> None:
     """Show what became of each source, with messages and damaged places below."""
     shown = table("source", "state", right=("records", "raw", "per s"))
-    for outcome in outcomes:
+    for outcome, name in zip(outcomes, source_names([each.source for each in outcomes]), strict=True):
         state = STATES.get(outcome.state, outcome.state)
         style = "" if outcome.finished else "yellow"
         speed = f"{size(outcome.raw_bytes / outcome.seconds)}" if outcome.records and outcome.seconds else ""
         figures = (f"{outcome.records:,}", size(outcome.raw_bytes), speed)
-        shown.add_row(SourceName(outcome.source), state, *figures, style=style)
+        shown.add_row(name, state, *figures, style=style)
     if len(outcomes) > 1:
         finished = sum(outcome.finished for outcome in outcomes)
         records = sum(outcome.records for outcome in outcomes)
@@ -85,9 +93,9 @@ def show_outcomes(console: Terminal, outcomes: Sequence[Outcome]) -> None:
 def show_plan(console: Terminal, planned: Sequence[PlannedSource], total: Estimate) -> None:
     """Show what an ingestion would do."""
     shown = table("source", "plan", right=("size", "to read"))
-    for row in planned:
+    for row, name in zip(planned, source_names([each.source for each in planned]), strict=True):
         left = size(row.left_bytes) if row.left_bytes else ""
-        shown.add_row(SourceName(row.source), PLANS.get(row.action, row.action), size(row.bytes), left)
+        shown.add_row(name, PLANS.get(row.action, row.action), size(row.bytes), left)
     console.print(shown)
     for row in planned:
         if row.message and row.action != "already":
@@ -107,10 +115,10 @@ def show_segments(console: Terminal, rows: Sequence[Mapping[str, Any]]) -> None:
     """Show the ledger: a line for each source, and sums by crawl."""
     shown = table("source", "state", right=("produced", "processed", "kept", "rejected", "tokens"))
     crawls: dict[str, list[int]] = {}
-    for row in rows:
+    for row, name in zip(rows, source_names([each["source"] for each in rows]), strict=True):
         rejected = sum(row["rejected"].values())
         figures = [row["produced"], row["records"], row["documents"], rejected, row["tokens"]]
-        shown.add_row(SourceName(row["source"]), row["state"], *(f"{n:,}" for n in figures))
+        shown.add_row(name, row["state"], *(f"{n:,}" for n in figures))
         crawl = crawl_and_segment(row["source"])[0]
         crawls[crawl] = [a + b for a, b in zip(crawls.get(crawl, [0] * 5), figures, strict=True)]
     if len(rows) > 1:

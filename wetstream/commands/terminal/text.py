@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.cells import cell_len
@@ -73,6 +74,28 @@ def end_of(text: str, width: int) -> str:
     while cell_len(kept) > width - 1:
         kept = kept[1:]
     return "…" + kept
+
+
+_ENDINGS = re.compile(r"(\.warc)?(\.wet)?(\.gz|\.zst)?$")
+
+
+def shorten(names: Sequence[str], width: int) -> dict[str, str]:
+    """Shorten names to at most `width` terminal cells, so that different ones still differ as far as that is possible.
+
+    Names that are too long lose the ending that files of a crawl share, and their front; where those that are left are
+    equal, as of files of one name in several folders, their middle goes instead.
+    """
+    by_end = {name: name if cell_len(name) <= width else end_of(_without_ending(name), width) for name in names}
+    if len(set(by_end.values())) == len(by_end):
+        return by_end
+    head = max(0, (width - 1) // 2)
+    by_ends = {name: name if cell_len(name) <= width else name[:head] + end_of(name, width - head) for name in names}
+    return max(by_end, by_ends, key=lambda shown: len(set(shown.values())))
+
+
+def _without_ending(name: str) -> str:
+    stem = _ENDINGS.sub("", name)
+    return name if stem == name or not stem else f"{stem}…"
 
 
 def short(source: str, width: int = 60) -> str:
