@@ -152,10 +152,15 @@ class VocabularySnapshot:
         ]
         return {"points": points, "words": len(order), "settled": self.settled, "as_of": self.as_of}
 
+    def find(self, word: str) -> int | None:
+        """Return the index of a word; None for an unseen one."""
+        number, end = self._range(word.lower().encode("utf-8", "replace"))
+        return None if number == end or self._word(number) != word.lower() else number
+
     def rank(self, word: str) -> int | None:
         """Return the rank of a word by tf descending, then by word, from 1; None for an unseen word."""
-        number, end = self._range(word.lower().encode("utf-8", "replace"))
-        if number == end or self._word(number) != word.lower():
+        number = self.find(word)
+        if number is None:
             return None
         tf = self.tf
         return bisect_left(self._by_tf, (-tf[number], number), key=lambda other: (-tf[other], other)) + 1

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from producers.sources.identity import crawl_and_segment, source_id
     from producers.wet.recognise import NotWetError
     from serving.queries import LiveStatistics, NoStatisticsError, VocabularySnapshot
+    from serving.slices.comparison import Comparison
+    from serving.slices.slice import Slice, SliceError
+    from serving.slices.statistics import SliceStatistics
     from serving.verify.verify import Verification
     from serving.view import View
     from streaming.replay import ReplayResult
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from wetstream.wet.read import WetRecord, read_wet, read_wet_batches
 
 _WHERE = {
+    "Comparison": "serving.slices.comparison",
     "DocumentsTable": "wetstream.tables.documents",
     "Estimate": "producers.estimate",
     "Event": "wetstream.pipeline.events",
@@ -61,6 +65,9 @@ _WHERE = {
     "ReplayResult": "streaming.replay",
     "Settings": "conf.settings",
     "SettingsError": "conf.settings",
+    "Slice": "serving.slices.slice",
+    "SliceError": "serving.slices.slice",
+    "SliceStatistics": "serving.slices.statistics",
     "SourceProgress": "producers.report",
     "SourcesFound": "wetstream.pipeline.events",
     "Status": "wetstream.pipeline.events",
@@ -79,6 +86,7 @@ _WHERE = {
     "write_sample": "producers.sample.writer",
 }
 __all__ = [
+    "Comparison",
     "DocumentsTable",
     "Estimate",
     "Event",
@@ -107,6 +115,9 @@ __all__ = [
     "ReplayResult",
     "Settings",
     "SettingsError",
+    "Slice",
+    "SliceError",
+    "SliceStatistics",
     "SourceProgress",
     "SourcesFound",
     "Status",

@@ -51,12 +51,13 @@ class DocumentFilter:
         return [entry for entry in self.languages if entry not in self.languages_found]
 
     def _names(self, source: str) -> bool:
-        matching = [entry for entry in self.sources if _matches(entry, source)]
+        matching = [entry for entry in self.sources if source_matches(entry, source)]
         self.met.update(matching)
         return bool(matching)
 
 
-def _matches(entry: str, source: str) -> bool:
+def source_matches(entry: str, source: str) -> bool:
+    """Whether `entry` names a source: its identity, the beginning of it up to a slash, or a part between slashes."""
     part = entry.strip("/")
     return source == entry or source.startswith(entry.rstrip("/") + "/") or (bool(part) and f"/{part}/" in source)
 

@@ -42,22 +42,22 @@ COUNTS = {
     "df_tokens": "select df::varchar as field, sum(tf) as n from words group by all",
 }
 
+TLD_OF = """
+create macro tld_of(host) as
+    case when host is null then 'unknown'
+         when host like '[%' or regexp_full_match(split_part(host, '.', -1), '[0-9]+') then 'address'
+         else split_part(host, '.', -1) end
+"""
 VIEWS = """
-create view documents as select * from read_parquet({files});
+create view documents as select * from read_parquet({files}) where {condition};
 create table words as
     select word, sum(n)::bigint as tf, count(*)::bigint as df
     from (select unnest(words) as word, unnest(counts) as n from documents where reason is null) group by word;
 create view judged as
-    select *, split_part(host, '.', -1) as last_label
-    from documents where reason is null or reason in {page_reasons};
-create view labelled as
-    select *, case when host is null then 'unknown'
-                   when host like '[%' or regexp_full_match(last_label, '[0-9]+') then 'address'
-                   else last_label end as tld
-    from judged;
+    select *, tld_of(host) as tld from documents where reason is null or reason in {page_reasons};
 create view pages as
-    select 'pages' as kind, * from labelled
-    union all select 'documents' as kind, * from labelled where reason is null;
+    select 'pages' as kind, * from judged
+    union all select 'documents' as kind, * from judged where reason is null;
 """
 
 # Row by row, added up, so that neither the order of the rows nor their files matter; a row that takes another back
@@ -90,22 +90,45 @@ class Recount:
     digest: str
 
 
-def recount(files: ParquetFiles) -> Recount:
-    """Count the documents in these Parquet files (none: an empty table)."""
+def recount(files: ParquetFiles, condition: str = "true") -> Recount:
+    """Count the documents in these Parquet files (none: an empty table).
+
+    Args:
+        files: The files.
+        condition: In DuckDB's SQL, on columns of the documents: only rows for which it holds.
+    """
     with files.connect() as connection:
-        connection.execute("set preserve_insertion_order = false")  # less to hold in memory
         if not files:
-            return Recount({name: {} for name in COUNTS}, _no_words(), [], _digest({}, "0", "0"))
-        connection.execute(VIEWS.format(files=files.sql_list, page_reasons=PAGE_REASONS))
-        counts = {}
-        for name, query in COUNTS.items():
-            rows = connection.execute(query).fetchall()
-            counts[name] = {field: int(n) for field, n in rows if n}
-        words = connection.sql("select word, tf, df from words order by word").to_arrow_table()
+            return Recount({name: {} for name in COUNTS}, no_words(), [], _digest({}, "0", "0"))
+        counts, words = count_documents(connection, files, condition)
         doubled = [what for (what,) in connection.execute(DOUBLED).fetchall()]
         sums = [_one(connection, query) for query in (DOCUMENTS_DIGEST, WORDS_DIGEST)]
-        counts["totals"]["words"] = words.num_rows
         return Recount(counts, words, doubled, _digest(counts, *sums))
+
+
+def count_documents(
+    connection: duckdb.DuckDBPyConnection, files: ParquetFiles, condition: str = "true"
+) -> tuple[dict[str, dict[str, int]], pa.Table]:
+    """Count the documents in Parquet files, without their digest.
+
+    Args:
+        connection: A fresh one, from `files.connect`.
+        files: At least one file.
+        condition: As in `recount`.
+
+    Returns:
+        `counts` and `words` as in Recount.
+    """
+    connection.execute("set preserve_insertion_order = false")  # less to hold in memory
+    connection.execute(TLD_OF)
+    connection.execute(VIEWS.format(files=files.sql_list, condition=condition, page_reasons=PAGE_REASONS))
+    counts = {}
+    for name, query in COUNTS.items():
+        rows = connection.execute(query).fetchall()
+        counts[name] = {field: int(n) for field, n in rows if n}
+    words = connection.sql("select word, tf, df from words order by word").to_arrow_table()
+    counts["totals"]["words"] = words.num_rows
+    return counts, words
 
 
 def _digest(counts: dict[str, dict[str, int]], documents: str, words: str) -> str:
@@ -121,5 +144,6 @@ def _one(connection: duckdb.DuckDBPyConnection, query: str) -> str:
     return str(row[0])
 
 
-def _no_words() -> pa.Table:
+def no_words() -> pa.Table:
+    """Return an empty table of words."""
     return pa.table({"word": pa.array([], pa.string()), "tf": pa.array([], pa.int64()), "df": pa.array([], pa.int64())})

@@ -266,8 +266,8 @@ class DocumentsLog:
         actions = [*add_actions(files, data_change=True), *remove_actions(paths, data_change=True)]
         self._write(actions, transactions, [e.source for e in planned])
 
-    def history(self, limit: int) -> list[dict[str, Any]]:
-        """The last commits as Delta describes them, newest first, each with its `sources`."""
+    def history(self, limit: int | None) -> list[dict[str, Any]]:
+        """The last commits (None: all in the log) as Delta describes them, newest first, each with its `sources`."""
         return [described(commit) for commit in self._table.history(limit)]
 
     def files(self) -> list[dict[str, Any]]:

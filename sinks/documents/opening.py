@@ -30,10 +30,10 @@ def create_table(location: Location, properties: Mapping[str, str]) -> DeltaTabl
         )
 
 
-def load_table(location: Location) -> DeltaTable:
-    """Load the newest version of a table. Raises DeltaError, TableNotFoundError, OSError."""
+def load_table(location: Location, version: int | None = None) -> DeltaTable:
+    """Load a version of a table, the newest one without a number. Raises DeltaError, TableNotFoundError, OSError."""
     with location.explaining():
-        return DeltaTable(location.uri, storage_options=location.storage_options)
+        return DeltaTable(location.uri, version=version, storage_options=location.storage_options)
 
 
 def open_table(location: Location) -> DeltaTable:

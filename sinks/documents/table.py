@@ -6,14 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
+from sinks.documents.errors import DocumentsError
 from sinks.documents.files import read_document_batches, read_document_file
 from sinks.documents.log import FILE_BOUNDS, DocumentsLog
+from sinks.documents.opening import load_table
 from sinks.documents.parquet_files import ParquetFiles
 
 SCAN_ROWS = 1 << 14
@@ -32,6 +35,24 @@ class Range:
 
 class Documents(DocumentsLog):
     """The documents table of one generation: its log and its rows."""
+
+    def at(self, version: int) -> Self:
+        """Return the table as it was at a version, for reading.
+
+        Raises:
+            DocumentsError: There is no such version, or its log was cleaned up.
+        """
+        if version > self.version:
+            raise DocumentsError(
+                f"the documents table {self.location} has no version {version}: its newest one is {self.version}"
+            )
+        try:
+            return type(self)(load_table(self.location, version), self.location)
+        except DeltaError as error:
+            raise DocumentsError(
+                f"version {version} of the documents table {self.location} cannot be read "
+                f"({str(error).splitlines()[0]}): `wetstream documents history` shows how far back its log goes"
+            ) from error
 
     def scan(self, ranges: Sequence[Range] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield documents rows; `words` is dictionary-encoded.

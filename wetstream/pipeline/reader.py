@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from conf.settings import Settings, load_settings
 from wetstream.pipeline.events import OnEvent, Status, ignore
+from wetstream.tables.slices import SliceReader, identity_of
 
 # Whatever takes time to import is imported where it is used, so that statistics answer at once.
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from wetstream.tables.vocabulary import Vocabulary
 
 
-class PipelineReader:
+class PipelineReader(SliceReader):
     """What a pipeline does without Spark: answers, exports, upkeep; see `Pipeline` for the arguments."""
 
     def __init__(
@@ -59,6 +59,11 @@ class PipelineReader:
         if self._redis is not None:
             self._redis.close()
             self._redis = None
+
+    def _live_documents(self) -> Documents:
+        from wetstream.pipeline.writer_lease import live_documents
+
+        return live_documents(self.settings)
 
     @property
     def redis(self) -> Redis:
@@ -147,21 +152,17 @@ class PipelineReader:
             What `meta.json` holds.
         """
         from conf.languages import three_letters
-        from producers.sources.identity import source_id
-        from producers.sources.urls import is_url
         from serving.export.export import ExportOptions, export
         from serving.view import EVERYTHING
         from sinks.storage.locate import locate_given
         from wetstream.pipeline.writer_lease import live_documents
         from wetstream.stop_words import read_stop_words
 
-        # Any name that is no file is an identity, or a part of one, already. (Path.exists fails for one too long.)
-        named = (source_id(name) if is_url(name) or os.path.exists(name) else name for name in sources)  # noqa: PTH110
         options = ExportOptions(
             EVERYTHING if view is None else view,
             frozenset() if stop_words is None else read_stop_words(stop_words),
             tuple(dict.fromkeys(three_letters(code) for code in languages)),
-            tuple(dict.fromkeys(named)),
+            tuple(dict.fromkeys(map(identity_of, sources))),
         )
         return export(
             form, locate_given(folder, self.settings), live_documents(self.settings), options, overwrite=overwrite

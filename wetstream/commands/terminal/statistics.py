@@ -16,8 +16,8 @@ PHASES = {"addBatch": "process", "table": "table", "redis": "redis", "latestOffs
 DISPENSABLE = ("compact", "files", "offsets", "words", "payload", "table", "redis", "process")
 
 
-def show_stats(console: Terminal, stats: Mapping[str, Any]) -> None:
-    """Show totals, lengths and rejected records."""
+def show_stats(console: Terminal, stats: Mapping[str, Any], state: str = "") -> None:
+    """Show totals, lengths and rejected records; `state` says how current they are, if they are not live."""
     shown = table("", right=("",), show_header=False)
     shown.columns[0].style = "dim"
     view = stats["view"]
@@ -39,7 +39,13 @@ def show_stats(console: Terminal, stats: Mapping[str, Any]) -> None:
         lengths.add_row(*(f"{value:,.1f}" if isinstance(value, float) else f"{value:,}" for value in length.values()))
         console.print(lengths)
     console.line()
-    console.line(as_of_line(stats), "dim")
+    console.line(state or as_of_line(stats), "dim")
+
+
+def slice_line(slice: str, version: int, committed: float) -> str:
+    """Say what part of the corpus statistics are of, and of when."""
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(committed))
+    return f"{slice}: version {version} of the documents, committed {when}"
 
 
 def as_of_line(stats: Mapping[str, Any]) -> str:
