@@ -148,7 +148,7 @@ def bake(folder: Path) -> None:
     """
     home = cache_home()
     if home is None or home.parent != folder:
-        raise OSError(f"{folder} is not the folder that machine code is kept in")
+        raise OSError(f"{folder} cannot be written to, or others can change it: name a folder of your own")
     (home / MACHINE).write_text(json.dumps(_machine()))
     for path in (folder, home, *home.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import socket
 import urllib.error
 import urllib.request
@@ -10,11 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from conf.redaction import register_secret
 from conf.settings import Settings, load_settings
 from producers.report import Outcome, OutcomeState
+from tests.examples import examples
 from tests.harness import Command
 from wetstream.cluster.health import Health, HealthError, health_server
+from wetstream.commands.terminal import output
 from wetstream.pipeline.events import Lag, MicroBatch, SourcesFound
 from wetstream.servers.ports import choose_port
 
@@ -85,3 +92,28 @@ def test_everything_on_stderr_is_json(tmp_path: Path) -> None:
     assert record["level"] == "ERROR" and record["logger"] == "wetstream.command" and record["timestamp"]
     assert "Redis" in record["message"] and not record["message"].startswith("error") and "a-secret" not in done.stderr
     assert "log.format" in command("stats", "--set", "log.format=xml", code=1).stderr
+
+
+HOSTILE = [
+    *("http://u:p@h/?token=x", "://", "a:b@c", "sig=", "password=", '"', "'", "\\", "\n", "\r\n", "\x1b[2J", "\u2028"),
+    *("\ud800", " ", "&", "{", "}", "%s", 'hunter2"quoted\\canary'),
+]
+
+
+@pytest.mark.fuzz
+@examples(200)
+@given(text=st.lists(st.sampled_from(HOSTILE) | st.text(max_size=4)).map("".join))
+def test_a_log_record_in_json_is_one_object_on_one_line_whatever_is_logged(text: str) -> None:
+    """Masking a secret must neither break the JSON nor miss a secret that JSON escapes."""
+    register_secret('hunter2"quoted\\canary')
+    written, before = io.StringIO(), output.err.file
+    output.err.file = written
+    try:
+        output.log_to_terminal("json", "info")
+        logging.getLogger("wetstream").warning("%s", text)
+    finally:
+        output.err.file = before
+        output.log_to_terminal()
+    (line,) = written.getvalue().splitlines()
+    assert set(json.loads(line)) == {"level", "logger", "message", "timestamp"}
+    assert "hunter2" not in line and "\x1b" not in line

@@ -224,10 +224,15 @@ def test_hanging_broker_ends_the_stream_after_retry_s(own: Command, home: Path, 
 def test_signal_to_the_process_group_shuts_the_stream_down_cleanly(wetstream: Command, sample: Path) -> None:
     """As a shell or a supervisor sends it: Spark's Java gets it too, and must not die under the micro-batch."""
     wetstream("ingest", sample)
-    running = wetstream.start("stream", *P21)
+    # The driver stops itself in the middle of a micro-batch, so that Java would die first.
+    points = {"WETSTREAM_CRASH_AT": "after-all-tasks", "WETSTREAM_CRASH_SIGNAL": "STOP"}
+    running = wetstream.start("stream", *P21, **points)
     try:
-        wait_for(lambda: wetstream.counted() == 301, running, "all records")
+        driver = psutil.Process(running.pid)
+        wait_for(lambda: driver.status() == psutil.STATUS_STOPPED, running, "the micro-batch")
         os.killpg(running.pid, signal.SIGTERM)
+        time.sleep(2)
+        os.kill(running.pid, signal.SIGCONT)
         output, _ = running.communicate(timeout=90)
     finally:
         if running.poll() is None:

@@ -16,6 +16,7 @@ from sinks.position import Position
 from sinks.statistics.sums import Sums
 from streaming.statistics_committer import CommitMetrics, StatisticsCommitter
 from streaming.tasks.partials import MicroBatch
+from tests.examples import examples
 
 Committed = list[tuple[dict[str, int], dict[str, int], dict[bytes, int]]]
 WAIT_S = 20
@@ -49,6 +50,7 @@ class Sink:
         self._open.set()
 
 
+@examples(100)
 @given(words=st.lists(st.lists(st.sampled_from([b"a", b"b", b"c"]), unique=True), max_size=6), deferred=st.booleans())
 def test_merged_micro_batches_are_committed_once_and_in_order(words: list[list[bytes]], deferred: bool) -> None:
     sink = Sink()
@@ -163,3 +165,25 @@ def test_deferred_statistics_are_committed_when_much_is_pending(monkeypatch: pyt
         committer.submit(batch(b"a"), {"t": 4})
         assert not sink.begun.acquire(timeout=0.2)  # a flush is for what was submitted before it
     assert [finish["t"] for _, finish, _ in sink.committed] == [3]
+    with pytest.raises(RuntimeError, match="after shutdown"):  # its thread has ended
+        committer._executor.submit(print)
+
+
+def test_what_is_pending_when_a_commit_fails_is_never_committed() -> None:
+    """The statistics are at an unknown position then; only the next start can tell it."""
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def fail(sums: Sums, start: Position, finish: Position) -> None:
+        begun.release()
+        assert go_on.wait(WAIT_S)
+        raise OSError("Redis is gone")
+
+    with StatisticsCommitter(fail, {}) as committer:
+        committer.submit(batch(b"a"), {"t": 1})
+        assert begun.acquire(timeout=WAIT_S)
+        committer.submit(batch(b"b"), {"t": 2})
+        go_on.set()
+        for _ in range(2):
+            with pytest.raises(OSError, match="Redis is gone"):
+                committer.flush()
+    assert not begun.acquire(blocking=False)

@@ -83,6 +83,10 @@ def write_archive(target: Path) -> Archive:
         PackageError: A package that wetstream requires is not installed.
         OSError: The file cannot be written.
     """
+    if target.exists() and not target.is_file():  # a device, say, would be replaced by a file
+        raise OSError(f"{target} is no regular file: name another one")
+    if not target.parent.is_dir():
+        raise OSError(f"{target.parent} is no folder: make it, or name another file")
     distributions = required_distributions()
     members: dict[str, Path] = {}
     site = PurePosixPath("lib", f"python{MINOR}", "site-packages")

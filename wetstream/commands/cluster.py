@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from wetstream import Pipeline
-from wetstream.commands.options import command, json_option
+from wetstream.commands.options import FilePath, command, json_option
 from wetstream.commands.terminal.output import out
 from wetstream.commands.terminal.text import size
 
@@ -22,7 +22,7 @@ APPLICATION = Path(__file__).parents[1] / "submit.py"
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Where to write it (default: a name with version, Python and machine, in this folder).",
 )
@@ -59,7 +59,7 @@ def package_command(pipeline: Pipeline, output: Path | None, as_json: bool) -> N
 
 
 @command(commands, name="compile")
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", type=FilePath(file_okay=False, path_type=Path))
 def compile_command(pipeline: Pipeline, folder: Path) -> None:
     """Compile the text kernel into FOLDER, for an image.
 

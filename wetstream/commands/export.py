@@ -14,6 +14,7 @@ from wetstream.commands.options import (
     NAME,
     PATH_OR_URL,
     Count,
+    FilePath,
     Number,
     command,
     json_option,
@@ -35,11 +36,11 @@ overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what 
 
 @command(commands, name="p21")
 @click.argument("data_path", type=PATH_OR_URL, metavar="DATA_PATH")
-@click.argument("names_file", type=click.Path(path_type=Path))
-@click.argument("stop_words_file", type=click.Path(path_type=Path))
+@click.argument("names_file", type=FilePath(path_type=Path))
+@click.argument("stop_words_file", type=FilePath(path_type=Path))
 @click.argument("threshold", metavar="LOW_FREQ_THRESHOLD", type=Count(0, MAX_COUNT))
 @click.argument("cores", metavar="CORE_COUNT", type=Count(1, 10_000))
-@click.argument("output", metavar="OUTPUT_DIRECTORY", type=click.Path(path_type=Path))
+@click.argument("output", metavar="OUTPUT_DIRECTORY", type=FilePath(path_type=Path))
 @click.option(
     "--max-df",
     type=Number(0, MAX_COUNT, min_open=True),
@@ -85,7 +86,7 @@ def p21_command(
 @click.argument("folder", metavar="DIR|URL", type=PATH_OR_URL)
 @min_df_option
 @max_df_option
-@click.option("--stop-words", type=click.Path(path_type=Path), metavar="FILE", help="Leave these words out too.")
+@click.option("--stop-words", type=FilePath(path_type=Path), metavar="FILE", help="Leave these words out too.")
 @click.option(
     "--language", "languages", multiple=True, type=NAME, metavar="CODE", help="Only documents in this language."
 )

@@ -39,6 +39,18 @@ class Name(click.ParamType[str]):
         return text
 
 
+class FilePath(click.Path):
+    """A path that names something: not empty, and no NUL in it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path. Raises BadParameter."""
+        if not str(value).strip():
+            self.fail("it must not be empty", param, ctx)
+        if "\0" in str(value):
+            self.fail(f"{value} holds a NUL character", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class Count(click.IntRange):
     """A whole number in a range."""
 
@@ -118,7 +130,7 @@ def command(group: click.Group, **kwargs: Any) -> Callable[[Callable[..., Any]],
             click.option("--pipeline", type=NAME, metavar="NAME", help="Pipeline to work on (default: main)."),
             click.option(
                 "--config",
-                type=click.Path(dir_okay=False, path_type=Path),
+                type=FilePath(dir_okay=False, path_type=Path),
                 metavar="FILE",
                 help="Settings file (TOML) that overrides the defaults.",
             ),

@@ -11,7 +11,7 @@ import click
 from conf.errors import counted
 from wetstream import Pipeline
 from wetstream.commands.ingest import exit_code, ingest_and_stream, show_run
-from wetstream.commands.options import MAX_COUNT, Count, Number, command, json_option
+from wetstream.commands.options import MAX_COUNT, Count, FilePath, Number, command, json_option
 from wetstream.commands.terminal.output import out
 from wetstream.commands.terminal.text import size
 
@@ -21,7 +21,7 @@ commands = click.Group()
 
 
 @command(commands, name="sample")
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=FilePath(path_type=Path))
 @click.option("--records", type=Count(1, MAX_COUNT), help="Pages per file (default: 1000).")
 @click.option("--mb", type=Number(0, 1_000_000, min_open=True), help="Size of a file in MB, uncompressed.")
 @click.option("--files", type=Count(1, 1_000_000), default=1, help="How many files; PATH is then a folder.")

@@ -195,7 +195,7 @@ class JsonLogHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record."""
         try:
-            err.file.write(redact(self.format(record)) + "\n")
+            err.file.write(self.format(record) + "\n")
             err.file.flush()
         except BrokenPipeError:
             err.on_broken_pipe()
@@ -213,10 +213,16 @@ def log_to_terminal(form: str = "text", level: str = "info") -> None:
     if form == "json":
         from pythonjsonlogger.json import JsonFormatter
 
+        class RedactingFormatter(JsonFormatter):
+            """Masks secrets before the text becomes JSON: afterwards it is escaped, and a mask could eat a quote."""
+
+            def process_log_record(self, log_data: Any) -> Any:
+                return redact_values(log_data)
+
         handler: logging.Handler = JsonLogHandler()
         names = {"levelname": "level", "name": "logger"}
         handler.setFormatter(
-            JsonFormatter(
+            RedactingFormatter(
                 "%(levelname)s %(name)s %(message)s", timestamp=True, rename_fields=names, json_ensure_ascii=True
             )
         )
