@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from conf.settings import load_settings
 from producers.topic.topics import Topic
+from sinks.documents.compaction import compact
 from sinks.documents.errors import FencedError
 from sinks.documents.files import write_document_file
 from sinks.documents.schema import DOCUMENTS
@@ -20,8 +22,8 @@ from sinks.statistics.derive import derive
 from sinks.statistics.sums import Sums
 from sinks.storage.folder import Folder
 from streaming.batch_committer import BatchCommitter
-from streaming.statistics_committer import StatisticsCommitter
-from streaming.tasks.partials import SCHEMA, InconsistentPartialsError, OffsetRange, partial_rows
+from streaming.statistics_committer import CommitMetrics, StatisticsCommitter
+from streaming.tasks.partials import SCHEMA, InconsistentPartialsError, OffsetRange, partial_rows, read_partials
 from tests.sinks.batches import row
 
 TOPIC = Topic("records", "id", 2)
@@ -143,12 +145,27 @@ def test_metrics_of_each_micro_batch_are_observed(committing: Committing) -> Non
     assert committing.observer.joined == []
 
 
-def test_every_so_many_commits_small_files_are_joined(documents: Documents) -> None:
+def test_a_commit_to_redis_of_several_micro_batches_is_shared_among_them(committing: Committing) -> None:
+    batch = read_partials(committing.partials(0, range(1)))
+    committing.committer._observe(3, batch, 1.0, CommitMetrics(words=5, seconds=6.0, batches=3))
+    ((_, metrics),) = committing.observer.batches
+    assert (metrics.words, metrics.table_s, metrics.redis_s) == (5, 1.0, 2.0)
+
+
+def test_every_so_many_commits_small_files_are_joined(documents: Documents, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    def join(documents: Documents, *, target_bytes: int, compression_level: int) -> Any:
+        sizes.append(target_bytes)
+        return compact(documents, target_bytes=target_bytes, compression_level=compression_level)
+
+    monkeypatch.setattr("streaming.batch_committer.compact", join)
     committing = Committing(documents, compact_every=2)
     for number in range(5):
         committing.committer.process(committing.partials(0, range(number, number + 1)), number, {0: number + 1})
     assert committing.committer.finish() is None
     assert committing.observer.joined == [1, 3]
+    assert sizes == [load_settings(environ={}).documents.target_file_mb * 1024 * 1024] * 2
     assert len(Documents.open(documents.location).files()) < 5
 
 
