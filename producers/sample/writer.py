@@ -117,8 +117,7 @@ def write_sample(
     path, crawl_file = Path(path), CrawlFile(crawl, file, files_per_segment)
     if path.is_dir():
         path /= crawl_file.path if compression != "none" else crawl_file.path.removesuffix(".gz")
-    if path.exists() and not path.is_file():  # a device, say, would be replaced by a file
-        raise OSError(f"{path} is no regular file: name another one")
+    _check_replaceable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     end = b"\n" if lf_only else b"\r\n"
     summary = SampleSummary(path)
@@ -141,6 +140,11 @@ def write_sample(
     if progress:
         progress(summary)
     return summary
+
+
+def _check_replaceable(path: Path) -> None:
+    if path.exists() and not path.is_file():  # a device, say, would be replaced by a file
+        raise OSError(f"{path} is no regular file: name another one")
 
 
 def _check(
