@@ -117,8 +117,7 @@ def write_sample(
     path, crawl_file = Path(path), CrawlFile(crawl, file, files_per_segment)
     if path.is_dir():
         path /= crawl_file.path if compression != "none" else crawl_file.path.removesuffix(".gz")
-    _check_replaceable(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_room(path)
     end = b"\n" if lf_only else b"\r\n"
     summary = SampleSummary(path)
     unfinished = path.with_name(path.name + ".part")
@@ -142,9 +141,10 @@ def write_sample(
     return summary
 
 
-def _check_replaceable(path: Path) -> None:
+def _make_room(path: Path) -> None:
     if path.exists() and not path.is_file():  # a device, say, would be replaced by a file
         raise OSError(f"{path} is no regular file: name another one")
+    path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _check(
