@@ -49,7 +49,7 @@ def test_the_snippets_are_one_session(
     assert 'format("wet")' in code and "tokens" in capsys.readouterr().out
     assert len([line for line in snippets("README.md", "python")[1][1].splitlines() if line]) <= 5
     words = names["pipeline"].vocabulary().to_polars().select("word", "tf", "df")
-    counts = polars.from_pandas(names["vocabulary"].toPandas()).select("words", "sum(counts)", "count(words)")
+    counts = polars.from_pandas(names["vocabulary"].toPandas()).select("words", "sum(counts)", "count(1)")
     assert set(words.rows()) == set(counts.rows())
     run_snippets("docs/documents.md", {})
     documents = polars.read_delta(names["pipeline"].documents.path)

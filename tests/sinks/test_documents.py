@@ -83,7 +83,7 @@ def test_folder_without_a_table_is_refused(tmp_path: Path) -> None:
 def test_other_rules_are_refused_with_the_remedy(tmp_path: Path) -> None:
     generations = Generations(tmp_path, "main")
     generations.open_or_create(Rules("p21", "hash"))
-    with pytest.raises(DocumentsError, match=r"made with profile p21, not english.*--profile p21.*--pipeline"):
+    with pytest.raises(DocumentsError, match=r"made with profile p21, not english.*without --profile.*--pipeline"):
         generations.open_or_create(Rules("english", "other"))
     with pytest.raises(DocumentsError, match="other rules of p21"):
         generations.open_or_create(Rules("p21", "changed"))
