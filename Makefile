@@ -18,7 +18,8 @@ demo: setup         ## make a segment of sample pages, ingest it, stream it, sho
 	@$(BIN)/wetstream demo
 
 test: setup         ## the tests: real broker, real Redis, real Spark; about 15 minutes on 2 cores
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not browser and not cluster"
+	@# Three at a time on two cores: tests that start and kill servers mostly wait.
+	$(BIN)/python -m pytest -q -n 3 --dist worksteal -m "not slow and not browser and not cluster"
 
 test-all: setup     ## every test there is; needs Debian's chromium for the dashboard (apt install chromium)
 	$(BIN)/python -m pytest -q --hypothesis-profile=default
@@ -32,8 +33,8 @@ fuzz: setup         ## damaged and hostile files and the properties marked `fuzz
 mutants: setup      ## change the protocol's modules a little at a time, and see that a test notices (hours; MUTANTS=MODULE for one)
 	$(BIN)/python -m tests.mutants $(MUTANTS)
 
-soak: setup         ## the long kills
-	$(BIN)/python -m pytest -q -m slow tests/reliability tests/storage tests/pipeline/test_repair.py
+soak: setup         ## the long kills, and what else takes long
+	$(BIN)/python -m pytest -q -m "slow and not browser and not cluster"
 
 bench: bench-kernel bench-stream bench-segments bench-redis bench-producer bench-source bench-serving ## the benchmarks, into bench/results/
 

@@ -192,6 +192,7 @@ def test_symlink_loop_and_impossible_home(offline: Command, tmp_path: Path) -> N
     assert "/dev/null" in offline("up", code=1, WETSTREAM_HOME="/dev/null/x").stderr
 
 
+@pytest.mark.slow
 def test_names_that_no_file_can_have_and_digits_of_other_scripts(offline: Command) -> None:
     for arguments in (["explain", "x" * 5_000], ["explain", "http://" + "x" * 5_000]):
         done = offline(*arguments, code=1)

@@ -106,13 +106,14 @@ HOSTILE = [
 def test_a_log_record_in_json_is_one_object_on_one_line_whatever_is_logged(text: str) -> None:
     """Masking a secret must neither break the JSON nor miss a secret that JSON escapes."""
     register_secret('hunter2"quoted\\canary')
-    written, before = io.StringIO(), output.err.file
+    # (What `file` returns without one of its own is the sys.stderr of this moment, which a later test must not keep.)
+    written, before = io.StringIO(), output.err._file
     output.err.file = written
     try:
         output.log_to_terminal("json", "info")
         logging.getLogger("wetstream").warning("%s", text)
     finally:
-        output.err.file = before
+        output.err._file = before
         output.log_to_terminal()
     (line,) = written.getvalue().splitlines()
     assert set(json.loads(line)) == {"level", "logger", "message", "timestamp"}

@@ -94,6 +94,7 @@ def test_reference_figures(
     assert found == spec.p21([path], 10)
 
 
+@pytest.mark.slow
 def test_the_command_needs_no_servers(crawl: Path, tmp_path: Path) -> None:
     command = Command({key: value for key, value in os.environ.items() if not key.startswith("WETSTREAM_")})
     cut = tmp_path / "data" / "cut.warc.wet.gz"

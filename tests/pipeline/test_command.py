@@ -133,7 +133,8 @@ def test_errors_are_one_sentence(wetstream: Command, sample: Path) -> None:
         assert words in done.stderr.replace("\n", " "), done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.slow
 def test_running_stream_shuts_down_on_a_signal(number: signal.Signals, wetstream: Command, sample: Path) -> None:
     wetstream("ingest", sample)
     running = wetstream.start("stream", "--profile", "p21")

@@ -61,6 +61,7 @@ def own(wetstream: Command, home: Path, canary_redis: str, tmp_path: Path) -> Co
 
 
 @pytest.mark.timeout(570)
+@pytest.mark.slow
 def test_no_written_file_holds_a_secret(own: Command, home: Path, tmp_path: Path, canary_redis: str) -> None:
     write_sample(tmp_path / "web" / "s.warc.wet.gz", records=30)
     said: list[str] = []

@@ -32,6 +32,7 @@ def second(tmp_path: Path) -> Path:
     return write_sample(tmp_path / "second.warc.wet.gz", records=120, seed=2).path
 
 
+@pytest.mark.slow
 def test_documents_in_a_bucket_equal_those_in_a_folder(
     make_pipeline: Make, s3: str, bucket: str, sample: Path, second: Path
 ) -> None:

@@ -137,7 +137,7 @@ def _system_sentence(error: OSError) -> str:
         return f"{' -> '.join(names)}: {what}"
     # Arrow and others name the file in the text only.
     text = re.sub(r"^\[Errno \d+\] ", "", _first_line(error))
-    return what if error.strerror in (None, text) and "/" not in text else f"{text}: {what}"
+    return what if what == text or (error.strerror == text and "/" not in text) else f"{text}: {what}"
 
 
 def _first_line(error: BaseException) -> str:
