@@ -17,7 +17,7 @@ help:               ## this list
 demo: setup         ## make a segment of sample pages, ingest it, stream it, show the statistics (each time one more)
 	@$(BIN)/wetstream demo
 
-test: setup         ## the tests: real broker, real Redis, real Spark; about 15 minutes on 2 cores
+test: setup         ## the tests: real broker, real Redis, real Spark; about 20 minutes on 2 cores
 	@# Three at a time on two cores: tests that start and kill servers mostly wait.
 	$(BIN)/python -m pytest -q -n 3 --dist worksteal -m "not slow and not browser and not cluster"
 

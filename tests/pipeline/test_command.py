@@ -18,6 +18,7 @@ from wetstream import read_wet
 KEYS = {"records", "documents", "tokens", "words", "rejected", "length", "sources", "as_of", "profile"}
 
 
+@pytest.mark.timeout(900)  # some forty commands, each a process
 def test_run_then_ask_then_run_again(wetstream: Command, sample: Path, tmp_path: Path) -> None:
     first = wetstream.json("run", "--profile", "p21", sample)
     assert [source["state"] for source in first["sources"]] == ["done"]
