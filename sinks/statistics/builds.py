@@ -212,6 +212,14 @@ class StatisticsBuilds:
                         client_of(self._client, keys).expire(name, OLD_BUILD_S)
                 self._client.srem(key, member)
 
+    def delete_shards(self) -> None:
+        """Delete the shards of every build; their keys are not below the pipeline's prefix, or on another server."""
+        key = builds_key(self._pipeline)
+        for member in cast("set[bytes]", self._client.smembers(key)):
+            for shard in Keys(parse_prefix(self._pipeline, key, member)).shards:
+                for name in shard.all():
+                    client_of(self._client, shard).unlink(name)
+
     def _check_owner(self, pipeline_id: str | None, path: str) -> None:
         """Compare the owner of the live build, or else of another one, with a pipeline id (None for no documents)."""
         check_types(self._client, self._key_types())

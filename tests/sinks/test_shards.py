@@ -189,3 +189,12 @@ def test_a_pipeline_keeps_its_shards_until_it_is_rebuilt(client: Redis, document
     assert len(catch_up(client, documents, 1).keys.shards) == SHARDS
     assert_right(client, documents)
     assert Keys(build_prefix(NAME, "g1", 7)).shards == []
+
+
+def test_all_shards_of_all_builds_are_deleted(client: Redis, documents: Documents) -> None:
+    builds = builds_of(client)
+    for name in ("g1", "g2"):
+        builds.rebuild(Generation(name, documents), documents.position(), live=name == "g1")
+    assert list(client.scan_iter(shards_pattern(NAME)))
+    builds.delete_shards()
+    assert list(client.scan_iter(shards_pattern(NAME))) == []

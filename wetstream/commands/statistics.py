@@ -129,6 +129,8 @@ def word_command(pipeline: Pipeline, words: tuple[str, ...], as_json: bool, **ch
         out.json(answer["words"] if len(words) > 1 else answer["words"][0])
         return
     show_words(out, answer["words"])
+    if any(chosen.values()):
+        return  # what a slice lacks may be elsewhere
     for row in answer["words"]:
         if not row["df"]:
             out.line(f"{row['word']}: {pipeline.why_absent(row['word'])}", "dim")

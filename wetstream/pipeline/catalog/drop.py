@@ -11,6 +11,7 @@ from sinks.documents.errors import DocumentsError
 from sinks.documents.generations import Generations
 from sinks.keys import changes_key, lease_key, pipeline_pattern, replay_lease_key
 from sinks.lease import Lease
+from sinks.statistics.builds import open_builds
 from wetstream.pipeline.catalog.listing import list_pipelines
 from wetstream.pipeline.connections import find_servers, open_redis
 
@@ -34,6 +35,7 @@ def drop_pipeline(settings: Settings, log: Callable[[str], None]) -> None:
             lease.acquire()
             held.callback(lease.release)
         log("deleting its statistics")
+        open_builds(settings, redis).delete_shards()  # first: the keys below name them
         kept = {key.encode() for key in leases}
         for key in redis.scan_iter(pipeline_pattern(name), count=1000):
             if key not in kept:
