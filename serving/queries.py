@@ -8,25 +8,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import pyarrow as pa
 from redis import Redis
 
 from serving.aggregates import (
     DIMENSIONS,
     Aggregates,
-    Dimension,
     parse_aggregates,
     queue_aggregates,
     read_aggregates,
 )
 from serving.answers.documents import Hosts, Urls
 from serving.answers.shape import AsOf
-from serving.answers.sources import Batches, CountedSources, Growth
-from serving.answers.totals import Days, Languages, LengthHistogram, Rejected, Stats, Tlds, VocabularySize
-from serving.answers.words import OneWord, Top, Words
+from serving.answers.sources import Batches, Growth
+from serving.answers.words import Top, Words
 from serving.atomic_read import Answer, NoStatisticsError, Queue, read_atomically
 from serving.document_queries import DocumentQueries
 from serving.history import parse_batches, parse_growth
+from serving.questions import Questions
 from serving.top_words import NotRankedError, RankBy, read_top_words
 from serving.view import EVERYTHING, View
 from serving.vocabulary_snapshot import VocabularySnapshot, read_vocabulary_snapshot
@@ -47,7 +45,7 @@ __all__ = [
 ]
 
 
-class LiveStatistics:
+class LiveStatistics(Questions):
     """Live statistics of a pipeline.
 
     Every method reads Redis again; `aggregates` and `snapshot` return objects that answer many questions about one
@@ -76,46 +74,6 @@ class LiveStatistics:
         """
         return read_vocabulary_snapshot(self._client, self._pipeline)
 
-    def vocabulary(self, *, min_df: int = 1, max_df: float | None = None) -> pa.Table:
-        """Return the vocabulary as an Arrow table.
-
-        Args:
-            min_df: Keep words that occur in at least this many documents.
-            max_df: Keep words that occur in less than this share of the documents; None: no upper bound.
-
-        Returns:
-            Columns `word` (string), `tf` (int64, occurrences), `df` (int64, documents) and `idf` (float64,
-            ln(documents / df)), by descending `tf`, then `word`.
-        """
-        return self.snapshot().table(View(min_df, max_df))
-
-    def stats(self, view: View = EVERYTHING) -> Stats:
-        """Return totals, rejected records and document lengths; words and tokens under `view`.
-
-        Percentile p of the lengths is `sorted[int(p / 100 * documents)]`, over all kept documents.
-        """
-        return self.aggregates().stats(view)
-
-    def vocabulary_size(self, view: View = EVERYTHING) -> VocabularySize:
-        """Return words and tokens under `view`, and in all."""
-        return self.aggregates().vocabulary_size(view)
-
-    def lengths(self) -> LengthHistogram:
-        """Return exact percentiles and a histogram of document lengths in tokens."""
-        return self.aggregates().length_histogram()
-
-    def rejected(self) -> Rejected:
-        """Return rejected records by reason, most first."""
-        return self.aggregates().rejected()
-
-    def sources(self) -> CountedSources:
-        """Return what has been counted of each source."""
-        return self.aggregates().counted_sources()
-
-    def pages_by(self, dimension: Dimension, limit: int | None = None, offset: int = 0) -> Languages | Tlds | Days:
-        """Return pages and kept documents by language or domain, most pages first, or by day, latest first."""
-        return self.aggregates().pages_by(dimension, limit, offset)
-
     def top(self, limit: int = 20, view: View = EVERYTHING, *, by: RankBy = "tf", offset: int = 0) -> Top:
         """Return the most frequent words, by tf (or df) descending, then by word.
 
@@ -127,11 +85,6 @@ class LiveStatistics:
     def words(self, words: Sequence[str]) -> Words:
         """Return tf, df, idf and rank of several words at one instant; zeros for unseen words."""
         return look_up_words(self._client, self._pipeline, words)
-
-    def word(self, word: str) -> OneWord:
-        """Return tf, df, idf = ln(documents / df) and rank of a word; the rank is None if it is not kept ranked."""
-        answer = self.words([word])
-        return {**answer["words"][0], "as_of": answer["as_of"]}
 
     def batches(self, limit: int = 20) -> Batches:
         """Return the last micro-batches, newest first, with their time by phase."""

@@ -9,12 +9,11 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-from serving.aggregates import PARTS, Aggregates, Dimension, parse_aggregates
+from serving.aggregates import PARTS, Aggregates, parse_aggregates
 from serving.answers.shape import AsOf
-from serving.answers.sources import CountedSources
-from serving.answers.totals import Days, Languages, LengthHistogram, Rejected, Stats, Tlds, VocabularySize
-from serving.answers.words import OneWord, Top, Word, Words
+from serving.answers.words import Top, Word, Words
 from serving.as_of import Instant
+from serving.questions import Questions
 from serving.slices.count import SliceCounts
 from serving.slices.slice import Slice
 from serving.top_words import RankBy
@@ -24,7 +23,7 @@ from serving.word_lookup import inverse_document_frequency
 from sinks.keys import Keys
 
 
-class SliceStatistics:
+class SliceStatistics(Questions):
     """Statistics of a part of the corpus, at a version of the documents table; see `LiveStatistics` for the methods.
 
     They are of one instant and never change. `as_of` holds the positions of that version and the time of its commit.
@@ -59,34 +58,6 @@ class SliceStatistics:
         """Return the whole vocabulary."""
         return self._snapshot
 
-    def vocabulary(self, *, min_df: int = 1, max_df: float | None = None) -> pa.Table:
-        """Return the vocabulary as an Arrow table."""
-        return self._snapshot.table(View(min_df, max_df))
-
-    def stats(self, view: View = EVERYTHING) -> Stats:
-        """Return totals, rejected records and document lengths; words and tokens under `view`."""
-        return self._aggregates.stats(view)
-
-    def vocabulary_size(self, view: View = EVERYTHING) -> VocabularySize:
-        """Return words and tokens under `view`, and in all."""
-        return self._aggregates.vocabulary_size(view)
-
-    def lengths(self) -> LengthHistogram:
-        """Return exact percentiles and a histogram of document lengths in tokens."""
-        return self._aggregates.length_histogram()
-
-    def rejected(self) -> Rejected:
-        """Return rejected records by reason, most first."""
-        return self._aggregates.rejected()
-
-    def sources(self) -> CountedSources:
-        """Return what was counted of each source."""
-        return self._aggregates.counted_sources()
-
-    def pages_by(self, dimension: Dimension, limit: int | None = None, offset: int = 0) -> Languages | Tlds | Days:
-        """Return pages and kept documents by language, top-level domain or day, most pages first."""
-        return self._aggregates.pages_by(dimension, limit, offset)
-
     def top(self, limit: int = 20, view: View = EVERYTHING, *, by: RankBy = "tf", offset: int = 0) -> Top:
         """Return the most frequent words, by tf (or df) descending, then by word; all words are ranked."""
         found = self._snapshot.search(by, limit, offset, view)
@@ -107,10 +78,6 @@ class SliceStatistics:
             idf = inverse_document_frequency(df, snapshot.documents)
             found.append({"word": word, "tf": tf, "df": df, "idf": idf, "rank": snapshot.rank(word)})
         return {"words": found, "documents": snapshot.documents, "as_of": self.as_of()}
-
-    def word(self, word: str) -> OneWord:
-        """Return tf, df, idf = ln(documents / df) and rank of a word."""
-        return {**self.words([word])["words"][0], "as_of": self.as_of()}
 
     def as_of(self) -> AsOf:
         """Return the state of the numbers."""
