@@ -13,7 +13,8 @@ from urllib.parse import parse_qsl, unquote
 from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr, TypeAdapter, ValidationError
 
 from conf.addresses import RedisUrl
-from conf.storage.urls import is_url, normal_location, store_option
+from conf.storage.options import check_option
+from conf.storage.urls import is_url, normal_location
 
 MIN_DRIVER_MB: Final = 512
 """Spark refuses to start below 450 MiB."""
@@ -307,7 +308,7 @@ def _store_options(value: Any) -> Any:
         if not isinstance(item, bool | int | float | str):
             raise ValueError(f"{name} must be text, a number or a truth value")
         text = str(item).lower() if isinstance(item, bool) else _text(str(item))
-        store_option(str(name), text)
+        check_option(str(name), text)
         if "endpoint" in str(name):
             _http_url(text, path=True)
         options[str(name).lower()] = text

@@ -13,7 +13,7 @@ import psutil
 from conf.addresses import BootstrapServers, RedisServers
 from conf.private_folders import UnsafeFolderError, check_owner
 from conf.settings import Settings
-from conf.storage.urls import is_object_store
+from sinks.storage.folder import Folder
 from sinks.storage.locate import documents_location
 from sinks.storage.location import Location
 from wetstream.servers.check import Check, Needs
@@ -30,9 +30,11 @@ MEMORY_WARN_GB, MEMORY_FAIL_GB = 3.0, 1.0
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-def bucket_of(settings: Settings) -> Location | None:
-    """Return the place of the documents if it is in an object store; None for a folder, which every start checks."""
-    return documents_location(settings) if is_object_store(settings.documents_path) else None
+def outside_documents(settings: Settings) -> Location | None:
+    """Return the place of the documents; None if it is in the state directory, which has a check of its own."""
+    location = documents_location(settings)
+    inside = isinstance(location, Folder) and location.path.is_relative_to(settings.home)
+    return None if inside else location
 
 
 def run_checks(
@@ -46,8 +48,8 @@ def run_checks(
     """Every check, in the order of what builds on what; starts nothing, and writes nothing that stays.
 
     `home` is the state directory; `bootstrap_servers` and `redis_servers` are the configured outside servers, None for
-    the embedded ones; `documents` is their place if it is an object store. Takes about a second, and up to 3 s for each
-    outside server that does not answer.
+    the embedded ones; `documents` is their place if it is outside the home. Takes about a second, and up to 3 s more
+    for each outside server that does not answer.
     """
     home = home.absolute()
     return [
@@ -57,7 +59,7 @@ def run_checks(
         check_java(home),
         check_jars(default_cache()),
         check_home(home),
-        check_disk(home),
+        check_disk(home, documents),
         check_memory(),
         check_ports(home, kafka=bootstrap_servers is None, redis=redis_servers is None),
         check_kafka(home, bootstrap_servers, needs),
@@ -67,12 +69,23 @@ def run_checks(
 
 
 def check_documents(documents: Location) -> Check:
-    """Whether documents can be written to an object store, by one writer at a time."""
+    """Whether documents can be written: to an object store by one writer at a time, or to a folder."""
+    here = documents
+    if isinstance(documents, Folder):
+        here = Folder(_existing(documents.path))
     try:
-        documents.check_writable()
+        here.check_writable()
     except OSError as error:
-        remedy = "docs/storage.md says which options and keys it takes."
+        remedy = (
+            f"Make {here} writable, or name another place with documents.path."
+            if isinstance(here, Folder)
+            else "docs/storage.md says which options and keys it takes."
+        )
         return Check("Documents", "fail", f"{documents} cannot be used: {error.strerror}", remedy)
+    if isinstance(here, Folder):
+        return Check(
+            "Documents", "ok", str(documents) if here == documents else f"{documents} (made at the first start)"
+        )
     return Check("Documents", "ok", f"{documents} takes conditional writes")
 
 
@@ -118,10 +131,12 @@ def check_home(home: Path) -> Check:
     return Check("State", "ok", str(home) if existing == home else f"{home} (made at the first start)")
 
 
-def check_disk(home: Path) -> Check:
-    """Room for the topic, which keeps every record, and for the documents."""
-    free_gb = shutil.disk_usage(_existing(home)).free / 1e9
-    return _by_amount("Disk", free_gb, DISK_WARN_GB, DISK_FAIL_GB, f"Make room, or set WETSTREAM_HOME (now {home}).")
+def check_disk(home: Path, documents: Location | None = None) -> Check:
+    """Room for the topic, which keeps every record, and for the documents; the fuller one if they are apart."""
+    folders = [home, *([documents.path] if isinstance(documents, Folder) else [])]
+    free_gb, fullest = min((shutil.disk_usage(_existing(folder)).free / 1e9, folder) for folder in folders)
+    setting = "WETSTREAM_HOME" if fullest == home else "documents.path"
+    return _by_amount("Disk", free_gb, DISK_WARN_GB, DISK_FAIL_GB, f"Make room, or set {setting} (now {fullest}).")
 
 
 def check_memory() -> Check:

@@ -1,4 +1,4 @@
-"""URLs and options of object stores, as settings may have them."""
+"""URLs of folders and object stores, as settings may have them."""
 
 from __future__ import annotations
 
@@ -53,15 +53,3 @@ def normal_location(url: str) -> str:
     if any(name in (".", "..") or not re.fullmatch(r"[A-Za-z0-9!_.*'()=+,@~-]+", name) for name in names):
         raise ValueError("has a prefix with other signs than letters, digits, /, -, _, . and =: choose another prefix")
     return "/".join([f"{_OBJECT_STORES[scheme]}://{bucket}", *names])
-
-
-def store_option(name: str, value: str) -> None:
-    """Refuse an option of an object store that must not be a setting. Raises ValueError, saying what to do instead."""
-    plain = name.lower()
-    if re.search(r"secret|passw|token|credential|bearer|sas(?:_|$)|(?<!kms_)key(?:_id)?$", plain):
-        raise ValueError(
-            f"{name} holds a secret, which belongs in the environment (AWS_SECRET_ACCESS_KEY, "
-            "AZURE_STORAGE_ACCOUNT_KEY, GOOGLE_APPLICATION_CREDENTIALS, or the provider's own chain): remove it"
-        )
-    if "unsafe_rename" in plain or (plain.endswith("conditional_put") and value != "etag"):
-        raise ValueError(f"{name} would let two writers overwrite each other's commits: remove it")

@@ -19,6 +19,8 @@ from sinks.keys import build_prefix
 from sinks.statistics.errors import CorruptStatisticsError
 
 SHOWN_BYTES = 40
+_COUNT = re.compile(rb"-?[0-9]{1,19}")
+_WORD_COUNT = re.compile(rb"([0-9]{1,19}) ([0-9]{1,19})")
 
 
 def parse_position(key: str, value: bytes | None) -> dict[str, int]:
@@ -58,10 +60,9 @@ def parse_int(key: str, field: bytes | str, value: bytes | None) -> int:
     """
     if value is None:
         return 0
-    try:
-        return int(value)
-    except ValueError:
-        raise CorruptStatisticsError(key, f"holds {_shown(value)} for {_shown(field)}, not a number") from None
+    if not _COUNT.fullmatch(value):
+        raise CorruptStatisticsError(key, f"holds {_shown(value)} for {_shown(field)}, not a number")
+    return int(value)
 
 
 def parse_counts(key: str, fields: Mapping[bytes, bytes]) -> dict[str, int]:
@@ -71,11 +72,9 @@ def parse_counts(key: str, fields: Mapping[bytes, bytes]) -> dict[str, int]:
         CorruptStatisticsError: A value is no integer, or a field is not UTF-8.
     """
     try:
-        return {field.decode(): int(value) for field, value in fields.items()}
+        return {field.decode(): parse_int(key, field, value) for field, value in fields.items()}
     except UnicodeDecodeError as error:
         raise CorruptStatisticsError(key, f"has the field {_shown(error.object)}, which is not UTF-8") from None
-    except ValueError:
-        return {field.decode(): parse_int(key, field, value) for field, value in fields.items()}
 
 
 def parse_word_counts(key: str, entries: Sequence[bytes]) -> NDArray[np.int64]:
@@ -93,10 +92,8 @@ def parse_word_counts(key: str, entries: Sequence[bytes]) -> NDArray[np.int64]:
     """
     if not entries:
         return np.zeros((0, 2), np.int64)
-    try:
-        counts = np.fromstring(b" ".join(entries), np.int64, sep=" ")
-    except ValueError:
-        counts = np.zeros(0, np.int64)
+    text = b"\n".join(entries) + b"\n"
+    counts = np.fromstring(text, np.int64, sep=" ") if _are_pairs(text, len(entries)) else np.zeros(0, np.int64)
     if counts.size == 2 * len(entries):
         counts = counts.reshape(-1, 2)
         tf, df = counts[:, 0], counts[:, 1]
@@ -136,13 +133,17 @@ def explain_wrong_type(error: ResponseError, key: str = "") -> Exception:
     return CorruptStatisticsError(quoted[1].rstrip(")") if quoted else key, "is of another type than it should be")
 
 
+def _are_pairs(text: bytes, n: int) -> bool:
+    """Whether a text is n lines of digits with one blank inside: NumPy would take any white space for a separator."""
+    letters = np.frombuffer(text, np.uint8)
+    digits = letters - np.uint8(ord("0")) < 10
+    separators = letters[~digits]
+    return separators.tobytes() == b" \n" * n
+
+
 def _is_word_count(entry: bytes) -> bool:
-    parts = entry.split(b" ")
-    try:
-        tf, df = (int(part) for part in parts)
-    except ValueError:
-        return False
-    return 0 <= df <= tf < 1 << 63
+    found = _WORD_COUNT.fullmatch(entry)
+    return found is not None and 0 <= int(found[2]) <= int(found[1]) < 1 << 63
 
 
 def _shown(value: Any) -> str:

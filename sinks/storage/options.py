@@ -11,29 +11,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from conf.redaction import register_secret
+from conf.storage.options import CLIENT_OPTIONS, plain_option
 
 TIMEOUT: Final = "120s"
 """For one request: the default of 30 s is not enough for a large file over a slow line."""
-
-CLIENT_OPTIONS: Final = frozenset(
-    {
-        "allow_http",
-        "allow_invalid_certificates",
-        "connect_timeout",
-        "http1_only",
-        "http2_only",
-        "pool_idle_timeout",
-        "pool_max_idle_per_host",
-        "proxy_ca_certificate",
-        "proxy_excludes",
-        "proxy_url",
-        "randomize_addresses",
-        "read_timeout",
-        "timeout",
-        "user_agent",
-    }
-)
-"""Options of the HTTP client, whatever the store."""
 
 _SECRET_VARIABLES: Final = {
     "s3": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
@@ -93,7 +74,7 @@ def store_options(kind: str, given: Mapping[str, str], environ: Mapping[str, str
                 register_secret(value)
     for name, value in given.items():
         # One name for each option: two spellings of it would contradict each other.
-        plain = name.lower().removeprefix("aws_").removeprefix("azure_").removeprefix("google_")
+        plain = plain_option(name)
         options = {key: it for key, it in options.items() if key.partition("_")[2] != plain}
         options[plain] = value
     return options

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from conf.errors import ExplainedError
-from conf.settings import SettingsError
+from conf.settings import SettingsError, load_settings
 from wetstream import Pipeline, read_wet
 
 ODD_NAMES = [
@@ -94,3 +94,19 @@ def test_a_url_that_cannot_be_opened_is_one_explained_error(url: str, tmp_path: 
 def test_a_wrong_setting_of_a_pipeline_is_refused_by_name(flags: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=next(iter(flags)).replace("__", r"\.")):
         Pipeline("main", **flags)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"settings": 5}, "settings must be a Settings of load_settings, not int"),
+        ({"settings": {"pipeline": "main"}}, "settings must be a Settings of load_settings, not dict"),
+        ({"config": 5}, "config must be the path of a settings file, not int"),
+        ({"on_event": 5}, "on_event must be a function of one event, not int"),
+        ({"settings": load_settings(environ={}), "name": "other"}, "leave out name, config and single settings"),
+        ({"settings": load_settings(environ={}), "kafka__partitions": 2}, "leave out name, config and single settings"),
+    ],
+)
+def test_odd_arguments_of_a_pipeline_are_refused(given: dict[str, Any], why: str) -> None:
+    with pytest.raises(TypeError, match=why):
+        Pipeline(**given)

@@ -11,11 +11,12 @@ import pytest
 import redis
 
 from conf.addresses import BootstrapServers, RedisServers, RedisUrl
+from conf.settings import load_settings
 from tests.servers.processes import outside_redis
 from wetstream import doctor
 from wetstream.commands.terminal.output import Terminal
 from wetstream.commands.terminal.servers import show_checks
-from wetstream.doctor import run_checks
+from wetstream.doctor import outside_documents, run_checks
 from wetstream.servers import state
 from wetstream.servers.check import Check
 from wetstream.servers.embedded import Endpoints
@@ -56,6 +57,32 @@ def test_commands_before_the_first_start_create_nothing(tmp_path: Path) -> None:
     assert [check for check in checks if not check.ok] == []
     assert "not up: wetstream up starts it" in named(checks, "Kafka").detail
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "said"),
+    [
+        ("there", "ok", "there"),
+        ("there/new/documents", "ok", "made at the first start"),
+        ("file", "fail", "Not a directory"),
+        ("file/documents", "fail", "Not a directory"),
+        ("/proc/documents", "fail", "cannot be used"),
+    ],
+)
+def test_a_folder_for_documents_outside_the_home(tmp_path: Path, name: str, level: str, said: str) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "file").touch()
+    home = tmp_path / "state"
+    settings = load_settings(flags={"home": home, "documents.path": str(tmp_path / name)}, environ={})
+    check = named(
+        run_checks(home, bootstrap_servers=None, redis_servers=None, documents=outside_documents(settings)), "Documents"
+    )
+    assert check.level == level and said in check.detail
+    assert not home.exists() and not list((tmp_path / "there").iterdir())
+
+
+def test_documents_in_the_home_are_checked_with_it(tmp_path: Path) -> None:
+    assert outside_documents(load_settings(flags={"home": tmp_path}, environ={})) is None
 
 
 def test_an_outside_kafka_that_answers(both: tuple[Path, Endpoints], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,7 +35,7 @@ from sinks.observations import Observer
 from sinks.requests import take_request
 from sinks.statistics.builds import StatisticsBuilds
 from sinks.statistics.errors import CorruptStatisticsError
-from sinks.statistics.stored import parse_word_counts
+from sinks.statistics.stored import parse_counts, parse_int, parse_word_counts
 from sinks.storage.folder import Folder
 from tests.examples import examples
 from tests.sinks.batches import WORDS, row
@@ -185,21 +186,38 @@ def test_corrupt_growth_curve_starts_over(value: str, redis_client: Redis) -> No
 ENTRIES = st.lists(st.tuples(st.integers(0, 1 << 40), st.integers(0, 1 << 40)).map(sorted), min_size=1, max_size=9)
 
 
+# What `int` or NumPy would take for numbers, and two entries of which one has the other's number.
+GARBLED = st.sampled_from(
+    ["1_6 1", "+5 3", "5  3", " 5 3", "5 3 ", "5\n3", "5\t3", "\u0665 3", "5 3 2", "5", "1e3 2", "2 3"]
+)
+
+
 @pytest.mark.fuzz
 @examples(100)
-@given(entries=ENTRIES, place=st.integers(0, 8), garbage=st.text("0123456789 .-x", max_size=6))
+@given(entries=ENTRIES, place=st.integers(0, 8), garbage=st.text("0123456789 .-x_+\n", max_size=6) | GARBLED)
 def test_word_entries_are_parsed_or_the_malformed_one_is_shown(
     entries: list[list[int]], place: int, garbage: str
 ) -> None:
     texts = [f"{tf} {df}".encode() for df, tf in entries]
     assert parse_word_counts("key", texts).tolist() == [[tf, df] for df, tf in entries]
     texts[place % len(texts)] = garbage.encode()
-    parts = garbage.split(" ")
-    valid = len(parts) == 2 and all(part.isdigit() for part in parts) and int(parts[0]) >= int(parts[1])
-    if not valid:
-        try:
-            # Blanks more than one do no harm, as long as there are two numbers.
-            assert len(parse_word_counts("key", texts)) == len(texts)
-            assert len(garbage.split()) == 2
-        except CorruptStatisticsError as error:
-            assert "key holds" in str(error)
+    valid = re.fullmatch(r"([0-9]+) ([0-9]+)", garbage)
+    if valid and int(valid[1]) >= int(valid[2]):
+        assert parse_word_counts("key", texts)[place % len(texts)].tolist() == [int(valid[1]), int(valid[2])]
+    else:
+        with pytest.raises(CorruptStatisticsError, match="key holds"):
+            parse_word_counts("key", texts)
+
+
+def test_no_entry_lends_a_number_to_another() -> None:
+    with pytest.raises(CorruptStatisticsError, match="'5 4 3'"):
+        parse_word_counts("key", [b"5 4 3", b"2", b"7 1"])
+
+
+@pytest.mark.parametrize("value", ["1_6", " 16", "16\n", "+16", "\u0661\u0666", "1e3", "0x10", "", "9" * 20])
+def test_what_is_no_count_is_refused(value: str) -> None:
+    assert parse_int("key", "f", b"-16") == -16 and parse_int("key", "f", None) == 0
+    with pytest.raises(CorruptStatisticsError, match=r"key holds .* not a number"):
+        parse_int("key", "f", value.encode())
+    with pytest.raises(CorruptStatisticsError, match=r"key holds .* not a number"):
+        parse_counts("key", {b"good": b"1", b"f": value.encode()})

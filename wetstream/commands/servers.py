@@ -56,7 +56,7 @@ def status_command(pipeline: Pipeline, as_json: bool) -> None:
 def doctor_command(pipeline: Pipeline, as_json: bool) -> None:
     """Check this machine and the servers, and name remedies."""
     from wetstream.commands.terminal.servers import show_checks
-    from wetstream.doctor import bucket_of, run_checks
+    from wetstream.doctor import outside_documents, run_checks
     from wetstream.servers.check import Needs
 
     settings = pipeline.settings
@@ -65,7 +65,7 @@ def doctor_command(pipeline: Pipeline, as_json: bool) -> None:
         bootstrap_servers=settings.bootstrap_servers,
         redis_servers=settings.redis_servers,
         needs=Needs(settings.pipeline, settings.records_topic, settings.progress_topic, settings.redis.max_memory_mb),
-        documents=bucket_of(settings),
+        documents=outside_documents(settings),
     )
     if as_json:
         out.json([dataclasses.asdict(check) for check in checks], mask=True)

@@ -52,6 +52,7 @@ class Pipeline(PipelineReader):
 
     Raises:
         SettingsError: A setting is unknown or has a value that it cannot have.
+        TypeError: An argument is of another type, or `settings` is not the only one that sets something.
     """
 
     def __init__(

@@ -39,12 +39,16 @@ class PipelineReader(SliceReader):
         on_event: OnEvent = ignore,
         **flags: Any,
     ) -> None:
+        if not isinstance(settings, Settings | None):
+            raise TypeError(f"settings must be a Settings of load_settings, not {type(settings).__name__}")
+        if not isinstance(config, str | Path | None):
+            raise TypeError(f"config must be the path of a settings file, not {type(config).__name__}")
+        if not callable(on_event):
+            raise TypeError(f"on_event must be a function of one event, not {type(on_event).__name__}")
+        if settings is not None and (name is not None or config is not None or flags):
+            raise TypeError("settings hold everything already: leave out name, config and single settings")
         given = {key.replace("__", "."): value for key, value in flags.items()}
-        self.settings = (
-            load_settings(None if config is None else Path(config), {"pipeline": name, **given})
-            if settings is None
-            else settings
-        )
+        self.settings = settings or load_settings(None if config is None else Path(config), {"pipeline": name, **given})
         self.on_event = on_event
         self._redis: Redis | None = None
 
