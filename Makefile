@@ -18,8 +18,8 @@ demo: setup         ## make a segment of sample pages, ingest it, stream it, sho
 	@$(BIN)/wetstream demo
 
 test: setup         ## the tests: real broker, real Redis, real Spark; about 20 minutes on 2 cores
-	@# Three at a time on two cores: tests that start and kill servers mostly wait.
-	$(BIN)/python -m pytest -q -n 3 --dist worksteal -m "not slow and not browser and not cluster"
+	@# Four at a time on two cores: tests that start and kill servers mostly wait.
+	$(BIN)/python -m pytest -q -n 4 --dist worksteal -m "not slow and not browser and not cluster"
 
 test-all: setup     ## every test there is; needs Debian's chromium for the dashboard (apt install chromium)
 	$(BIN)/python -m pytest -q --hypothesis-profile=default

@@ -45,13 +45,14 @@ def spark_submit(
 def test_spark_submit_in_client_mode(
     on_cluster: Command, cluster: Standalone, archive: Path, sample: Path, tmp_path: Path
 ) -> None:
+    # spark-submit passes on to its stdout whatever the application prints, errors too.
     on_cluster("ingest", sample)
     without = spark_submit(on_cluster, cluster, archive, tmp_path, "stream", "--once", *P21, jars=[])
-    assert without.returncode == 1, without.stderr
-    assert "error: Spark has no Kafka connector" in without.stderr and "--packages org.apache.spark" in without.stderr
+    assert without.returncode == 1, without.stdout + without.stderr
+    assert "error: Spark has no Kafka connector" in without.stdout and "--packages org.apache.spark" in without.stdout
     jars = obtain_jars(default_cache(), find_java(tmp_path), lambda line: None).connector
     done = spark_submit(on_cluster, cluster, archive, tmp_path, "stream", "--once", *P21, jars=jars)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     result = on_cluster.json("verify")
     assert result["ok"] and result["records"] == 301
 
