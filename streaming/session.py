@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ OF_THE_DRIVER = ("spark.driver.memory", "spark.driver.extraJavaOptions", "spark.
 def start_session(settings: Settings, *, java_home: Path | None, jars: list[Path]) -> SparkSession:
     """Start Spark, or use the Spark that `spark-submit` has started this process for.
 
-    Sets the environment variables that PySpark reads, because they can be given in no other way.
+    PySpark reads some things from the environment only; there they are while it starts, and no longer: another session
+    of this process, and commands that it runs, must not find them.
 
     Args:
         settings: `stream.master`, memory, and properties of Spark; logs go below `home`/spark.
@@ -44,12 +46,11 @@ def start_session(settings: Settings, *, java_home: Path | None, jars: list[Path
     Raises:
         StreamError: Spark does not start, e.g. because of `stream.master`.
     """
-    if java_home is not None:
-        os.environ["JAVA_HOME"] = str(java_home)
+    variables = {} if java_home is None else {"JAVA_HOME": str(java_home)}
     if python := worker_python(settings):
-        os.environ["PYSPARK_PYTHON"] = python
+        variables["PYSPARK_PYTHON"] = python
     if is_local(settings):
-        os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+        variables["SPARK_LOCAL_IP"] = "127.0.0.1"
         _lower_priority(settings.stream.niceness)
     builder = SparkSession.builder.appName(f"wetstream-{settings.pipeline}")
     properties = configuration(settings, jars)
@@ -64,9 +65,10 @@ def start_session(settings: Settings, *, java_home: Path | None, jars: list[Path
         if name not in secrets:
             builder = builder.config(name, value)
     if secrets:
-        _hand_over(secrets, settings.home / "spark")
+        variables["PYSPARK_SUBMIT_ARGS"] = _hand_over(secrets, settings.home / "spark")
     try:
-        spark = builder.getOrCreate()
+        with environment(variables):
+            spark = builder.getOrCreate()
         spread_shuffles(spark, settings)
         return spark
     except (PySparkException, Py4JError) as error:
@@ -74,6 +76,21 @@ def start_session(settings: Settings, *, java_home: Path | None, jars: list[Path
             f"Spark does not start with stream.master = {settings.stream.master}: {describe(error)}. Use local[*] for "
             "all cores of this machine, or spark://host:port of a master that runs"
         ) from error
+
+
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables of this process while inside."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def is_submitted() -> bool:
@@ -177,14 +194,17 @@ def _archive(location: str) -> str:
     return path.as_uri()
 
 
-def _hand_over(secrets: Mapping[str, str], folder: Path) -> None:
-    """Give Spark its secrets in a file of mode 0600: what a builder is given becomes an argument of a process."""
+def _hand_over(secrets: Mapping[str, str], folder: Path) -> str:
+    """Write the secrets into a file of mode 0600: what a builder is given becomes an argument of a process.
+
+    Returns:
+        PYSPARK_SUBMIT_ARGS with that file.
+    """
     file = folder / "secrets.properties"
     escaped = {name: value.replace("\\", "\\\\").replace("\n", "\\n") for name, value in secrets.items()}
     write_private(file, "".join(f"{name}={value}\n" for name, value in escaped.items()))
     given = os.environ.get("PYSPARK_SUBMIT_ARGS", "pyspark-shell")
-    if str(file) not in given:
-        os.environ["PYSPARK_SUBMIT_ARGS"] = f"--load-spark-defaults --properties-file {shlex.quote(str(file))} {given}"
+    return f"--load-spark-defaults --properties-file {shlex.quote(str(file))} {given}"
 
 
 def _lower_priority(niceness: int) -> None:

@@ -73,6 +73,11 @@ class Standalone:
             process.send_signal(signal.SIGKILL)
         self.workers[number].wait()
 
+    def executors_of_the_last_application(self) -> int:
+        folders = list(self.folder.glob("work*/app-*/*/"))
+        last = max(folder.parent.name for folder in folders)
+        return sum(folder.parent.name == last for folder in folders)
+
     def executor_logs(self) -> str:
         return "\n".join(path.read_text(errors="replace") for path in self.folder.glob("work*/app-*/*/stderr"))
 

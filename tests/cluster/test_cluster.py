@@ -132,7 +132,8 @@ def test_kills_replay_and_removal_on_a_cluster_give_the_digest_of_one_local_run(
 
         cluster.start_worker()
         said = by_archive("replay", "--from", "files", kept, removed, "--profile", "p21", *MEMORY, *watched.options)
-        assert "2 executors" in said, said
+        # The archive comes to one executor before the other: how many are examined depends on the machine's load.
+        assert "can run tasks" in said and cluster.executors_of_the_last_application() == 2, said
         assert digest(observed) == both
         observed("remove", removed)
         assert digest(observed) == one

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from conf.setting_sources import SettingsError
 from conf.settings import load_settings
 from streaming.errors import StreamError
-from streaming.session import configuration, task_slots, worker_python
+from streaming.session import configuration, start_session, task_slots, worker_python
 from wetstream.servers.java.runtime import find_java
 from wetstream.servers.java.spark_runtime import quiet_java
 
@@ -26,6 +26,13 @@ def test_local_workers_yield_to_query_serving_processes(spark: SparkSession) -> 
 
     found = spark.sparkContext.parallelize([0], 1).map(niceness).collect()
     assert wanted > 0 and found == [max(wanted, os.getpriority(os.PRIO_PROCESS, 0))]
+
+
+def test_the_environment_is_as_it_was_when_the_session_has_started(spark: SparkSession, tmp_path: Path) -> None:
+    before = dict(os.environ)
+    start_session(load_settings(flags={"home": str(tmp_path)}, environ={}), java_home=Path("/no/java"), jars=[])
+    assert dict(os.environ) == before and os.environ.get("PYSPARK_PYTHON") != sys.executable
+    assert spark.sparkContext.pythonExec == sys.executable
 
 
 def test_tasks_are_planned_from_the_cores_of_the_executors(spark: SparkSession) -> None:

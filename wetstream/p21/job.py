@@ -8,7 +8,6 @@ counted, thresholds are applied in one pass over those files. The output directo
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -43,7 +42,7 @@ from sinks.documents.parquet_files import ParquetFiles
 from sinks.statistics.sums import Sums
 from sinks.storage.folder import Folder
 from streaming.failures import describe
-from streaming.session import start_session
+from streaming.session import environment, start_session
 from streaming.tasks.files import process_in_parts
 from streaming.tasks.fused import FlushLimits, TaskConfig
 from streaming.tasks.partials import FILE, SPARK_SCHEMA, UNREADABLE, WORD, read_partials
@@ -266,9 +265,9 @@ def _spark(settings: Settings, cores: int, scratch: Path) -> Iterator[SparkSessi
     logging.getLogger("py4j").setLevel(logging.CRITICAL)
     stream = settings.stream.model_copy(update={"master": f"local[{cores}]", "min_partitions": cores})
     settings = settings.model_copy(update={"home": scratch, "stream": stream})
-    os.environ["SPARK_LOCAL_DIRS"] = str(scratch)
     java = find_java(scratch)
-    session = start_session(settings, java_home=quiet_java(java.executable, scratch / "spark"), jars=[])
+    with environment({"SPARK_LOCAL_DIRS": str(scratch)}):
+        session = start_session(settings, java_home=quiet_java(java.executable, scratch / "spark"), jars=[])
     session.sparkContext.setLogLevel("ERROR")
     try:
         yield session
