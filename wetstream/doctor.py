@@ -20,7 +20,7 @@ from wetstream.servers.check import Check, Needs
 from wetstream.servers.checks import check_jars, check_java, check_kafka, check_ports, check_redis
 from wetstream.servers.java.jars import default_cache
 
-PYTHON_FROM, PYTHON_BELOW = (3, 11), (3, 13)
+PYTHON_FROM, PYTHON_BELOW = (3, 11), (3, 14)
 SPARK = "4.2."
 """The jars of the connector are of this Spark."""
 

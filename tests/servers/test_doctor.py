@@ -5,10 +5,12 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import redis
+from packaging.specifiers import SpecifierSet
 
 from conf.addresses import BootstrapServers, RedisServers, RedisUrl
 from conf.settings import load_settings
@@ -49,6 +51,12 @@ def test_all_checks_pass_with_servers_up(both: tuple[Path, Endpoints]) -> None:
     assert [check for check in checks if not check.ok] == []
     assert "answers on 127.0.0.1:" in named(checks, "Kafka").detail
     assert "noeviction" in named(checks, "Redis").detail
+
+
+def test_every_python_that_the_package_installs_on_is_accepted() -> None:
+    required = SpecifierSet(metadata.metadata("wetstream")["Requires-Python"])
+    lowest, below = (".".join(map(str, version)) for version in (doctor.PYTHON_FROM, doctor.PYTHON_BELOW))
+    assert required == SpecifierSet(f">={lowest},<{below}")
 
 
 def test_commands_before_the_first_start_create_nothing(tmp_path: Path) -> None:
