@@ -22,10 +22,13 @@ TRUNCATED: Final = "truncated"
 DAMAGED: Final = "damaged"
 """A region of the file cannot be decoded or is not a record; the topic holds a stub."""
 
+TAKEN_DOWN: Final = "taken_down"
+"""The page was taken down by URL, host or pattern; only its place and its size are kept."""
+
 PAGE_REASONS: Final = (NOT_LANGUAGE, TOO_FEW_WORDS)
 """The record is a page and was judged as one."""
 STUB_REASONS: Final = (OVERSIZE, TRUNCATED, DAMAGED)
 """The producer could not send the record and sent a stub instead."""
 UNREADABLE_REASONS: Final = (MALFORMED, *STUB_REASONS)
 """Nothing is known about the record's content."""
-ALL: Final = (NOT_CONVERSION, *PAGE_REASONS, *UNREADABLE_REASONS)
+ALL: Final = (NOT_CONVERSION, *PAGE_REASONS, *UNREADABLE_REASONS, TAKEN_DOWN)

@@ -106,6 +106,7 @@ class QueryRun:
             documents.location,
             settings.documents.compression_level,
             by_source(documents.exclusions()),
+            documents.takedowns(),
             collects_directly(tasks),
         )
 

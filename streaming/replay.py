@@ -16,7 +16,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 from py4j.protocol import Py4JError
@@ -29,7 +29,6 @@ from conf.settings import Settings
 from producers.sources.source import Source
 from producers.topic.offsets import end_offsets
 from producers.topic.topics import Topic, describe_topic
-from sinks.documents.exclusions import INHERITED
 from sinks.documents.generations import ORIGIN, Generation, Generations
 from sinks.documents.log import partition_key
 from sinks.documents.table import Documents
@@ -177,7 +176,7 @@ class Replay:
         generation = self._generations.create_next(self._profile.rules)
         if old is not None:
             removals = [e for e in old.documents.exclusions() if e.removal]
-            generation.documents.inherit([replace(e, removal=INHERITED) for e in removals])
+            generation.documents.inherit(removals, old.documents.takedowns())
         generation.documents.set_property(ORIGIN, origin)
         crash_point("replay-generation-made")
         return generation, False
@@ -262,8 +261,13 @@ class Replay:
 
     def _sum(self, groups: Sequence[Sequence[Source]], documents: Documents) -> MicroBatch:
         """One Spark action over whole files, repeated if a worker dies: files that it wrote are not in the table."""
-        compression_level = self._settings.documents.compression_level
-        job = TaskConfig(self._profile, documents.location, compression_level, direct=collects_directly(len(groups)))
+        job = TaskConfig(
+            self._profile,
+            documents.location,
+            self._settings.documents.compression_level,
+            takedowns=documents.takedowns(),
+            direct=collects_directly(len(groups)),
+        )
         self._connections.spark.sparkContext.addJobTag(self._job_tag)  # of this thread
         for attempt in range(ATTEMPTS):
             if self._stop.is_set():

@@ -25,10 +25,11 @@ from producers.topic.markers import check_contract
 from producers.topic.topics import Topic, describe_topic
 from sinks.documents.errors import DocumentsError, FencedError
 from sinks.documents.generations import Generation, Generations
+from sinks.documents.takedowns import named
 from sinks.keys import key_types, lease_key, replay_lease_key
 from sinks.lease import Lease, LeaseError
 from sinks.observations import Observer
-from sinks.removal import finish_removal, remove_sources
+from sinks.removal import finish_removal, remove_records
 from sinks.requests import Request, answer_request
 from sinks.statistics.builds import StatisticsBuilds, open_builds
 from sinks.statistics.errors import CorruptStatisticsError, MemoryFullError, NotInStepError, StatisticsError
@@ -225,9 +226,12 @@ class Stream:
     def _answer(self, request: Request, generation: Generation, statistics: Statistics) -> None:
         """Do what was requested, between two queries."""
         compression_level = self._settings.documents.compression_level
-        records = remove_sources(generation.documents, statistics, request.ends, compression_level=compression_level)
+        documents, takedowns = generation.documents, request.takedowns
+        records = remove_records(
+            documents, statistics, request.ends, takedowns=takedowns, compression_level=compression_level
+        )
         answer_request(self._connections.redis, self._settings.pipeline, request, records)
-        log.info("removed %s: %d records", ", ".join(request.ends), records)
+        log.info("removed %s: %d records", ", ".join([*request.ends, *named(takedowns)]), records)
 
     def _describe_topic(self) -> Topic:
         def describe_once() -> Topic:

@@ -9,9 +9,10 @@ from conf.settings import Settings
 from sinks.documents.exclusions import SourceRange
 from sinks.documents.generations import Generations
 from sinks.documents.table import Documents
+from sinks.documents.takedowns import Takedown
 from sinks.keys import changes_key, replay_lease_key
 from sinks.lease import Lease
-from sinks.removal import finish_removal, remove_sources
+from sinks.removal import finish_removal, remove_records
 from sinks.statistics.builds import open_builds
 
 
@@ -41,10 +42,10 @@ def switch(settings: Settings, redis: Any, generation: str) -> int:
             documents = found.documents
             finish_removal(documents, compression_level=settings.documents.compression_level)
             statistics = builds.catch_up(found, documents.position(), live=False)
-            ends, ranges = _removed_since(generations, documents)
-            if ends or ranges:
+            ends, ranges, takedowns = _removed_since(generations, documents)
+            if ends or ranges or takedowns:
                 level = settings.documents.compression_level
-                remove_sources(documents, statistics, ends, ranges, compression_level=level)
+                remove_records(documents, statistics, ends, ranges, takedowns, compression_level=level)
             crash_point("before-switch")
             generations.point_to(generation, replaced)
             crash_point("after-switch")
@@ -58,13 +59,13 @@ def switch(settings: Settings, redis: Any, generation: str) -> int:
 
 def _removed_since(
     generations: Generations, documents: Documents
-) -> tuple[dict[str, tuple[int, int]], list[SourceRange]]:
-    """Removals of the live generation that this one does not know: ends of sources, and ranges in excess."""
+) -> tuple[dict[str, tuple[int, int]], list[SourceRange], list[Takedown]]:
+    """Removals of the live generation that this one does not know: ends of sources, ranges in excess, takedowns."""
     ends: dict[str, tuple[int, int]] = {}
     ranges: list[SourceRange] = []
     live = generations.open_live()
     if live is None or live.documents.location == documents.location:
-        return ends, ranges
+        return ends, ranges, []
     known = {(e.source, e.partition, e.begin): e.end for e in documents.exclusions() if e.removal}
     for e in live.documents.exclusions():
         if not e.removal or known.get((e.source, e.partition, e.begin), -1) >= e.end:
@@ -73,4 +74,6 @@ def _removed_since(
             ranges.append(SourceRange(e.source, e.partition, e.begin, e.end))
         else:
             ends[e.source] = (e.partition, e.end)
-    return ends, ranges
+    taken_down = {(takedown.kind, takedown.value) for takedown in documents.takedowns()}
+    takedowns = [each for each in live.documents.takedowns() if (each.kind, each.value) not in taken_down]
+    return ends, ranges, takedowns

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from serving.slices.statistics import SliceStatistics
     from serving.verify.verify import Verification
     from serving.view import View
+    from sinks.documents.takedowns import Takedown, TakedownError
     from streaming.replay import ReplayResult
     from streaming.text.explain import Explanation
     from wetstream.pipeline.catalog.listing import PipelineInfo
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from wetstream.pipeline.pipeline import Pipeline, Removal, open_statistics
     from wetstream.pipeline.repair import RepairResult
     from wetstream.pipeline.replay import GenerationInfo
+    from wetstream.pipeline.takedown.pages import TakenDown
+    from wetstream.pipeline.takedown.purge import Purge
     from wetstream.profile import Profile
     from wetstream.tables.documents import DocumentsTable
     from wetstream.tables.vocabulary import Vocabulary
@@ -46,8 +49,8 @@ _WHERE = {
     "FilesRead": "wetstream.pipeline.events",
     "GenerationInfo": "wetstream.pipeline.replay",
     "IngestOptions": "wetstream.pipeline.ingest",
-    "LiveStatistics": "serving.queries",
     "Lag": "wetstream.pipeline.events",
+    "LiveStatistics": "serving.queries",
     "MicroBatch": "wetstream.pipeline.events",
     "NoStatisticsError": "serving.queries",
     "NotFoundError": "wetstream.pipeline.lookup",
@@ -60,6 +63,7 @@ _WHERE = {
     "PlannedSource": "producers.estimate",
     "Profile": "wetstream.profile",
     "ProfileError": "conf.profiles",
+    "Purge": "wetstream.pipeline.takedown.purge",
     "Removal": "wetstream.pipeline.pipeline",
     "RepairResult": "wetstream.pipeline.repair",
     "ReplayResult": "streaming.replay",
@@ -71,6 +75,9 @@ _WHERE = {
     "SourceProgress": "producers.report",
     "SourcesFound": "wetstream.pipeline.events",
     "Status": "wetstream.pipeline.events",
+    "Takedown": "sinks.documents.takedowns",
+    "TakedownError": "sinks.documents.takedowns",
+    "TakenDown": "wetstream.pipeline.takedown.pages",
     "Verification": "serving.verify.verify",
     "View": "serving.view",
     "Vocabulary": "wetstream.tables.vocabulary",
@@ -110,6 +117,7 @@ __all__ = [
     "PlannedSource",
     "Profile",
     "ProfileError",
+    "Purge",
     "Removal",
     "RepairResult",
     "ReplayResult",
@@ -121,6 +129,9 @@ __all__ = [
     "SourceProgress",
     "SourcesFound",
     "Status",
+    "Takedown",
+    "TakedownError",
+    "TakenDown",
     "Verification",
     "View",
     "Vocabulary",

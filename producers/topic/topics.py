@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
@@ -122,6 +123,22 @@ def delete_topics(settings: Settings, bootstrap_servers: BootstrapServers) -> No
             admin.delete_topics(sorted(names))
     except KafkaError as error:
         raise TopicError(f"Kafka at {bootstrap_servers} refused to delete the topics: {error}") from error
+    finally:
+        admin.close()
+
+
+def delete_records(
+    settings: Settings, bootstrap_servers: BootstrapServers, topic: Topic, before: Mapping[int, int]
+) -> None:
+    """Delete the messages of a topic before an offset of each partition. Raises TopicError when the broker refuses."""
+    admin = _admin(settings, bootstrap_servers)
+    try:
+        admin.delete_records({TopicPartition(topic.name, partition): offset for partition, offset in before.items()})
+    except KafkaError as error:
+        raise TopicError(
+            f"Kafka at {bootstrap_servers} refused to delete messages of {topic.name}: {error}. It needs the right to "
+            "delete from the topic (`Delete` on it)"
+        ) from error
     finally:
         admin.close()
 

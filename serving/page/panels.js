@@ -19,7 +19,7 @@ const nameOf = (code) => {
 
 const REASONS = {
   not_language: "other language", too_few_words: "too few valid words", not_conversion: "no page (WARC info)", oversize: "too large",
-  damaged: "damaged region", truncated: "cut off", bad_header: "unreadable header",
+  damaged: "damaged region", truncated: "cut off", bad_header: "unreadable header", taken_down: "taken down",
 };
 
 export async function refreshLengths() {

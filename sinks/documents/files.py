@@ -133,6 +133,25 @@ def read_document_file(path: Location, *, dictionaries: Sequence[str], size: int
     return pa.Table.from_batches(batches).unify_dictionaries()
 
 
+def read_urls(path: Location) -> tuple[pa.Array, pa.Array]:
+    """Read the URLs and hosts of a file, row by row.
+
+    Raises:
+        DamagedFileError: The file is missing, or is not what was written.
+    """
+    try:
+        with path.open() as opened:
+            table = pq.ParquetFile(opened, page_checksum_verification=True).read(columns=["url", "host"])
+            return table["url"].combine_chunks(), table["host"].combine_chunks()
+    except FileNotFoundError:
+        raise DamagedFileError(path, "is missing") from None
+    except UnavailableError:
+        raise
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error).partition("\n")[0]
+        raise DamagedFileError(path, f"cannot be read ({reason})") from error
+
+
 def _check_columns(path: Location, schema: pa.Schema) -> None:
     found = [(field.name, _value_type(field.type)) for field in schema]
     if found != [(field.name, field.type) for field in DOCUMENTS]:

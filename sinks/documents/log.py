@@ -1,4 +1,4 @@
-"""The Delta log of a documents table: positions, exclusions, and the fence between writers.
+"""The Delta log of a documents table: positions, and the fence between writers.
 
 A micro-batch is one commit, which adds its files together with its end positions (as app transactions). The commit is
 made from the snapshot that its start positions were read from and carries the app transaction `wetstream/commits` =
@@ -8,18 +8,18 @@ same records twice.
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import pyarrow as pa
-from deltalake import DeltaTable, Transaction
+from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from conf.crash_points import crash_point
-from sinks.documents.actions import Actions, add_actions, commit_properties, described, remove_actions
 from sinks.documents.errors import DocumentsError, FencedError
-from sinks.documents.exclusions import FOREVER, Exclusion, SourceRange, StoredExclusions
 from sinks.documents.files import DocumentFile, check_writable, require_files
 from sinks.documents.opening import create_table, load_table, open_table
 from sinks.documents.schema import DOCUMENTS, SCHEMA_VERSION
@@ -34,11 +34,14 @@ LOST_OF = "wetstream/lost/"  # + partition key: those of one partition
 REMOVALS = "removals"  # removals of sources
 FILE_COMMITS = "files"  # commits of sources that were read from their files, without the topic
 FROM_FILE = "wetstream/source/"  # + source: odd while the table holds it from its file, even after its removal
-EXCLUSIONS = "exclusions"  # where the exclusions are (`sinks.documents.exclusions`)
-EXCLUSIONS_BEFORE = "exclusions_before"  # where they were before the last change
 PIPELINE_ID = "pipeline_id"
+SOURCES = "wetstream.sources"  # JSON: the sources of whose records a commit adds or removes some
+SOURCES_OMITTED = "wetstream.sources_omitted"
+MAX_SOURCES = 1_000
 # Bounds of a file in `files()`; null where the log does not know them.
 FILE_BOUNDS = ("min.topic_partition", "max.topic_partition", "min.topic_offset", "max.topic_offset")
+
+Actions = list[AddAction | RemoveAction]
 
 
 class DocumentsLog:
@@ -48,7 +51,6 @@ class DocumentsLog:
         self._table = table
         self.location = location
         self._transactions = Transactions(table, location)
-        self._excluded = StoredExclusions(location)
 
     @classmethod
     def create(cls, location: Location, properties: Mapping[str, str]) -> Self:
@@ -205,67 +207,6 @@ class DocumentsLog:
         require_files(self.location, files)
         self._write([*add_actions(files, data_change=False), *remove_actions(paths, data_change=False)], [])
 
-    def exclusions(self) -> list[Exclusion]:
-        """Records of the topic that its readers skip: of removed sources, and of sources held from their files."""
-        return [e for e in self._exclusions() if e.removal or self.is_from_file(e.source)]
-
-    def is_from_file(self, source: str) -> bool:
-        """Whether the table holds the source from its file rather than from the topic."""
-        return self._transaction(FROM_FILE + source) % 2 == 1
-
-    def sources_from_files(self) -> list[str]:
-        """Sources that the table holds from their files."""
-        return [e.source for e in self._exclusions() if not e.removal and self.is_from_file(e.source)]
-
-    def expect_files(self, sources: Sequence[str]) -> None:
-        """Exclude the topic's records of these sources from the commit on that adds them from their files."""
-        known = {e.source for e in self._exclusions() if not e.removal}
-        fresh = [Exclusion(source, -1, FOREVER, 0) for source in sources if source not in known]
-        if fresh:
-            self._set_exclusions([*self._exclusions(), *fresh])
-
-    def inherit(self, exclusions: Sequence[Exclusion]) -> None:
-        """Start with the exclusions of an earlier generation."""
-        if exclusions:
-            self._set_exclusions(exclusions)
-
-    def plan_removal(self, ends: Mapping[str, tuple[int, int]], ranges: Sequence[SourceRange] = ()) -> None:
-        """Decide to remove sources or parts of them; from now on every start of a writer completes the removal.
-
-        Args:
-            ends: By source, the topic partition and the offset behind its last record. Records before that offset are
-                excluded; later ones are a new ingestion of the source.
-            ranges: Records that are in the topic in excess.
-        """
-        number = self._transaction(REMOVALS) + 1
-        kept = [
-            e
-            for e in self._exclusions()
-            if not (e.source in ends and (not e.removal or e.partition == ends[e.source][0]))
-        ]
-        added = [Exclusion(source, partition, end, number) for source, (partition, end) in ends.items()]
-        added += [Exclusion(r.source, r.partition, r.end, number, r.begin) for r in ranges]
-        self._set_exclusions([*kept, *added])
-
-    def planned_removal(self) -> list[Exclusion]:
-        """Removals that were decided but not completed."""
-        done = self._transaction(REMOVALS)
-        return [e for e in self._exclusions() if e.removal > done]
-
-    def complete_removal(self, paths: Sequence[str], files: Sequence[DocumentFile]) -> None:
-        """Complete the planned removal: replace the files at `paths` by `files`, which hold the remaining rows.
-
-        Raises:
-            FencedError: Another writer has committed since this table was opened.
-            DocumentsError: A file is missing.
-        """
-        require_files(self.location, files)
-        planned = self.planned_removal()
-        transactions = [Transaction(REMOVALS, self._transaction(REMOVALS) + 1)]
-        transactions += [self._toggled(e.source) for e in planned if not e.begin and self.is_from_file(e.source)]
-        actions = [*add_actions(files, data_change=True), *remove_actions(paths, data_change=True)]
-        self._write(actions, transactions, [e.source for e in planned])
-
     def history(self, limit: int | None) -> list[dict[str, Any]]:
         """The last commits (None: all in the log) as Delta describes them, newest first, each with its `sources`."""
         return [described(commit) for commit in self._table.history(limit)]
@@ -274,18 +215,6 @@ class DocumentsLog:
         """Path, size_bytes, num_records and statistics (min.…, max.…) of each file."""
         rows = pa.table(self._table.get_add_actions(flatten=True)).to_pylist()
         return [{**dict.fromkeys(FILE_BOUNDS), **row} for row in rows]
-
-    def _exclusions(self) -> list[Exclusion]:
-        return self._excluded.read(self.properties.get(EXCLUSIONS, ""))
-
-    def _set_exclusions(self, exclusions: Sequence[Exclusion]) -> None:
-        known = self.properties
-        old, older = known.get(EXCLUSIONS, ""), known.get(EXCLUSIONS_BEFORE, "")
-        new = self._excluded.write(exclusions)
-        crash_point("before-exclusions")
-        self._set_properties({f"wetstream.{EXCLUSIONS}": new, f"wetstream.{EXCLUSIONS_BEFORE}": old})
-        # The ones before stay, for processes that have just opened the table.
-        self._excluded.delete(older)
 
     def _set_properties(self, properties: Mapping[str, str]) -> None:
         with self.location.explaining():
@@ -348,3 +277,31 @@ class DocumentsLog:
 def partition_key(topic_id: str, partition: int) -> str:
     """Name of a partition in a position, and of the app transaction that stores it."""
     return f"{topic_id}/{partition}"
+
+
+def add_actions(files: Sequence[DocumentFile], *, data_change: bool) -> Actions:
+    """The actions that add files."""
+    now_ms = int(time.time() * 1000)
+    return [AddAction(file.path, file.size, {}, now_ms, data_change, file.stats) for file in files]
+
+
+def remove_actions(paths: Sequence[str], *, data_change: bool) -> Actions:
+    """The actions that remove files."""
+    now_ms = int(time.time() * 1000)
+    return [RemoveAction(path, data_change=data_change, deletion_timestamp=now_ms) for path in paths]
+
+
+def commit_properties(transactions: list[Transaction], sources: Iterable[str]) -> CommitProperties:
+    """What a commit carries besides its files: app transactions, and the names of at most MAX_SOURCES sources."""
+    names = sorted(set(sources))
+    said = {SOURCES: json.dumps(names[:MAX_SOURCES], ensure_ascii=False)} if names else {}
+    if len(names) > MAX_SOURCES:
+        said[SOURCES_OMITTED] = str(len(names) - MAX_SOURCES)
+    return CommitProperties(app_transactions=transactions, custom_metadata=said)
+
+
+def described(commit: Mapping[str, Any]) -> dict[str, Any]:
+    """A commit as Delta describes it, with `sources` as a list of names and `sources_omitted` as a number."""
+    found = dict(commit)
+    sources, omitted = found.pop(SOURCES, "[]"), found.pop(SOURCES_OMITTED, 0)
+    return {**found, "sources": json.loads(sources), "sources_omitted": int(omitted)}

@@ -15,9 +15,10 @@ from deltalake.exceptions import DeltaError
 
 from sinks.documents.errors import DocumentsError
 from sinks.documents.files import read_document_batches, read_document_file
-from sinks.documents.log import FILE_BOUNDS, DocumentsLog
+from sinks.documents.log import FILE_BOUNDS
 from sinks.documents.opening import load_table
 from sinks.documents.parquet_files import ParquetFiles
+from sinks.documents.removals import RemovalsLog
 
 SCAN_ROWS = 1 << 14
 CHECK_THREADS = 4
@@ -33,7 +34,7 @@ class Range:
     end: int
 
 
-class Documents(DocumentsLog):
+class Documents(RemovalsLog):
     """The documents table of one generation: its log and its rows."""
 
     def at(self, version: int) -> Self:

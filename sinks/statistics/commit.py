@@ -95,7 +95,7 @@ class StatisticsCommit:
         self.moved: DfHistogramDelta | None = None  # once `run` has applied the last chunk itself
         self._guard = guard or MemoryGuard()
         self._unchecked_words = CHECK_WORDS  # words since the guard was asked
-        self._is_removal = self._shards.is_removal or sums.totals()["records"] < 0  # which makes room
+        self._is_removal = self._shards.is_removal or sums.takes_out  # which makes room
 
     def run(self, pipeline: TransactionPipeline) -> None:
         """Commit, from whatever part of it Redis already holds.
@@ -241,7 +241,7 @@ class StatisticsCommit:
         for (key, by), old in zip(by_key.items(), current, strict=True):
             commands += _added(key, by, old)
         # Words outside `top` may now be more frequent than some in it.
-        stale = ["ranks", "stale"] if self._sums.totals()["records"] < 0 else []
+        stale = ["ranks", "stale"] if self._sums.takes_out else []
         return [
             *commands,
             packed("SET", self._keys.position, self._finish),

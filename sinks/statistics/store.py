@@ -103,7 +103,7 @@ class Statistics:
             if not announce(self.keys, pipeline, canonical(start), canonical(finish)):
                 return
         shards = self.keys.shards
-        is_removal = sums.totals()["records"] < 0
+        is_removal = sums.takes_out
         candidates = candidates_of(self._top_words, len(shards))
         moved: list[DfHistogramDelta | None] = []
         for shard, words in zip(shards, split_words(sums.words, len(shards)), strict=True):

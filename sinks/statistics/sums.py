@@ -90,6 +90,12 @@ class Sums:
             "payload_bytes": sum(count.payload_bytes for _, count in counts),
         }
 
+    @property
+    def takes_out(self) -> bool:
+        """Whether more records, or kept documents, are taken out than added."""
+        totals = self.totals()
+        return totals["records"] < 0 or totals["documents"] < 0
+
     def reasons(self) -> Counter[str]:
         """Rejected records by reason."""
         total: Counter[str] = Counter()

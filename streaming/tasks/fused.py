@@ -19,12 +19,13 @@ from conf.crash_points import crash_point
 from conf.profiles import Profile
 from sinks.documents.exclusions import Exclusion
 from sinks.documents.files import write_document_file
+from sinks.documents.takedowns import Takedown, TakedownMatcher
 from sinks.statistics.derive import derive_counts
 from sinks.statistics.sums import Sums
 from sinks.storage.location import Location
 from streaming.tasks.joins import JoinCheck
 from streaming.tasks.keys import read_keys
-from streaming.tasks.messages import read_messages
+from streaming.tasks.messages import read_messages, take_down
 from streaming.tasks.partials import OffsetRange, partial_rows, unjoined_rows
 from streaming.tasks.rows import RowBuffer
 from streaming.text.judge import judge
@@ -41,14 +42,15 @@ _baggers: dict[str, Bagger] = {}
 class TaskConfig:
     """What a task needs: the rules, where the documents go, and what does not count. Sent to the executors.
 
-    `exclusions`: by source, grouped once for all tasks. `direct`: there are so few tasks that their words go to the
-    driver as they are, packed.
+    `exclusions`: by source, grouped once for all tasks. `takedowns`: pages to keep out. `direct`: tasks are so few that
+    their words go to the driver as they are, packed.
     """
 
     profile: Profile
     table: Location
     compression_level: int
     exclusions: Mapping[str, Sequence[Exclusion]] = field(default_factory=dict)
+    takedowns: Sequence[Takedown] = ()
     direct: bool = False
     rules_hash: str = field(init=False)  # computed once, on the driver: it reads every word of the profile
 
@@ -114,6 +116,7 @@ class TaskWork:
         self._bagger.reset()
         self._rows = RowBuffer()
         self._entries = 0
+        self._takedowns = TakedownMatcher(config.takedowns)
         self.joins = JoinCheck()
 
     def __len__(self) -> int:
@@ -137,6 +140,8 @@ class TaskWork:
         if not len(key):
             return
         messages = read_messages(key, value)
+        if self._takedowns:
+            messages = take_down(messages, self._takedowns)
         judged = judge(self._bagger, messages.data, messages.starts, messages.ends, messages.language_header)
         self._rows.add(messages, partition, offset, judged)
         self._entries += judged.bags.words.size

@@ -6,7 +6,7 @@ the reason that the producer gave it, anything else is `malformed`. What a messa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from conf import reasons
 from producers.topic.message import STUB_FIELDS_BYTES, read_stub
+from sinks.documents.hosts import hosts_of
+from sinks.documents.takedowns import TakedownMatcher
 from streaming.tasks.dates import read_dates
 from streaming.tasks.keys import RECORD_KIND, RETRACTION_KIND, STUB_KIND, binary_buffers, read_keys
 from streaming.text.headers import DATE, LANGUAGE, RECORD_ID, TYPE, URI, Headers
@@ -91,6 +93,27 @@ def read_messages(keys: pa.Array, values: pa.Array) -> Messages:
         data=data,
         starts=np.where(page, headers.payloads, -1),
         ends=ends,
+    )
+
+
+def take_down(messages: Messages, takedowns: TakedownMatcher) -> Messages:
+    """Return the messages with nothing left of the pages that are taken down but their place and their size."""
+    down = takedowns.match(messages.url, hosts_of(messages.url.to_pylist()))
+    if not down.true_count:
+        return messages
+    mask = down.to_numpy(zero_copy_only=False)
+    reason: list[str | None] = list(messages.reason)
+    language_header = list(messages.language_header)
+    for i in np.flatnonzero(mask).tolist():
+        reason[i], language_header[i] = reasons.TAKEN_DOWN, None
+    return replace(
+        messages,
+        record_id=pc.if_else(down, None, messages.record_id),
+        url=pc.if_else(down, None, messages.url),
+        date=pc.if_else(down, None, messages.date),
+        language_header=language_header,
+        reason=reason,
+        starts=np.where(mask, -1, messages.starts),
     )
 
 

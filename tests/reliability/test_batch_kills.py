@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from producers.sample.writer import write_sample
+from sinks.keys import lease_key
 from tests.harness import Command, Pipeline
 
 Make = Callable[..., Pipeline]
@@ -36,6 +39,19 @@ REMOVAL_POINTS = [
     "before-removal-ranks",
     "before-ranks-switch",
     "before-removal-finished",
+]
+TAKEDOWN_POINTS = [
+    "before-exclusions",
+    "after-removal-plan",
+    "before-removal-delete",
+    "before-removal-counts",
+    "redis-chunk",
+    "after-redis-commit",
+    "before-removal-ranks",
+    "before-purge-file",
+    "before-purge-file:2",
+    "before-purge-topic",
+    "after-purge-topic",
 ]
 slow = pytest.mark.slow
 
@@ -147,3 +163,75 @@ def test_the_stream_killed_while_it_removes(
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
     assert digest(wetstream) == without
+
+
+def hosts_of(pipeline: Pipeline) -> list[str]:
+    """Hosts with kept pages, those with most of them first."""
+    rows = pipeline.public.documents.to_arrow(columns=["host", "reason"]).to_pylist()
+    hosts = Counter(row["host"] for row in rows if row["reason"] is None and row["host"])
+    return [host for host, _ in sorted(hosts.items(), key=lambda item: (-item[1], item[0]))]
+
+
+def right_after_takedown(make_pipeline: Make, sample: Path, hosts: list[str]) -> str:
+    pipeline = make_pipeline(pipeline=f"right-{os.getpid()}-{random.randrange(1 << 30)}")
+    pipeline.ingest(sample)
+    pipeline.stream()
+    pipeline.public.take_down(hosts=hosts)
+    return pipeline.verified().digest
+
+
+@pytest.mark.parametrize(
+    "points",
+    [["before-removal-counts"], pytest.param(TAKEDOWN_POINTS, marks=slow)],
+    ids=["some", "all"],
+)
+def test_a_takedown_killed(points: list[str], wetstream: Command, make_pipeline: Make, sample: Path) -> None:
+    """Each time another host: killed, perhaps finished by a stream, then said again."""
+    pipeline = make_pipeline()
+    pipeline.ingest(sample)
+    pipeline.stream()
+    hosts = hosts_of(pipeline)[: len(points)]
+    for number, (point, host) in enumerate(zip(points, hosts, strict=True)):
+        takedown = ("remove", "--host", host, *(("--purge",) if "purge" in point else ()), *SMALL)
+        killed(wetstream, point, *takedown)
+        if number % 2:
+            pipeline.stream()
+            pipeline.verified()
+        wetstream(*takedown)
+        pipeline.verified()
+        assert host not in pipeline.public.documents.to_arrow(columns=["host"])["host"].to_pylist(), f"after {point}"
+    assert digest(wetstream) == right_after_takedown(make_pipeline, sample, hosts)
+    report = wetstream.json("remove", "--purge")["purge"]
+    assert report["left"] == [] and report["files"]
+
+
+@slow
+def test_the_stream_killed_while_it_takes_down(wetstream: Command, make_pipeline: Make, sample: Path) -> None:
+    pipeline = make_pipeline()
+    pipeline.ingest(sample)
+    pipeline.stream()
+    points = [point for point in TAKEDOWN_POINTS if "purge" not in point]
+    hosts = hosts_of(pipeline)[: len(points)]
+    for point, host in zip(points, hosts, strict=True):
+        stream = wetstream.start("stream", *P21, *SMALL, WETSTREAM_CRASH_AT=point)
+        takedown = None
+        try:
+            wait_for_lease(pipeline, stream)
+            takedown = wetstream.start("remove", "--host", host)
+            assert stream.wait(120) == -signal.SIGKILL, f"{point} was not reached"
+            assert takedown.wait(120) == 0
+        finally:
+            for process in filter(None, (stream, takedown)):
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+        pipeline.verified()
+    assert digest(wetstream) == right_after_takedown(make_pipeline, sample, hosts)
+
+
+def wait_for_lease(pipeline: Pipeline, stream: subprocess.Popen[str]) -> None:
+    """Wait until a stream is the writer: before that, a command would not ask it."""
+    deadline = time.monotonic() + 120
+    while not pipeline.redis.exists(lease_key(pipeline.settings.pipeline)):
+        assert stream.poll() is None and time.monotonic() < deadline
+        time.sleep(0.2)

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from sinks.documents.actions import MAX_SOURCES
 from sinks.documents.errors import DamagedFileError, DocumentsError
 from sinks.documents.exclusions import FOLDER, INHERITED, Exclusion
 from sinks.documents.files import DocumentFile, write_document_file
-from sinks.documents.log import EXCLUSIONS, FROM_FILE
+from sinks.documents.log import FROM_FILE, MAX_SOURCES
+from sinks.documents.removals import EXCLUSIONS
 from sinks.documents.schema import DOCUMENTS
 from sinks.documents.table import Documents
 from sinks.documents.transactions import read_transactions
@@ -76,7 +76,7 @@ def test_a_crash_before_the_commit_changes_nothing(documents: Documents, monkeyp
         if name == "before-exclusions":
             raise Killed
 
-    monkeypatch.setattr("sinks.documents.log.crash_point", crash)
+    monkeypatch.setattr("sinks.documents.removals.crash_point", crash)
     with pytest.raises(Killed):
         reopened(documents).plan_removal({"c": (0, 30)})
     monkeypatch.undo()

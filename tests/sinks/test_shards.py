@@ -18,7 +18,7 @@ from sinks.documents.generations import Generation
 from sinks.documents.schema import DOCUMENTS
 from sinks.documents.table import Documents
 from sinks.keys import Keys, build_prefix, pipeline_pattern, shards_pattern
-from sinks.removal import remove_sources
+from sinks.removal import remove_records
 from sinks.statistics.builds import StatisticsBuilds
 from sinks.statistics.errors import NotInStepError
 from sinks.statistics.shards import shard_of
@@ -174,7 +174,7 @@ def test_a_shard_that_was_lost_is_counted_again(client: Redis, documents: Docume
 def test_a_removal_leaves_what_was_never_there(client: Redis, documents: Documents) -> None:
     add(documents, 8)
     statistics = catch_up(client, documents)
-    removed = remove_sources(documents, statistics, {"a": (0, 1_000)}, compression_level=1)
+    removed = remove_records(documents, statistics, {"a": (0, 1_000)}, compression_level=1)
     assert removed == 8
     assert_right(client, documents)
     assert LiveStatistics(client, NAME).top(7)["words"]

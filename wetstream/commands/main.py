@@ -29,7 +29,7 @@ SECTIONS = {
         *("stats", "top", "word", "search", "vocabulary", "zipf", "growth", "languages", "tlds", "hosts", "days"),
         *("diff", "segments", "batches", "explain", "show"),
     ),
-    "Batch": ("replay", "remove", "export", "p21"),
+    "Batch": ("replay", "remove", "takedowns", "export", "p21"),
     "Upkeep": ("verify", "repair", "rebuild", "documents", "generations", "pipelines"),
     "Servers": ("serve", "up", "down", "status", "doctor", "package", "compile", "completion"),
 }

@@ -1,9 +1,10 @@
-"""Commands that change the whole of a pipeline: `replay`, `generations`, `remove`."""
+"""Commands that change the whole of a pipeline: `replay`, `generations`, `remove`, `takedowns`."""
 
 from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -116,17 +117,74 @@ def drop_command(pipeline: Pipeline, generation: str) -> None:
 @click.argument("sources", nargs=-1, type=PATH_OR_URL, metavar="[SOURCE]...")
 @click.option("--segment", "segments", multiple=True, type=NAME, metavar="ID", help="All sources of a segment.")
 @click.option("--crawl", "crawls", multiple=True, type=NAME, metavar="NAME", help="All sources of a crawl (CC-MAIN-…).")
+@click.option("--url", "urls", multiple=True, type=NAME, metavar="URL", help="The page of this URL, for ever.")
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    type=NAME,
+    metavar="HOST",
+    help="All pages of a host, for ever (.HOST: of those below it too).",
+)
+@click.option(
+    "--pattern",
+    "patterns",
+    multiple=True,
+    type=NAME,
+    metavar="REGEX",
+    help="All pages whose URL holds a match (RE2 syntax), for ever.",
+)
+@click.option("--purge", is_flag=True, help="Also delete such pages from old versions and from the topic.")
+@click.option("--dry-run", is_flag=True, help="Only count the pages.")
 @json_option
 def remove_command(
-    pipeline: Pipeline, sources: tuple[str, ...], segments: tuple[str, ...], crawls: tuple[str, ...], as_json: bool
+    pipeline: Pipeline,
+    sources: tuple[str, ...],
+    segments: tuple[str, ...],
+    crawls: tuple[str, ...],
+    purge: bool,
+    dry_run: bool,
+    as_json: bool,
+    **pages: tuple[str, ...],
 ) -> None:
-    """Take sources out again, exactly.
+    """Take sources or pages out again, exactly.
 
     The rest is not recounted. A SOURCE is an identity as in `wetstream segments --json`, or the path it was
     ingested from. It can be ingested again afterwards. Interrupted, the same command finishes the removal.
+
+    Pages (--url, --host, --pattern) are kept out from now on, whatever source brings them; of each, a row without
+    content remains. --purge alone goes on with the pages that were taken down before. It deletes from the topic all
+    messages up to the last of these pages: Kafka deletes no single ones.
     """
-    if not (sources or segments or crawls):
-        raise click.UsageError("name sources, a --segment or a --crawl")
+    by_source, by_page = bool(sources or segments or crawls), any(pages.values())
+    if by_source and (by_page or purge or dry_run):
+        raise click.UsageError("remove sources and pages one after the other; --purge and --dry-run are for pages")
+    if dry_run and (purge or not by_page):
+        raise click.UsageError("--dry-run counts the pages of a --url, --host or --pattern")
+    if not (by_source or by_page or purge):
+        raise click.UsageError("name sources, a --segment, --crawl, --url, --host or --pattern")
+    if by_source:
+        _remove_sources(pipeline, sources, segments, crawls, as_json)
+    elif dry_run:
+        found = pipeline.matching_pages(**pages)
+        if as_json:
+            out.json({"pages": found})
+        else:
+            out.line(f"{counted(found, 'page')} would be taken down")
+    else:
+        from wetstream.commands.terminal.takedowns import show_taken_down
+
+        taken = pipeline.take_down(**pages, purge=purge)
+        if as_json:
+            out.json(dataclasses.asdict(taken))
+        else:
+            show_taken_down(out, taken)
+        sys.exit(int(taken.purge is not None and not taken.purge.complete))
+
+
+def _remove_sources(
+    pipeline: Pipeline, sources: Sequence[str], segments: Sequence[str], crawls: Sequence[str], as_json: bool
+) -> None:
     removed = pipeline.remove(*sources, segments=segments, crawls=crawls)
     if as_json:
         out.json(dataclasses.asdict(removed))
@@ -134,6 +192,18 @@ def remove_command(
         for source in removed.sources:
             out.line(f"removed {source}")
         out.line(f"{counted(removed.records, 'record')} taken out of documents and statistics")
+
+
+@command(commands, name="takedowns")
+@json_option
+def takedowns_command(pipeline: Pipeline, as_json: bool) -> None:
+    """List what `remove` keeps out: URLs, hosts and patterns."""
+    found = pipeline.takedowns()
+    if as_json:
+        out.json([{"kind": takedown.kind, "value": takedown.value} for takedown in found])
+    else:
+        for takedown in found:
+            out.line(f"{takedown.kind}  {takedown.value}")
 
 
 def _print_stats(pipeline: Pipeline, as_json: bool) -> None:

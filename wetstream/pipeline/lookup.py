@@ -14,6 +14,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from conf.addresses import BootstrapServers
 from conf.errors import ExplainedError, counted
+from conf.reasons import TAKEN_DOWN
 from conf.settings import Settings
 from producers.sources.identity import source_id
 from producers.topic.message import message_key, message_value
@@ -82,7 +83,10 @@ def explain_page(settings: Settings, target: str, record: int, examples: int) ->
 def topic_message(settings: Settings, partition: int, offset: int) -> TopicMessage:
     """Read a message of the records topic and its row. Raises NotFoundError."""
     key, value = message_at(settings, find_servers(settings).bootstrap_servers, partition, offset)
-    return TopicMessage(key, value, row_at(live_documents(settings), partition, offset))
+    row = row_at(live_documents(settings), partition, offset)
+    if row is not None and row["reason"] == TAKEN_DOWN:
+        raise NotFoundError(f"the page at {partition}:{offset} was taken down (`wetstream takedowns`)")
+    return TopicMessage(key, value, row)
 
 
 def url_message(settings: Settings, url: str) -> TopicMessage:

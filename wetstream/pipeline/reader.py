@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from conf.settings import Settings, load_settings
 from wetstream.pipeline.events import OnEvent, Status, ignore
+from wetstream.pipeline.takedown.page_takedowns import PageTakedowns
 from wetstream.tables.slices import SliceReader, identity_of
 
 # Whatever takes time to import is imported where it is used, so that statistics answer at once.
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from wetstream.tables.vocabulary import Vocabulary
 
 
-class PipelineReader(SliceReader):
+class PipelineReader(SliceReader, PageTakedowns):
     """What a pipeline does without Spark: answers, exports, upkeep; see `Pipeline` for the arguments."""
 
     def __init__(

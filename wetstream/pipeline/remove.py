@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from redis import Redis
 
@@ -80,7 +82,7 @@ def remove(settings: Settings, sources: Sequence[str], note: Callable[[str], Non
             ends: Mapping[str, tuple[int, int]] = dict.fromkeys(sources, NOT_IN_TOPIC)
         else:
             ends = mark_removing(settings, bootstrap_servers, topics, sources)
-        records = _have_removed(settings, redis, ends, note)
+        records = have_removed(settings, redis, Request(ends), note)
         if topics is not None:
             mark_removed(settings, bootstrap_servers, topics, sources)
         return records
@@ -88,35 +90,35 @@ def remove(settings: Settings, sources: Sequence[str], note: Callable[[str], Non
         changes.release()
 
 
-def _have_removed(
-    settings: Settings, redis: Redis, ends: Mapping[str, tuple[int, int]], note: Callable[[str], None]
-) -> int:
-    """Ask the running stream to do it, or do it here when none runs."""
+def have_removed(settings: Settings, redis: Redis, request: Request, note: Callable[[str], None]) -> int:
+    """Ask the running stream to do it, or do it here when none runs; return the number of records."""
     lease = Lease(redis, lease_key(settings.pipeline), lease_s=settings.stream.lease_s)
     while True:
         try:
             lease.acquire()
         except LeaseError:
             note("a stream runs: asked it to do this after its micro-batch")
-            request = Request(ends)
+            request = replace(request, id=uuid.uuid4().hex)
             send_request(redis, settings.pipeline, request)
             answer = wait_for_answer(redis, settings.pipeline, request, ASK_AGAIN_S)
             if answer is not None:
                 return answer
             continue
         try:
-            return _remove_here(settings, redis, ends)
+            return _remove_here(settings, redis, request)
         finally:
             lease.release()
 
 
-def _remove_here(settings: Settings, redis: Redis, ends: Mapping[str, tuple[int, int]]) -> int:
+def _remove_here(settings: Settings, redis: Redis, request: Request) -> int:
     level = settings.documents.compression_level
     generation = live_generation(settings)
     documents = generation.documents
     removal.finish_removal(documents, compression_level=level)
     statistics = open_builds(settings, redis).catch_up(generation, documents.position())
-    return removal.remove_sources(documents, statistics, ends, compression_level=level)
+    return removal.remove_records(
+        documents, statistics, request.ends, takedowns=request.takedowns, compression_level=level
+    )
 
 
 def _topics(settings: Settings) -> tuple[BootstrapServers, Topics | None]:

@@ -38,7 +38,7 @@ from sinks.documents.log import partition_key
 from sinks.documents.table import Documents
 from sinks.keys import changes_key, lease_key
 from sinks.lease import Lease
-from sinks.removal import finish_removal, remove_sources
+from sinks.removal import finish_removal, remove_records
 from sinks.statistics.builds import open_builds
 from wetstream.pipeline.connections import find_kafka
 from wetstream.pipeline.ledger import read_markers
@@ -260,7 +260,7 @@ class _Repair:
             documents = generation.documents
             finish_removal(documents, compression_level=level)
             statistics = open_builds(self._settings, self._redis).catch_up(generation, documents.position())
-            remove_sources(documents, statistics, {}, ranges, compression_level=level)
+            remove_records(documents, statistics, {}, ranges, compression_level=level)
         finally:
             lease.release()
 
