@@ -22,6 +22,7 @@ from serving.api.redis_clients import AsyncRedisClient
 from serving.api.routes import documents, sources, totals, words
 from serving.api.routes.context import PROBLEMS, ApiContext, context_of
 from serving.document_queries import DocumentQueries
+from serving.slices.queries import SliceQueries
 
 PAGE = Path(__file__).parent.parent / "page"
 DESCRIPTION = (
@@ -45,6 +46,7 @@ router = APIRouter()
 def make_app(
     poller: StatisticsPoller,
     documents_table: DocumentQueries | None = None,
+    slices: SliceQueries | None = None,
     *,
     token: str = "",
     hosts: tuple[str, ...] = (),
@@ -56,6 +58,7 @@ def make_app(
     Args:
         poller: Keeps the state to answer from; the application starts and stops it.
         documents_table: Answers questions about hosts and URLs.
+        slices: Answers questions about parts of the corpus, and earlier points in time.
         token: Who sends it may read; empty: requests for local names may.
         hosts: Names under which requests are answered, beside the local ones.
         allow_origins: Origins whose pages may call the API.
@@ -81,7 +84,7 @@ def make_app(
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    app.state.api = ApiContext(poller, redis, documents_table)
+    app.state.api = ApiContext(poller, redis, documents_table, slices)
     app.state.metrics = MetricsCollector(poller, lambda: app.state.events.clients)
     app.add_middleware(LastResort)
     app.add_middleware(AccessMiddleware, token=token, hosts=(*LOCAL_NAMES, *hosts))

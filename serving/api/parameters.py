@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BeforeValidator
 
 from conf.plain_text import parse_number, parse_whole
+from serving.slices.slice import Slice
 from serving.view import View
 
 # Dependencies are coroutines where functions would do: FastAPI calls functions in a thread, which takes longer.
 
 MAX_OFFSET = 10_000_000
 MAX_WORDS = 100
+MAX_NAMES = 100
 
 # FastAPI's own parsing also takes 1_6 and digits of other scripts.
 Whole = Annotated[int, BeforeValidator(lambda value: parse_whole(value) if isinstance(value, str) else value)]
@@ -38,6 +40,39 @@ async def view_of(
 
 
 InView = Annotated[View, Depends(view_of)]
+
+Name = Annotated[str, Query(min_length=1, max_length=1_000)]
+
+
+def _names(description: str) -> Any:
+    return Query(max_length=MAX_NAMES, description=f"{description}; several: any of them")
+
+
+async def slice_of(
+    as_of: Annotated[
+        Name | None,
+        Query(
+            description="a version of the documents table, a time (ISO 8601), or `after NAME` of a source or segment"
+        ),
+    ] = None,
+    source: Annotated[list[Name], _names("only this source, by identity or a part of it")] = [],  # noqa: B006
+    segment: Annotated[list[Name], _names("only this segment")] = [],  # noqa: B006
+    crawl: Annotated[list[Name], _names("only this crawl")] = [],  # noqa: B006
+    language: Annotated[list[Name], _names("only this language (ISO 639)")] = [],  # noqa: B006
+    tld: Annotated[list[Name], _names("only this top-level domain")] = [],  # noqa: B006
+    host: Annotated[list[Name], _names("only this host")] = [],  # noqa: B006
+    day: Annotated[
+        Name | None, Query(description="crawled on these days: 2016-12-03, or 2016-12-01..2016-12-03")
+    ] = None,
+) -> Slice | None:
+    """Return the part of the corpus that a request is about; None for the live statistics. Raises SliceError."""
+    sources = [*source, *segment, *crawl]
+    if not (as_of or sources or language or tld or host or day):
+        return None
+    return Slice.make(as_of, sources=sources, languages=language, tlds=tld, hosts=host, days=day)
+
+
+InSlice = Annotated[Slice | None, Depends(slice_of)]
 
 
 async def only_known(request: Request) -> None:

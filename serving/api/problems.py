@@ -15,6 +15,7 @@ from conf.errors import ExplainedError
 from serving.api.responses import AnswerTooLargeError, BusyError
 from serving.atomic_read import NoStatisticsError
 from serving.background import describe
+from serving.slices.slice import SliceError
 from serving.top_words import NotRankedError
 from serving.unreadable import DocumentsUnreadableError
 from sinks.documents.errors import DamagedFileError
@@ -34,6 +35,7 @@ class NotReadyError(ExplainedError):
 EXPLAINED: tuple[tuple[type[Exception], int, str, bool], ...] = (
     (NoStatisticsError, 404, "nothing_counted", False),
     (NotRankedError, 422, "not_ranked", False),
+    (SliceError, 422, "no_such_slice", False),
     (AnswerTooLargeError, 422, "answer_too_large", False),
     (BusyError, 503, "busy", True),
     (NotReadyError, 503, "not_ready", True),

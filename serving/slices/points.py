@@ -25,12 +25,13 @@ def documents_as_of(documents: Documents, as_of: str) -> Documents:
         return _after(documents, as_of.removeprefix(AFTER).strip())
     try:
         when = datetime.fromisoformat(as_of)
-    except ValueError:
+        when = (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise SliceError(
             f"{as_of} is no point in time: write a version of the documents table (as in 12), a time (as in "
             "2026-11-26T10:00), `after` and the name of a source, segment or crawl, or `now`"
         ) from None
-    return _at_time(documents, when if when.tzinfo else when.replace(tzinfo=UTC))
+    return _at_time(documents, when)
 
 
 def _at_time(documents: Documents, when: datetime) -> Documents:
@@ -41,7 +42,7 @@ def _at_time(documents: Documents, when: datetime) -> Documents:
         first = datetime.fromtimestamp(min(commits)[0] / 1000, UTC)
         raise SliceError(
             f"the log of {documents.location} begins at {first:%Y-%m-%d %H:%M:%S} UTC: no state is known of "
-            f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+            f"{when:%Y-%m-%d %H:%M:%S} UTC"
         )
     return documents.at(max(versions))
 

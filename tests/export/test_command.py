@@ -42,6 +42,8 @@ def test_the_command(command: Command, tmp_path: Path) -> None:
     assert (out / "corpus.svmlight").read_text() == "0 1:1\n0 2:1\n"
     assert not (out / "corpus").exists()
 
+    assert "the corpus is empty" in command("export", "ldac", tmp_path / "old", "--as-of", "0").stderr
+    assert "has no version 99" in command("export", "ldac", tmp_path / "x", "--as-of", "99", code=1).stderr
     left = command("export", "ldac", tmp_path / "few", "--min-df", "2", "--max-df", "0.5")
     assert "the corpus is empty" in left.stderr
     assert "no source" in command("export", "ldac", tmp_path / "x", "--source", "1.7", code=1).stderr
@@ -51,7 +53,7 @@ def test_the_command(command: Command, tmp_path: Path) -> None:
     )
     assert "no documents yet" in command("export", "ldac", tmp_path / "x", "--pipeline", "other", code=1).stderr
     assert not (tmp_path / "x").exists()
-    assert {path.name for path in tmp_path.iterdir()} == {"home", "stop", "out", "few"}
+    assert {path.name for path in tmp_path.iterdir()} == {"home", "stop", "out", "old", "few"}
 
 
 @pytest.mark.parametrize(

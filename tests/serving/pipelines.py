@@ -146,6 +146,7 @@ def serve(made: Made) -> Iterator[Callable[..., Running]]:
         find: Callable[[], RedisServers] | None = None,
         *,
         table: Any = None,
+        slices: Any = None,
         sources: Any = None,
         token: str = "",
         **changes: Any,
@@ -159,7 +160,7 @@ def serve(made: Made) -> Iterator[Callable[..., Running]]:
             sources or WatchedSources(made.settings),
             refresh_s=settings.refresh_ms / 1000,
         )
-        app = make_app(poller, table, token=token)
+        app = make_app(poller, table, slices, token=token)
         server = Server(app, settings)
         listening = server.listen()
         port = listening.getsockname()[1]

@@ -14,6 +14,7 @@ from schemathesis import GenerationMode
 from schemathesis import checks as all_checks
 
 from serving.document_queries import DocumentQueries
+from serving.slices.queries import SliceQueries
 from tests.serving.documents import table_of
 from tests.serving.pipelines import Made, Running
 
@@ -41,7 +42,8 @@ CHECKS = [
 def test_answers_conform_to_the_openapi_schema(made: Made, serve: Callable[..., Running], tmp_path: Path) -> None:
     made.add(*BAGS, rejected=2)
     documents = table_of(tmp_path, ["http://a.example/1", None])
-    server = serve(table=DocumentQueries(lambda: documents))
+    slices = SliceQueries(lambda: documents, tmp_path / "slices")
+    server = serve(table=DocumentQueries(lambda: documents), slices=slices)
     server.wait_for("/api/v1/words/bottom", lambda answer: True)
     schema = schemathesis.openapi.from_url(f"{server.url}/api/v1/openapi.json")
     answered: dict[str, set[int]] = {}

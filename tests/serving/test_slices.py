@@ -19,6 +19,7 @@ from scipy.stats import chi2, chi2_contingency
 from serving.slices.comparison import Comparison
 from serving.slices.count import KEPT, count_slice
 from serving.slices.keyness import log_likelihood, log_ratio, significance
+from serving.slices.queries import SliceQueries
 from serving.slices.slice import Slice, SliceError
 from serving.slices.statistics import SliceStatistics
 from serving.view import View
@@ -29,6 +30,7 @@ from sinks.documents.schema import DOCUMENTS
 from sinks.documents.table import Documents
 from sinks.storage.folder import Folder
 from tests.examples import examples
+from tests.serving.pipelines import Made, Running
 from tests.sinks.batches import expected_words, row
 
 Rows = list[dict[str, Any]]
@@ -132,6 +134,30 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
     for begin in (0, 40, 80):
         made.add(corpus(range(begin, begin + 40)))
     return made
+
+
+def test_http_answers_about_slices_as_python_does(table: Table, made: Made, serve: Callable[..., Running]) -> None:
+    server = serve(slices=SliceQueries(lambda: table.documents, table.cache))
+    part = table.slice("segment=one,segment=two,language=de")
+    query = "segment=one&crawl=two&language=de"
+    assert server.get(f"/api/v1/stats?{query}&min_df=2") == part.stats(View(2))
+    assert server.get(f"/api/v1/vocabulary?{query}") == part.vocabulary_size()
+    assert server.get(f"/api/v1/words/top?{query}&limit=3&by=df") == part.top(3, by="df")
+    assert server.get(f"/api/v1/words/Alpha?{query}") == part.word("alpha")
+    assert server.get(f"/api/v1/words?word=w3&word=no&{query}") == part.words(["w3", "no"])
+    assert server.get(f"/api/v1/lengths?{query}") == part.lengths()
+    assert server.get(f"/api/v1/rejected?{query}") == part.rejected()
+    for dimension in ("languages", "tlds", "days"):
+        assert server.get(f"/api/v1/{dimension}?{query}") == part.pages_by(dimension)
+    for path in ("zipf", "words/bottom", "words/search?prefix=w", "vocabulary/frequencies"):
+        found = server.get(f"/api/v1/{path}{'&' if '?' in path else '?'}{query}")
+        assert found["as_of"]["positions"] == {"t/0": 120}
+    first = server.http.get("/api/v1/stats?as_of=1&tld=org")
+    assert first.json() == table.slice("as-of=1,tld=org").stats()
+    again = server.http.get("/api/v1/stats?as_of=1&tld=org", headers={"If-None-Match": first.headers["etag"]})
+    assert again.status_code == 304
+    for wrong in ("as_of=99", "as_of=never", "segment=nowhere", "day=today", "as_of=0001-01-01T00:00%2B23:59"):
+        assert server.get(f"/api/v1/stats?{wrong}", 422)["error"] == "no_such_slice", wrong
 
 
 @pytest.mark.parametrize(("text", "chosen"), CHOICES)

@@ -93,6 +93,12 @@ def p21_command(
 @click.option(
     "--source", "sources", multiple=True, type=PATH_OR_URL, metavar="NAME", help="Only this source, segment or crawl."
 )
+@click.option(
+    "--as-of",
+    type=NAME,
+    metavar="POINT",
+    help="As the documents were: a version of their table, a time, or `after NAME` of a source or segment.",
+)
 @overwrite_option
 @json_option
 def export_command(
@@ -104,6 +110,7 @@ def export_command(
     stop_words: Path | None,
     languages: tuple[str, ...],
     sources: tuple[str, ...],
+    as_of: str | None,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -122,6 +129,7 @@ def export_command(
         stop_words=stop_words,
         languages=languages,
         sources=sources,
+        as_of=as_of,
         overwrite=overwrite,
     )
     if as_json:

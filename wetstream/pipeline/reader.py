@@ -140,6 +140,7 @@ class PipelineReader(SliceReader, PageTakedowns):
         stop_words: Path | None = None,
         languages: Sequence[str] = (),
         sources: Sequence[str] = (),
+        as_of: str | int | None = None,
         overwrite: bool = False,
     ) -> dict[str, Any]:
         """Write the documents as a corpus for topic models. Needs neither Kafka nor Redis.
@@ -151,13 +152,19 @@ class PipelineReader(SliceReader, PageTakedowns):
             stop_words: File of words to leave out.
             languages: Only documents in these languages (ISO 639 codes); empty: in all.
             sources: Only these sources, segments or crawls, by identity, a part of it, or path; empty: all.
+            as_of: Only what the documents table held at a point in time, see `slice`; None: now.
             overwrite: Replace what an earlier export wrote there.
 
         Returns:
             What `meta.json` holds.
+
+        Raises:
+            SliceError: There is no such point in time.
         """
         from conf.languages import three_letters
         from serving.export.export import ExportOptions, export
+        from serving.slices.points import documents_as_of
+        from serving.slices.slice import Slice
         from serving.view import EVERYTHING
         from sinks.storage.locate import locate_given
         from wetstream.pipeline.writer_lease import live_documents
@@ -169,9 +176,9 @@ class PipelineReader(SliceReader, PageTakedowns):
             tuple(dict.fromkeys(three_letters(code) for code in languages)),
             tuple(dict.fromkeys(map(identity_of, sources))),
         )
-        return export(
-            form, locate_given(folder, self.settings), live_documents(self.settings), options, overwrite=overwrite
-        )
+        point = Slice.make(as_of).with_identities(identity_of).as_of
+        documents = documents_as_of(live_documents(self.settings), point)
+        return export(form, locate_given(folder, self.settings), documents, options, overwrite=overwrite)
 
     def explain(self, target: str | Path, *, record: int = 1, examples: int = 10) -> PageExplanation:
         """Explain why a page is kept or rejected, by the rules of this pipeline.

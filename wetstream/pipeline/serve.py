@@ -18,6 +18,7 @@ from serving.api.poller import StatisticsPoller
 from serving.api.server import Server, check_access
 from serving.background import BackgroundThread
 from serving.document_queries import DocumentQueries
+from serving.slices.queries import SliceQueries
 from sinks.position import lag_by_partition
 from wetstream.pipeline.connections import find_kafka, find_redis
 from wetstream.pipeline.ledger import ledger, reaches, read_ends
@@ -116,6 +117,7 @@ def make_server(settings: Settings) -> tuple[Server, WatchedSources]:
     app = make_app(
         poller,
         DocumentQueries(lambda: live_documents(settings)),
+        SliceQueries(lambda: live_documents(settings), settings.home / "slices" / settings.pipeline),
         token=settings.serve.token.get_secret_value(),
         hosts=(settings.serve.host,),
         allow_origins=tuple(origin.strip() for origin in settings.serve.allow_origins.split(",") if origin.strip()),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Request, Response
 
 from serving.aggregates import Aggregates
@@ -19,6 +19,9 @@ from serving.api.redis_clients import AsyncRedisClient
 from serving.api.responses import ResponseCache
 from serving.atomic_read import NoStatisticsError
 from serving.document_queries import DocumentQueries
+from serving.slices.queries import SliceQueries
+from serving.slices.slice import Slice, SliceError
+from serving.slices.statistics import SliceStatistics
 from serving.vocabulary_snapshot import VocabularySnapshot
 
 COMPUTATIONS_AT_ONCE = 4
@@ -43,6 +46,7 @@ class ApiContext:
     poller: StatisticsPoller
     redis: AsyncRedisClient
     documents: DocumentQueries | None
+    slices: SliceQueries | None = None
     responses: ResponseCache = field(default_factory=ResponseCache)
     computations: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(COMPUTATIONS_AT_ONCE))
     table_queries: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(TABLE_QUERIES_AT_ONCE))
@@ -66,6 +70,28 @@ class ApiContext:
         if self.poller.snapshot is None:
             raise NotReadyError("the first snapshot of the vocabulary is being taken")
         return self.poller.snapshot
+
+
+async def slice_response(
+    request: Request, chosen: Slice, make: Callable[[SliceStatistics], Mapping[str, Any]]
+) -> Response:
+    """Return the response to a request about a slice, which is counted from the documents table.
+
+    Args:
+        request: The request.
+        chosen: The slice.
+        make: Makes the answer of its statistics.
+
+    Raises:
+        SliceError: There is no such slice.
+    """
+    api = context_of(request)
+    slices = api.slices
+    if slices is None:
+        raise SliceError("this server was started without the documents table: it answers about everything, now")
+    part = await to_thread.run_sync(lambda: slices.statistics(chosen), limiter=api.table_queries)
+    version = part.aggregates().instant.version
+    return await api.responses.respond(request, version, lambda: make(part), limiter=api.computations)
 
 
 def context_of(request: Request) -> ApiContext:
