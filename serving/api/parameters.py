@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BeforeValidator
 
 from conf.plain_text import parse_number, parse_whole
+from serving.slices.once import Once
 from serving.slices.slice import Slice
 from serving.view import View
 
@@ -64,12 +65,13 @@ async def slice_of(
     day: Annotated[
         Name | None, Query(description="crawled on these days: 2016-12-03, or 2016-12-01..2016-12-03")
     ] = None,
+    once: Annotated[Once | None, Query(description="count pages that come again once")] = None,
 ) -> Slice | None:
     """Return the part of the corpus that a request is about; None for the live statistics. Raises SliceError."""
     sources = [*source, *segment, *crawl]
-    if not (as_of or sources or language or tld or host or day):
+    if not (as_of or sources or language or tld or host or day or once):
         return None
-    return Slice.make(as_of, sources=sources, languages=language, tlds=tld, hosts=host, days=day)
+    return Slice.make(as_of, sources=sources, languages=language, tlds=tld, hosts=host, days=day, once=once)
 
 
 InSlice = Annotated[Slice | None, Depends(slice_of)]

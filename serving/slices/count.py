@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from serving.slices.once import NOT_REPEATED, find_repeated
 from serving.slices.points import documents_as_of
 from serving.slices.slice import NOW, Slice, SliceError
 from serving.unreadable import unreadable_explained
@@ -71,8 +72,7 @@ def count_slice(newest: Documents, wanted: Slice, cache: Path) -> SliceCounts:
         return SliceCounts(documents, committed, wanted, {name: {} for name in COUNTS}, no_words())
     try:
         with unreadable_explained(), documents.naming_damage(), files.connect() as connection:
-            sources = _sources(connection, files) if wanted.sources else []
-            counts, words = count_documents(connection, files, wanted.condition(sources))
+            counts, words = count_documents(connection, files, _condition(connection, files, wanted))
     except DamagedFileError as error:
         if documents.version == newest.version or error.path.uri in set(newest.file_paths()):
             raise
@@ -107,6 +107,17 @@ def count_urls(a: SliceCounts, b: SliceCounts) -> tuple[int, int, int]:
         ).fetchone()
     assert row is not None
     return int(row[0]), int(row[1]), int(row[2])
+
+
+def _condition(connection: duckdb.DuckDBPyConnection, files: ParquetFiles, wanted: Slice) -> str:
+    """Return the condition on the rows that a slice counts, after making what it refers to."""
+    connection.execute(TLD_OF)
+    condition = wanted.condition(_sources(connection, files) if wanted.sources else [])
+    if wanted.once is None:
+        return condition
+    for statement in find_repeated(wanted.once, files.sql_list, condition):
+        connection.execute(statement)
+    return f"{condition} and {NOT_REPEATED}"
 
 
 def _sources(connection: duckdb.DuckDBPyConnection, files: ParquetFiles) -> list[str]:

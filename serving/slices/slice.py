@@ -11,6 +11,7 @@ from typing import Self
 from conf.errors import ExplainedError
 from conf.languages import three_letters
 from serving.export.document_filter import source_matches
+from serving.slices.once import Once
 
 NOW = "now"
 AFTER = "after "
@@ -24,6 +25,7 @@ KEYS = {
     "tld": "tlds",
     "host": "hosts",
     "day": "days",
+    "once": "once",
 }
 
 
@@ -72,6 +74,7 @@ class Slice:
         tlds: Top-level domains as the statistics have them (also `address`, `unknown`).
         hosts: Hosts, each exactly.
         days: Days of crawling.
+        once: Count pages that come again in these documents once; None: each time.
     """
 
     as_of: str = NOW
@@ -80,6 +83,7 @@ class Slice:
     tlds: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     days: Days | None = None
+    once: Once | None = None
 
     @classmethod
     def make(
@@ -91,8 +95,11 @@ class Slice:
         tlds: Sequence[str] = (),
         hosts: Sequence[str] = (),
         days: str | None = None,
+        once: str | None = None,
     ) -> Self:
         """Make a slice of what people write, as in `parse`. Raises SliceError."""
+        if once is not None and once not in list(Once):
+            raise SliceError(f"{once} is no way to count pages once: write {', '.join(Once)}")
         return cls(
             NOW if as_of is None else str(as_of),
             tuple(dict.fromkeys(sources)),
@@ -100,6 +107,7 @@ class Slice:
             tuple(dict.fromkeys(tld.lower().lstrip(".") for tld in tlds)),
             tuple(dict.fromkeys(host.lower() for host in hosts)),
             None if days is None else Days.parse(days),
+            None if once is None else Once(once),
         )
 
     @classmethod
@@ -115,7 +123,7 @@ class Slice:
                         "commas), as in segment=1480698540409.8,language=deu"
                     )
                 found[KEYS[key]].append(value)
-        for name in ("as_of", "days"):
+        for name in ("as_of", "days", "once"):
             if len(found[name]) > 1:
                 raise SliceError(f"{text} names {' and '.join(found[name])}: a slice has one of these")
         return cls.make(
@@ -125,6 +133,7 @@ class Slice:
             tlds=found["tlds"],
             hosts=found["hosts"],
             days=next(iter(found["days"]), None),
+            once=next(iter(found["once"]), None),
         )
 
     def with_identities(self, identity: Callable[[str], str]) -> Self:
@@ -145,6 +154,8 @@ class Slice:
 
     def condition(self, known_sources: Sequence[str]) -> str:
         """Return the slice as a condition in DuckDB's SQL on rows of the documents table; `tld_of` is a macro.
+
+        It does not say which rows count `once`.
 
         Args:
             known_sources: The sources that the table holds.

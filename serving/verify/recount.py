@@ -43,7 +43,7 @@ COUNTS = {
 }
 
 TLD_OF = """
-create macro tld_of(host) as
+create or replace macro tld_of(host) as
     case when host is null then 'unknown'
          when host like '[%' or regexp_full_match(split_part(host, '.', -1), '[0-9]+') then 'address'
          else split_part(host, '.', -1) end

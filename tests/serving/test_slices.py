@@ -26,6 +26,7 @@ from serving.view import View
 from sinks.documents.compaction import compact
 from sinks.documents.errors import DocumentsError
 from sinks.documents.files import write_document_file
+from sinks.documents.hosts import host_of
 from sinks.documents.schema import DOCUMENTS
 from sinks.documents.table import Documents
 from sinks.storage.folder import Folder
@@ -125,6 +126,50 @@ CHOICES: list[tuple[str, Chosen]] = [
     ("segment=one,language=eng", lambda r: False),
     ("segment=two,tld=uk", lambda r: "/two/" in r["source"] and r["host"] == "a.b.co.uk"),
 ]
+
+
+REPEATS = [
+    ("http://www.a.example:80/x/", "2016-12-03", None, {"alpha": 1}),
+    ("https://a.example/x#part", "2016-12-01", "not_language", None),
+    ("HTTP://A.example/x", "2016-12-02", None, {"beta": 2}),
+    ("http://a.example:8080/x", None, None, {"alpha": 1}),
+    ("http://a.example/X", "2016-12-05", None, {"alpha": 1}),
+    ("http://b.example/?q=1", "2016-12-01", "too_few_words", None),
+    ("http://b.example?q=1", "2016-12-02", "too_few_words", None),
+    ("http:/c.example/1", "2016-12-02", None, {"gamma": 1}),
+    ("http:/c.example/2", "2016-12-02", None, {"gamma": 2}),
+    (None, None, "truncated", None),
+    (None, None, "truncated", None),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "counted"),
+    [
+        ("once=url", [2, 3, 4, 5, 7, 8, 9, 10]),
+        ("once=url-latest", [0, 3, 4, 6, 7, 8, 9, 10]),
+        ("once=bag", [0, 1, 2, 5, 6, 7, 8, 9, 10]),
+        ("once=bag-latest", [1, 2, 4, 5, 6, 7, 8, 9, 10]),
+        ("once=url,day=2016-12-03..2016-12-05", [0, 4]),
+        ("once=url,tld=example,language=eng", [2, 3, 4, 5, 7, 8]),
+    ],
+)
+def test_pages_that_come_again_are_counted_once(tmp_path: Path, text: str, counted: list[int]) -> None:
+    rows = []
+    for number, (url, day, reason, bag) in enumerate(REPEATS):
+        date = None if day is None else datetime.fromisoformat(f"{day}T00:00+00:00")
+        made = row(number, bag, reason, SOURCES[number % 2])
+        page = {"url": url, "host": host_of(url), "date": date, "language": "eng" if url else None}
+        rows.append({**made, **page, "record_offset": number, "inner_offset": 0})
+    table = Table(tmp_path)
+    table.add(rows[:6])
+    table.add(rows[6:])
+    found = table.slice(text)
+    assert Slice.parse(str(found.slice)) == found.slice
+    stats = found.stats()
+    chosen = [rows[number] for number in counted]
+    assert (stats["records"], stats["documents"]) == (len(chosen), sum(r["reason"] is None for r in chosen))
+    assert {each["word"]: each["tf"] for each in found.top(10)["words"]} == dict(expected_words(chosen)[0])
 
 
 @pytest.fixture(scope="module")

@@ -46,6 +46,11 @@ SLICE_OPTIONS = (
     click.option("--tld", "tlds", type=NAME, multiple=True, metavar="TLD", help="Only this top-level domain."),
     click.option("--host", "hosts", type=NAME, multiple=True, metavar="HOST", help="Only this host."),
     click.option("--day", "days", type=NAME, metavar="DAY[..DAY]", help="Only pages crawled on these days."),
+    click.option(
+        "--once",
+        type=click.Choice(["url", "url-latest", "bag", "bag-latest"]),
+        help="Count pages of one URL, or with the same bag of words, once: the first or the latest.",
+    ),
 )
 
 
@@ -224,7 +229,7 @@ def diff_command(
     """Compare two parts of the corpus, or two points in time.
 
     A and B are `now`, or KEY=VALUE (several with commas) with the keys as-of, source, segment, crawl, language, tld,
-    host and day: `wetstream diff "as-of=after 1480698540409.8" now`, `wetstream diff language=deu language=eng`.
+    host, day and once: `wetstream diff "as-of=after 1480698540409.8" now`, `wetstream diff language=deu language=eng`.
 
     Words are ranked by log-likelihood (G2), or by the log ratio of their relative frequencies; both are exact counts.
     """

@@ -31,6 +31,7 @@ class SliceReader:
         tlds: Sequence[str] = (),
         hosts: Sequence[str] = (),
         days: str | None = None,
+        once: str | None = None,
     ) -> SliceStatistics:
         """Count a part of the corpus, now or at an earlier point in time; what was counted before is kept on disk.
 
@@ -45,6 +46,8 @@ class SliceReader:
             tlds: Only pages of these top-level domains.
             hosts: Only pages of these hosts, each exactly.
             days: Only pages of a day of crawling, `2016-12-03`, or of several, `2016-12-01..2016-12-03`.
+            once: Count pages that come again once: those of a URL (`url`, `url-latest`), or with the same bag of words
+                (`bag`, `bag-latest`); the first of them in time, or the latest. None: each time.
 
         Raises:
             SliceError: There is no such slice.
@@ -52,14 +55,15 @@ class SliceReader:
         """
         from serving.slices.slice import Slice
 
-        return self._count(Slice.make(as_of, sources=sources, languages=languages, tlds=tlds, hosts=hosts, days=days))
+        chosen = Slice.make(as_of, sources=sources, languages=languages, tlds=tlds, hosts=hosts, days=days, once=once)
+        return self._count(chosen)
 
     def diff(self, a: str | Slice, b: str | Slice) -> Comparison:
         """Compare two parts of the corpus, or two points in time.
 
         Args:
             a: A slice, or one as text: `now`, or KEY=VALUE,… with the keys as-of, source, segment, crawl, language,
-                tld, host and day, as in `segment=1480698540409.8,language=deu`.
+                tld, host, day and once, as in `segment=1480698540409.8,language=deu`.
             b: The other one.
 
         Raises:
