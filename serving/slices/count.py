@@ -72,7 +72,7 @@ def count_slice(newest: Documents, wanted: Slice, cache: Path) -> SliceCounts:
         return SliceCounts(documents, committed, wanted, {name: {} for name in COUNTS}, no_words())
     try:
         with unreadable_explained(), documents.naming_damage(), files.connect() as connection:
-            counts, words = count_documents(connection, files, _condition(connection, files, wanted))
+            counts, words = count_documents(connection, files, condition_of(connection, files, wanted))
     except DamagedFileError as error:
         if documents.version == newest.version or error.path.uri in set(newest.file_paths()):
             raise
@@ -109,8 +109,12 @@ def count_urls(a: SliceCounts, b: SliceCounts) -> tuple[int, int, int]:
     return int(row[0]), int(row[1]), int(row[2])
 
 
-def _condition(connection: duckdb.DuckDBPyConnection, files: ParquetFiles, wanted: Slice) -> str:
-    """Return the condition on the rows that a slice counts, after making what it refers to."""
+def condition_of(connection: duckdb.DuckDBPyConnection, files: ParquetFiles, wanted: Slice) -> str:
+    """Return the condition in DuckDB's SQL on the rows that a slice counts, after making what it refers to.
+
+    Raises:
+        SliceError: The slice names a source that the table does not hold.
+    """
     connection.execute(TLD_OF)
     condition = wanted.condition(_sources(connection, files) if wanted.sources else [])
     if wanted.once is None:

@@ -27,7 +27,7 @@ SECTIONS = {
     "Ingest": ("run", "ingest", "stream", "demo", "sample"),
     "Look": (
         *("stats", "top", "word", "search", "vocabulary", "zipf", "growth", "languages", "tlds", "hosts", "days"),
-        *("diff", "segments", "batches", "explain", "show"),
+        *("diff", "trends", "segments", "batches", "explain", "show"),
     ),
     "Batch": ("replay", "remove", "takedowns", "export", "p21"),
     "Upkeep": ("verify", "repair", "rebuild", "documents", "generations", "pipelines"),

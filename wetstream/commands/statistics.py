@@ -240,3 +240,52 @@ def diff_command(
         out.json(answer)
     else:
         show_comparison(out, answer)
+
+
+@command(commands, name="trends")
+@click.argument("words", nargs=-1, type=NAME, metavar="[WORD]...")
+@click.option(
+    "--by", type=click.Choice(["day", "segment"]), default="day", help="Periods: days of crawling, or segments."
+)
+@click.option(
+    "--min-df",
+    type=Count(1, MAX_COUNT),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="Words in at least N documents.",
+)
+@limit_option("words")
+@slice_options
+@json_option
+def trends_command(
+    pipeline: Pipeline,
+    words: tuple[str, ...],
+    by: Literal["day", "segment"],
+    min_df: int,
+    limit: int,
+    as_json: bool,
+    **chosen: Any,
+) -> None:
+    """Show where words depart from their past, by day or segment.
+
+    Each period is compared with all before it, by the documents that hold a word: Dunning's log-likelihood ratio (G2)
+    says how sure the departure is. With WORDs, shows each of them period by period.
+    """
+    from wetstream import Slice
+    from wetstream.commands.terminal.trends import show_curve, show_departures
+
+    trends = pipeline.trends(*words, by=by, chosen=Slice.make(chosen.pop("as_of"), **chosen), min_df=min_df)
+    if words:
+        curves = {word: trends.curve(word.lower()) for word in words}
+        if as_json:
+            out.json(curves)
+            return
+        for word, rows in curves.items():
+            show_curve(out, word, rows)
+        return
+    departures = trends.departures(limit).to_pylist()
+    if as_json:
+        out.json({"periods": trends.periods, "documents": trends.documents.tolist(), "words": departures})
+    else:
+        show_departures(out, trends.periods, departures)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from serving.slices.comparison import Comparison
     from serving.slices.slice import Slice
     from serving.slices.statistics import SliceStatistics
+    from serving.slices.trends import Period, Trends
     from sinks.documents.table import Documents
 
 
@@ -75,6 +76,33 @@ class SliceReader:
 
         sides = [Slice.parse(each) if isinstance(each, str) else each for each in (a, b)]
         return Comparison(*(self._count(side) for side in sides))
+
+    def trends(
+        self,
+        *words: str,
+        by: Period = "day",
+        chosen: str | Slice = "now",
+        min_df: int = 5,
+    ) -> Trends:
+        """Count words by day of crawling or by segment, to see where they depart from their past.
+
+        Args:
+            *words: Only these words, however rare; none: all words.
+            by: What a period is: `day` or `segment`.
+            chosen: The documents to count, a slice or one as text; see `diff`.
+            min_df: Of all words, only those that occur in at least this many documents.
+
+        Raises:
+            SliceError: There is no such slice, or it has more than 1,000 periods.
+            DocumentsError: There are no documents yet, or the table's log does not reach back so far.
+        """
+        from serving.slices.slice import Slice
+        from serving.slices.trends import count_trends
+
+        wanted = Slice.parse(chosen) if isinstance(chosen, str) else chosen
+        documents = self._live_documents()
+        least = 1 if words else min_df
+        return count_trends(documents, wanted.with_identities(identity_of), by, min_df=least, words=words)
 
     def _count(self, wanted: Slice) -> SliceStatistics:
         from serving.slices.count import count_slice
