@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from serving.slices.comparison import Comparison
     from serving.slices.slice import Slice, SliceError
     from serving.slices.statistics import SliceStatistics
+    from serving.slices.trends import Trends
     from serving.verify.verify import Verification
     from serving.view import View
     from sinks.documents.takedowns import Takedown, TakedownError
@@ -78,6 +79,7 @@ _WHERE = {
     "Takedown": "sinks.documents.takedowns",
     "TakedownError": "sinks.documents.takedowns",
     "TakenDown": "wetstream.pipeline.takedown.pages",
+    "Trends": "serving.slices.trends",
     "Verification": "serving.verify.verify",
     "View": "serving.view",
     "Vocabulary": "wetstream.tables.vocabulary",
@@ -132,6 +134,7 @@ __all__ = [
     "Takedown",
     "TakedownError",
     "TakenDown",
+    "Trends",
     "Verification",
     "View",
     "Vocabulary",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from wetstream.commands.terminal.output import Terminal, table
@@ -56,7 +57,7 @@ def sparkline(values: Sequence[float], encoding: str) -> str:
         return ""
     width = min(CURVE_WIDTH, len(values))
     bounds = [len(values) * at // width for at in range(width + 1)]
-    means = [sum(values[a:b]) / (b - a) for a, b in zip(bounds, bounds[1:], strict=False)]
+    means = [sum(values[a:b]) / (b - a) for a, b in pairwise(bounds)]
     bars = BARS
     try:
         bars.encode(encoding)
