@@ -26,6 +26,7 @@ from serving.export.formats import FORMATS
 from serving.export.prefix import new_export
 from serving.export.sorting import sort_rows
 from serving.export.vocabulary import Vocabulary, count
+from serving.export.word_ids import WordIds, with_stable_ids
 from serving.view import EVERYTHING, View
 from sinks.documents.table import Documents
 from sinks.storage.folder import Folder
@@ -68,6 +69,7 @@ def export(
     documents: Documents,
     options: ExportOptions | None = None,
     *,
+    word_ids: WordIds | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Export a documents table.
@@ -77,17 +79,22 @@ def export(
         target: Folder or prefix to make; it appears complete or not at all (see `new_export`).
         documents: The table.
         options: What to export; None: everything.
+        word_ids: Stable ids, also of words that this export does not have; None: in bytewise order.
         overwrite: Replace an earlier export.
 
     Returns:
         What `meta.json` holds.
 
     Raises:
-        ExportError: The table has no source, or no page in a language, that the options name.
+        ExportError: The table has no source, or no page in a language, that the options name; or stable ids in a format
+            that has none.
+        WordIdsError: The list of stable ids is damaged.
         FolderError: The folder cannot be made.
         CorpusError: A file of the table cannot be read.
     """
     options = options or ExportOptions()
+    if form == "p21" and word_ids is not None:
+        raise ExportError("--ids stable: p21 numbers the words in order; choose another format")
     place = Folder(target) if isinstance(target, Path) else target
     parquet, as_of = documents.parquet_files(), _as_of(documents)
     with new_export(place, files.OUTPUT_FILES, overwrite=overwrite) as folder:
@@ -99,6 +106,8 @@ def export(
             known = ", ".join(sorted(chosen.languages_found)) or "none, since it is empty"
             raise ExportError(f"--language {unmet[0]}: no page of the table is in it; its languages: {known}")
         vocabulary = counted.under(options.view, options.stop_words)
+        if word_ids is not None:
+            vocabulary = with_stable_ids(vocabulary, word_ids)
         scratch = folder / SCRATCH
         scratch.mkdir()
         rows = sort_rows(with_word_ids(filter_documents(read_rows(parquet), chosen), vocabulary), scratch)
@@ -111,17 +120,23 @@ def export(
             "first_word": first_word,
             "as_of": as_of,
             "options": options.to_json(),
-            "counts": {
-                "documents": totals.documents,
-                "documents_without_words": counted.documents - totals.documents,
-                "words": len(vocabulary),
-                "words_left_out": len(counted) - len(vocabulary),
-                "tokens": totals.tokens,
-                "entries": totals.entries,
-            },
+            "ids": "sorted" if word_ids is None else "stable",
+            "counts": _counts(totals, counted, vocabulary),
         }
         files.write_meta(folder, meta)
     return meta
+
+
+def _counts(totals: files.Totals, counted: Vocabulary, vocabulary: Vocabulary) -> dict[str, int]:
+    counts = {
+        "documents": totals.documents,
+        "documents_without_words": counted.documents - totals.documents,
+        "words": vocabulary.words,
+        "words_left_out": len(counted) - vocabulary.words,
+        "tokens": totals.tokens,
+        "entries": totals.entries,
+    }
+    return counts if vocabulary.held is None else {**counts, "ids": len(vocabulary)}
 
 
 def write_all(folder: Path, form: str, vocabulary: Vocabulary, rows: Iterable[pa.RecordBatch]) -> files.Totals:

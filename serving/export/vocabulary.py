@@ -19,15 +19,17 @@ MERGE_TABLES = 32
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Words in bytewise order; the id of a word is its row.
+    """Words in bytewise order, or in that of their stable ids; the id of a word is its row.
 
     Attributes:
         table: Columns word (binary), tf and df (int64).
         documents: Documents that were counted, including those without a word.
+        held: Which of the words are exported, bool [n]; None: all.
     """
 
     table: pa.Table
     documents: int
+    held: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -40,10 +42,16 @@ class Vocabulary:
             held &= ~stops.to_numpy()
         return Vocabulary(self.table.filter(pa.array(held)).combine_chunks(), self.documents)
 
+    @property
+    def words(self) -> int:
+        """Number of words that are exported."""
+        return len(self) if self.held is None else int(np.count_nonzero(self.held))
+
     def ids(self, words: pa.Array) -> NDArray[np.int32]:
         """Return the ids of words; -1 for a word that is not in the vocabulary."""
         place = pc.index_in(words.cast(pa.binary()), self.table["word"])
-        return pc.fill_null(place, -1).to_numpy(zero_copy_only=False)
+        ids: NDArray[np.int32] = pc.fill_null(place, -1).to_numpy(zero_copy_only=False)
+        return ids if self.held is None or not len(self.held) else np.where((ids >= 0) & self.held[ids], ids, -1)
 
 
 def count(batches: Iterable[pa.RecordBatch]) -> Vocabulary:

@@ -99,6 +99,12 @@ def p21_command(
     metavar="POINT",
     help="As the documents were: a version of their table, a time, or `after NAME` of a source or segment.",
 )
+@click.option(
+    "--ids",
+    type=click.Choice(["sorted", "stable"]),
+    default="sorted",
+    help="Number the words in order, or as in all other exports with stable ids.",
+)
 @overwrite_option
 @json_option
 def export_command(
@@ -111,6 +117,7 @@ def export_command(
     languages: tuple[str, ...],
     sources: tuple[str, ...],
     as_of: str | None,
+    ids: str,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -130,6 +137,7 @@ def export_command(
         languages=languages,
         sources=sources,
         as_of=as_of,
+        stable_ids=ids == "stable",
         overwrite=overwrite,
     )
     if as_json:

@@ -141,6 +141,7 @@ class PipelineReader(SliceReader, PageTakedowns):
         languages: Sequence[str] = (),
         sources: Sequence[str] = (),
         as_of: str | int | None = None,
+        stable_ids: bool = False,
         overwrite: bool = False,
     ) -> dict[str, Any]:
         """Write the documents as a corpus for topic models. Needs neither Kafka nor Redis.
@@ -153,6 +154,7 @@ class PipelineReader(SliceReader, PageTakedowns):
             languages: Only documents in these languages (ISO 639 codes); empty: in all.
             sources: Only these sources, segments or crawls, by identity, a part of it, or path; empty: all.
             as_of: Only what the documents table held at a point in time, see `slice`; None: now.
+            stable_ids: Number words as in all other exports with stable ids; new words get the next numbers.
             overwrite: Replace what an earlier export wrote there.
 
         Returns:
@@ -163,9 +165,11 @@ class PipelineReader(SliceReader, PageTakedowns):
         """
         from conf.languages import three_letters
         from serving.export.export import ExportOptions, export
+        from serving.export.word_ids import FOLDER, WordIds
         from serving.slices.points import documents_as_of
         from serving.slices.slice import Slice
         from serving.view import EVERYTHING
+        from sinks.documents.generations import Generations
         from sinks.storage.locate import locate_given
         from wetstream.pipeline.writer_lease import live_documents
         from wetstream.stop_words import read_stop_words
@@ -178,7 +182,9 @@ class PipelineReader(SliceReader, PageTakedowns):
         )
         point = Slice.make(as_of).with_identities(identity_of).as_of
         documents = documents_as_of(live_documents(self.settings), point)
-        return export(form, locate_given(folder, self.settings), documents, options, overwrite=overwrite)
+        ids = WordIds(Generations.of(self.settings).location / FOLDER) if stable_ids else None
+        place = locate_given(folder, self.settings)
+        return export(form, place, documents, options, word_ids=ids, overwrite=overwrite)
 
     def explain(self, target: str | Path, *, record: int = 1, examples: int = 10) -> PageExplanation:
         """Explain why a page is kept or rejected, by the rules of this pipeline.
