@@ -93,7 +93,7 @@ def test_what_cannot_be_meant_is_refused() -> None:
 def table_of(folder: str | Path, *files: list[dict[str, Any]]) -> Documents:
     table = Documents.create(Folder(Path(folder) / "g1"), {"profile": "p21"})
     table.bind_topic("records", "id", 1)
-    for number, rows in enumerate(files):
+    for number, rows in enumerate(filter(None, files)):
         written = write_document_file(table.location, pa.Table.from_pylist(rows, schema=DOCUMENTS), compression_level=1)
         table.commit([written], {"id/0": number + 1})
     return table
