@@ -100,11 +100,7 @@ def export(
     with new_export(place, files.OUTPUT_FILES, overwrite=overwrite) as folder:
         chosen = DocumentFilter(options.languages, options.sources)
         counted = count(filter_documents(read_rows(parquet), chosen))
-        if unmet := chosen.unmet():
-            raise ExportError(f"--source {unmet[0]}: no source of the table matches; `wetstream segments` lists them")
-        if unmet := chosen.unmet_languages():
-            known = ", ".join(sorted(chosen.languages_found)) or "none, since it is empty"
-            raise ExportError(f"--language {unmet[0]}: no page of the table is in it; its languages: {known}")
+        _check_met(chosen)
         vocabulary = counted.under(options.view, options.stop_words)
         if word_ids is not None:
             vocabulary = with_stable_ids(vocabulary, word_ids)
@@ -125,6 +121,15 @@ def export(
         }
         files.write_meta(folder, meta)
     return meta
+
+
+def _check_met(chosen: DocumentFilter) -> None:
+    """Raise ExportError if the options name a source or a language that no record of the table has."""
+    if unmet := chosen.unmet():
+        raise ExportError(f"--source {unmet[0]}: no source of the table matches; `wetstream segments` lists them")
+    if unmet := chosen.unmet_languages():
+        known = ", ".join(sorted(chosen.languages_found)) or "none, since it is empty"
+        raise ExportError(f"--language {unmet[0]}: no page of the table is in it; its languages: {known}")
 
 
 def _counts(totals: files.Totals, counted: Vocabulary, vocabulary: Vocabulary) -> dict[str, int]:
