@@ -48,11 +48,8 @@ TAKEDOWN_POINTS = [
     "redis-chunk",
     "after-redis-commit",
     "before-removal-ranks",
-    "before-purge-file",
-    "before-purge-file:2",
-    "before-purge-topic",
-    "after-purge-topic",
 ]
+PURGE_POINTS = ["before-purge-file", "before-purge-file:2", "before-purge-topic", "after-purge-topic"]
 slow = pytest.mark.slow
 
 
@@ -192,7 +189,7 @@ def test_a_takedown_killed(points: list[str], wetstream: Command, make_pipeline:
     pipeline.stream()
     hosts = hosts_of(pipeline)[: len(points)]
     for number, (point, host) in enumerate(zip(points, hosts, strict=True)):
-        takedown = ("remove", "--host", host, *(("--purge",) if "purge" in point else ()), *SMALL)
+        takedown = ("remove", "--host", host, *SMALL)
         killed(wetstream, point, *takedown)
         if number % 2:
             pipeline.stream()
@@ -201,8 +198,20 @@ def test_a_takedown_killed(points: list[str], wetstream: Command, make_pipeline:
         pipeline.verified()
         assert host not in pipeline.public.documents.to_arrow(columns=["host"])["host"].to_pylist(), f"after {point}"
     assert digest(wetstream) == right_after_takedown(make_pipeline, sample, hosts)
+
+
+def test_a_purge_killed(wetstream: Command, make_pipeline: Make, sample: Path) -> None:
+    """Killed at each step for another host, and only then run to its end."""
+    pipeline = make_pipeline()
+    pipeline.ingest(sample)
+    pipeline.stream()
+    hosts = hosts_of(pipeline)[: len(PURGE_POINTS)]
+    for point, host in zip(PURGE_POINTS, hosts, strict=True):
+        killed(wetstream, point, "remove", "--host", host, "--purge", *SMALL)
+        pipeline.verified()
     report = wetstream.json("remove", "--purge")["purge"]
-    assert report["left"] == [] and report["files"]
+    assert report["left"] == [] and report["files"] and report["offsets"]
+    assert digest(wetstream) == right_after_takedown(make_pipeline, sample, hosts)
 
 
 @slow
@@ -210,9 +219,8 @@ def test_the_stream_killed_while_it_takes_down(wetstream: Command, make_pipeline
     pipeline = make_pipeline()
     pipeline.ingest(sample)
     pipeline.stream()
-    points = [point for point in TAKEDOWN_POINTS if "purge" not in point]
-    hosts = hosts_of(pipeline)[: len(points)]
-    for point, host in zip(points, hosts, strict=True):
+    hosts = hosts_of(pipeline)[: len(TAKEDOWN_POINTS)]
+    for point, host in zip(TAKEDOWN_POINTS, hosts, strict=True):
         stream = wetstream.start("stream", *P21, *SMALL, WETSTREAM_CRASH_AT=point)
         takedown = None
         try:

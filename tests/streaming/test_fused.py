@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from conf.profiles import load_profile
+from sinks.documents.takedowns import Takedown, TakedownKind, TakedownMatcher, without_pages
 from sinks.statistics.derive import derive
 from sinks.storage.folder import Folder
 from streaming.tasks.fused import TaskConfig, run_task
@@ -54,6 +55,22 @@ def test_documents_and_sums_equal_the_specification(name: str, sample: Path, tmp
         df.update(counts.keys())
     words = {word.decode(): (t, d) for word, t, d in zip(*batch.sums.words.to_pydict().values(), strict=True)}
     assert words == {word: (tf[word], df[word]) for word in tf}
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_pages_taken_down_are_the_rows_that_a_later_takedown_leaves(name: str, sample: Path, tmp_path: Path) -> None:
+    """Except for them, everything is as without takedowns; and their words never reach the sums."""
+    profile, table = load_profile(name), Folder(tmp_path)
+    takedowns = [Takedown.make(TakedownKind.PATTERN, "[a-m]/"), Takedown.make(TakedownKind.HOST, ".com")]
+    plain = result(run(TaskConfig(profile, table, 1), messages(sample)))
+    batch = result(run(TaskConfig(profile, table, 1, takedowns=takedowns), messages(sample)))
+    before, after = (pq.read_table(tmp_path / each.files[0].path) for each in (plain, batch))
+    down = TakedownMatcher(takedowns).match(before["url"].combine_chunks(), before["host"].combine_chunks())
+    assert 0 < down.true_count < len(down)
+    expected = without_pages(before.combine_chunks(), down)
+    assert after.to_pylist() == expected.to_pylist()
+    assert batch.sums == derive(expected.to_batches()) != plain.sums
+    assert batch.ranges == plain.ranges
 
 
 def test_partial_rows_equal_what_the_file_derives(sample: Path, tmp_path: Path) -> None:
