@@ -72,7 +72,7 @@ bench-kernel: setup ## speed of the text kernel beside other ways to count words
 check: setup        ## lint, format, types and structure, as CI does
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy conf producers serving sinks streaming wetstream
+	$(BIN)/mypy conf producers serving sinks streaming topicmodels wetstream
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/test_structure.py
 

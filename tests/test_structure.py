@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted(
     file
-    for folder in ("bench", "conf", "producers", "serving", "sinks", "streaming", "wetstream")
+    for folder in ("bench", "conf", "producers", "serving", "sinks", "streaming", "topicmodels", "wetstream")
     for file in (ROOT / folder).rglob("*.py")
 )
 MODULES_IN_A_FOLDER = 15

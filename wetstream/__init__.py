@@ -24,8 +24,19 @@ if TYPE_CHECKING:
     from sinks.documents.takedowns import Takedown, TakedownError
     from streaming.replay import ReplayResult
     from streaming.text.explain import Explanation
+    from topicmodels.errors import TopicError
+    from topicmodels.model import TopicModel
     from wetstream.pipeline.catalog.listing import PipelineInfo
-    from wetstream.pipeline.events import Event, EventStream, FilesRead, Lag, MicroBatch, SourcesFound, Status
+    from wetstream.pipeline.events import (
+        Event,
+        EventStream,
+        FilesRead,
+        Lag,
+        MicroBatch,
+        SourcesFound,
+        Status,
+        TopicProgress,
+    )
     from wetstream.pipeline.ingest import IngestOptions
     from wetstream.pipeline.lookup import NotFoundError
     from wetstream.pipeline.pipeline import Pipeline, Removal, open_statistics
@@ -36,6 +47,7 @@ if TYPE_CHECKING:
     from wetstream.profile import Profile
     from wetstream.tables.documents import DocumentsTable
     from wetstream.tables.vocabulary import Vocabulary
+    from wetstream.topics.topics import PageTopics, Topics
     from wetstream.wet.datasource import WetDataSource
     from wetstream.wet.read import WetRecord, read_wet, read_wet_batches
 
@@ -59,6 +71,7 @@ _WHERE = {
     "Note": "producers.report",
     "Outcome": "producers.report",
     "OutcomeState": "producers.report",
+    "PageTopics": "wetstream.topics.topics",
     "Pipeline": "wetstream.pipeline.pipeline",
     "PipelineInfo": "wetstream.pipeline.catalog.listing",
     "PlannedSource": "producers.estimate",
@@ -80,6 +93,10 @@ _WHERE = {
     "TakedownError": "sinks.documents.takedowns",
     "TakenDown": "wetstream.pipeline.takedown.pages",
     "Trends": "serving.slices.trends",
+    "TopicError": "topicmodels.errors",
+    "TopicModel": "topicmodels.model",
+    "TopicProgress": "wetstream.pipeline.events",
+    "Topics": "wetstream.topics.topics",
     "Verification": "serving.verify.verify",
     "View": "serving.view",
     "Vocabulary": "wetstream.tables.vocabulary",
@@ -114,6 +131,7 @@ __all__ = [
     "Note",
     "Outcome",
     "OutcomeState",
+    "PageTopics",
     "Pipeline",
     "PipelineInfo",
     "PlannedSource",
@@ -135,6 +153,10 @@ __all__ = [
     "TakedownError",
     "TakenDown",
     "Trends",
+    "TopicError",
+    "TopicModel",
+    "TopicProgress",
+    "Topics",
     "Verification",
     "View",
     "Vocabulary",

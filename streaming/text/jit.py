@@ -35,6 +35,15 @@ F = TypeVar("F", bound=Callable[..., object])
 
 # No numba reference counting: the kernels allocate no arrays, and counting references halved their speed.
 OPTIONS: Final[dict[str, Any]] = {"nogil": True, "_nrt": False}
+TEXT: Final = "streaming.text"
+
+# What lets LLVM use vector instructions for sums of floating point: it may reorder them (the same way each time, being
+# the same machine code), and a division by zero is an infinity.
+VECTORIZED: Final[dict[str, Any]] = {
+    **OPTIONS,
+    "fastmath": {"reassoc", "contract", "nsz"},
+    "error_model": "numpy",
+}
 
 MACHINE: Final = "machine.json"
 """In a folder that `bake` has filled: the interpreter and processor that its machine code is for."""
@@ -71,27 +80,37 @@ def inlined(function: F) -> F:
 
 
 def compiled(function: F) -> F:
-    """Compile a function of this package, cache it on disk, and run it without the GIL.
+    """Compile a function, cache it on disk, and run it without the GIL.
 
     The function allocates no arrays and is always called with the same types, so every process caches the same code.
+    What it inlines must be in modules of its own package, whose sources name the cache.
     """
-    home = cache_home()
+    return _compiled(function, OPTIONS)
+
+
+def vectorized(function: F) -> F:
+    """Compile a function of floating-point arrays as `compiled` does, with vector instructions also for sums."""
+    return _compiled(function, VECTORIZED)
+
+
+def _compiled(function: F, options: dict[str, Any]) -> F:
+    home = cache_home(function.__module__.rpartition(".")[0])
     if home is None:
-        return cast(F, numba.njit(**OPTIONS)(function))
+        return cast(F, numba.njit(**options)(function))
     code = function.__code__
     copy = home / Path(code.co_filename).name
     function.__code__ = code.replace(co_filename=str(copy))
     if is_writable(home):
-        return cast(F, numba.njit(cache=True, **OPTIONS)(function))
-    dispatcher = numba.njit(**OPTIONS)(function)
+        return cast(F, numba.njit(cache=True, **options)(function))
+    dispatcher = numba.njit(**options)(function)
     dispatcher._cache = _BakedCache(function)  # type: ignore[no-untyped-call]
     return cast(F, dispatcher)
 
 
 @contextlib.contextmanager
-def one_compiler() -> Iterator[None]:
+def one_compiler(package: str = TEXT) -> Iterator[None]:
     """Guard a first call: of several new processes one compiles, the others wait and load its result."""
-    home = cache_home()
+    home = cache_home(package)
     if home is None or not is_writable(home) or sys.platform == "win32":
         yield
         return
@@ -105,13 +124,9 @@ def one_compiler() -> Iterator[None]:
 
 
 @functools.cache
-def cache_home() -> Path | None:
-    """Return the folder of the copied sources and their machine code; None where no folder is writable."""
-    sources = {
-        file.name: file.read_bytes()
-        for file in resources.files("streaming.text").iterdir()
-        if file.name.endswith(".py")
-    }
+def cache_home(package: str = TEXT) -> Path | None:
+    """Return the folder of a package's copied sources and their machine code; None where no folder is writable."""
+    sources = {file.name: file.read_bytes() for file in resources.files(package).iterdir() if file.name.endswith(".py")}
     digest = hashlib.sha256()
     for name in sorted(sources):
         digest.update(b"%s %d\n" % (name.encode(), len(sources[name])))
@@ -149,8 +164,9 @@ def bake(folder: Path) -> None:
     home = cache_home()
     if home is None or home.parent != folder:
         raise OSError(f"{folder} cannot be written to, or others can change it: name a folder of your own")
-    (home / MACHINE).write_text(json.dumps(_machine()))
-    for path in (folder, home, *home.rglob("*")):
+    for each in folder.glob("kernel-*"):
+        (each / MACHINE).write_text(json.dumps(_machine()))
+    for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 

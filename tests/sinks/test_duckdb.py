@@ -33,7 +33,7 @@ def test_what_does_not_fit_is_spilled_to_a_folder_that_is_removed(
 
 
 def test_nothing_else_connects_to_duckdb() -> None:
-    folders = ("conf", "producers", "serving", "sinks", "streaming", "wetstream")
+    folders = ("conf", "producers", "serving", "sinks", "streaming", "topicmodels", "wetstream")
     using = [
         path for folder in folders for path in (ROOT / folder).rglob("*.py") if "duckdb.connect(" in path.read_text()
     ]

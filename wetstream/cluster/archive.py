@@ -26,7 +26,7 @@ from packaging.utils import canonicalize_name
 from conf.errors import ExplainedError
 
 PROJECT = "wetstream"
-PACKAGES = ("conf", "producers", "serving", "sinks", "streaming", "wetstream")
+PACKAGES = ("conf", "producers", "serving", "sinks", "streaming", "topicmodels", "wetstream")
 EXTRAS = ("s3",)
 """Extras that are taken along where they are installed: they are about data. The others bring servers or tools."""
 

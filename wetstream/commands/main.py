@@ -20,6 +20,7 @@ from wetstream.commands import (
     statistics,
     vocabulary,
 )
+from wetstream.commands.models import topics
 from wetstream.commands.terminal import failures
 from wetstream.commands.terminal.output import log_to_terminal
 
@@ -30,6 +31,7 @@ SECTIONS = {
         *("diff", "trends", "segments", "batches", "explain", "show"),
     ),
     "Batch": ("replay", "remove", "takedowns", "export", "p21"),
+    "Model": ("topics",),
     "Upkeep": ("verify", "repair", "rebuild", "documents", "generations", "pipelines"),
     "Servers": ("serve", "up", "down", "status", "doctor", "package", "compile", "completion"),
 }
@@ -66,7 +68,7 @@ def cli() -> None:
 
 MODULES = (
     *(ingest, statistics, vocabulary, explain, documents, replay, pipelines, export, servers, cluster, sample),
-    completion,
+    *(topics, completion),
 )
 for module in MODULES:
     for name, each in module.commands.commands.items():

@@ -50,7 +50,28 @@ class FilesRead:
     records: int
 
 
-Event = Status | SourcesFound | SourceProgress | Note | Outcome | MicroBatch | Lag | FilesRead
+@dataclass(frozen=True, slots=True)
+class TopicProgress:
+    """How far the training of a topic model is.
+
+    Attributes:
+        phase: `train`, or `survey` while the finished model looks at all documents once more.
+        passed: The pass that is under way, from 1.
+        passes: Passes in all.
+        documents: Documents of this pass so far.
+        total_documents: Documents of a pass; those without a word of the model are passed over.
+        bound_per_word: Lower bound of the log-likelihood of a token in this pass so far; None in a survey.
+    """
+
+    phase: str
+    passed: int
+    passes: int
+    documents: int
+    total_documents: int
+    bound_per_word: float | None = None
+
+
+Event = Status | SourcesFound | SourceProgress | Note | Outcome | MicroBatch | Lag | FilesRead | TopicProgress
 OnEvent = Callable[[Event], None]
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from wetstream.pipeline.replay import GenerationInfo
     from wetstream.tables.documents import DocumentsTable
     from wetstream.tables.vocabulary import Vocabulary
+    from wetstream.topics.topics import Topics
 
 
 class PipelineReader(SliceReader, PageTakedowns):
@@ -112,6 +113,13 @@ class PipelineReader(SliceReader, PageTakedowns):
         from wetstream.tables.vocabulary import Vocabulary
 
         return Vocabulary(self.statistics.snapshot(), View(min_df, max_df))
+
+    @property
+    def topics(self) -> Topics:
+        """Topic models of the documents: trained, updated and asked here. Needs neither Kafka nor Redis."""
+        from wetstream.topics.topics import Topics
+
+        return Topics(self.settings, self._live_documents, self.on_event)
 
     def writing(self) -> AbstractContextManager[Documents]:
         """The documents table with the writer lease, for upkeep. Raises LeaseError while a stream runs."""

@@ -1,0 +1,49 @@
+"""Trains a model in processes that are killed at random moments, until one gets to the end.
+
+    python -m tests.topicmodels.killed HOME NAME KILLS SEED
+
+The processes are forked from one that has loaded and compiled everything, so that a kill hits the training itself.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import wetstream
+from topicmodels.lda.inference import warm_up
+from topicmodels.store import ModelStore
+from wetstream.topics import training
+
+OPTIONS = {"topics": 8, "passes": 6, "batch_size": 100, "min_df": 2}
+
+
+def main(home: str, name: str, kills: int, seed: int) -> None:
+    training.CHECKPOINT_S = 0.0
+    warm_up()
+    rng, done, longest = random.Random(seed), 0, 0.6
+    while True:
+        child = os.fork()
+        if child == 0:
+            wetstream.Pipeline("main", home=home).topics.train(name, **OPTIONS)
+            os._exit(0)
+        if done >= kills:
+            _, status = os.waitpid(child, 0)
+            assert status == 0
+            break
+        time.sleep(rng.uniform(0.05, longest))
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        done += os.WIFSIGNALED(status)
+        if not os.WIFSIGNALED(status):  # it came to the end: once more from the beginning, and sooner
+            ModelStore(Path(home) / "topics" / "main").drop(name)
+            longest *= 0.7
+    print(done, "kills", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
