@@ -15,7 +15,7 @@ SOURCES = sorted(
 MODULES_IN_A_FOLDER = 15
 LINES_OF_A_MODULE = 350
 LINES_OF_A_FUNCTION = 60
-COMPILED = {"compiled", "inlined", "shared"}
+COMPILED = {"compiled", "inlined", "shared", "vectorized"}
 """Decorators of the kernels (`streaming.text.jit`): their size is decided by speed."""
 
 

@@ -30,7 +30,7 @@ from topicmodels.vocabulary import TopicVocabulary
 
 FORMAT: Final = 1
 MODEL, TRAINING, LOCK = "model.json", "training.parquet", ".lock"
-STATE: Final = b"wetstream.topics"
+STATE: Final = b"wetstream.pipeline.topics"
 
 
 @dataclass(frozen=True)

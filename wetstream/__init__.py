@@ -44,10 +44,10 @@ if TYPE_CHECKING:
     from wetstream.pipeline.replay import GenerationInfo
     from wetstream.pipeline.takedown.pages import TakenDown
     from wetstream.pipeline.takedown.purge import Purge
+    from wetstream.pipeline.topics.topics import PageTopics, Topics
     from wetstream.profile import Profile
     from wetstream.tables.documents import DocumentsTable
     from wetstream.tables.vocabulary import Vocabulary
-    from wetstream.topics.topics import PageTopics, Topics
     from wetstream.wet.datasource import WetDataSource
     from wetstream.wet.read import WetRecord, read_wet, read_wet_batches
 
@@ -71,7 +71,7 @@ _WHERE = {
     "Note": "producers.report",
     "Outcome": "producers.report",
     "OutcomeState": "producers.report",
-    "PageTopics": "wetstream.topics.topics",
+    "PageTopics": "wetstream.pipeline.topics.topics",
     "Pipeline": "wetstream.pipeline.pipeline",
     "PipelineInfo": "wetstream.pipeline.catalog.listing",
     "PlannedSource": "producers.estimate",
@@ -96,7 +96,7 @@ _WHERE = {
     "TopicError": "topicmodels.errors",
     "TopicModel": "topicmodels.model",
     "TopicProgress": "wetstream.pipeline.events",
-    "Topics": "wetstream.topics.topics",
+    "Topics": "wetstream.pipeline.topics.topics",
     "Verification": "serving.verify.verify",
     "View": "serving.view",
     "Vocabulary": "wetstream.tables.vocabulary",

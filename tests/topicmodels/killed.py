@@ -17,7 +17,7 @@ from pathlib import Path
 import wetstream
 from topicmodels.lda.inference import warm_up
 from topicmodels.store import ModelStore
-from wetstream.topics import training
+from wetstream.pipeline.topics import training
 
 OPTIONS = {"topics": 8, "passes": 6, "batch_size": 100, "min_df": 2}
 

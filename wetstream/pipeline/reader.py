@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from wetstream.pipeline.catalog.listing import PipelineInfo
     from wetstream.pipeline.lookup import PageExplanation, TopicMessage
     from wetstream.pipeline.replay import GenerationInfo
+    from wetstream.pipeline.topics.topics import Topics
     from wetstream.tables.documents import DocumentsTable
     from wetstream.tables.vocabulary import Vocabulary
-    from wetstream.topics.topics import Topics
 
 
 class PipelineReader(SliceReader, PageTakedowns):
@@ -117,7 +117,7 @@ class PipelineReader(SliceReader, PageTakedowns):
     @property
     def topics(self) -> Topics:
         """Topic models of the documents: trained, updated and asked here. Needs neither Kafka nor Redis."""
-        from wetstream.topics.topics import Topics
+        from wetstream.pipeline.topics.topics import Topics
 
         return Topics(self.settings, self._live_documents, self.on_event)
 

@@ -26,7 +26,7 @@ from topicmodels.survey import Survey, best_of, sum_shares, survey
 from topicmodels.training import Progress, train
 from topicmodels.vocabulary import TopicVocabulary, WordRules
 from wetstream.pipeline.events import OnEvent, Status, TopicProgress
-from wetstream.topics.options import TrainingOptions
+from wetstream.pipeline.topics.options import TrainingOptions
 
 CHECKPOINT_S = 20.0
 """Seconds of work that a kill may cost; the model is the same in any case."""

@@ -90,7 +90,7 @@ class Topics:
             seed: Of the random weights that training begins with.
             alpha: Dirichlet prior of a document's topics; None: 1 / topics.
             eta: Dirichlet prior of a topic's words; None: 1 / topics.
-            as_of: Version of the documents, see `Pipeline.slice`, as all that follow.
+            as_of: Version of the documents, see `Pipeline.slice`.
             sources: Only these sources, segments or crawls.
             languages: Only pages in these languages.
             tlds: Only pages of these top-level domains.
@@ -105,20 +105,12 @@ class Topics:
         """
         from serving.slices.slice import Slice
         from topicmodels.vocabulary import WordRules
-        from wetstream.topics.options import TrainingOptions
-        from wetstream.topics.training import Trainer
+        from wetstream.pipeline.topics.options import TrainingOptions
+        from wetstream.pipeline.topics.training import Trainer
 
         chosen = Slice.make(as_of, sources=sources, languages=languages, tlds=tlds, hosts=hosts, days=days)
-        options = TrainingOptions(
-            topics,
-            passes,
-            batch_size,
-            seed,
-            WordRules(min_df, max_df, vocabulary_size),
-            alpha,
-            eta,
-            slice=chosen.with_identities(identity_of),
-        )
+        chosen, words = chosen.with_identities(identity_of), WordRules(min_df, max_df, vocabulary_size)
+        options = TrainingOptions(topics, passes, batch_size, seed, words, alpha, eta, slice=chosen)
         documents = self._open_documents()
         with self._store.training(name):
             return Trainer(self._store, name, documents, self._on_event).train(options, overwrite=overwrite)
@@ -133,7 +125,7 @@ class Topics:
         Raises:
             TopicError: There is no such model, it is being trained, or a replay has replaced its documents.
         """
-        from wetstream.topics.training import Trainer
+        from wetstream.pipeline.topics.training import Trainer
 
         documents = self._open_documents()
         self._store.info(name)
