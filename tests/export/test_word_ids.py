@@ -64,6 +64,19 @@ def test_ids_stay_through_kills_and_rivals(tmp_path: Path, monkeypatch: pytest.M
     assert kills == 30 and len(ids_of(folder)) > 100
 
 
+def test_a_rival_that_takes_the_next_number_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its words, of which one is ours too, have ids then; ours come behind them."""
+    rivals = [words_of("b", "x")]
+
+    def rival(name: str) -> None:
+        if name == "before-word-ids" and rivals:
+            WordIds(Folder(tmp_path)).assign(rivals.pop())
+
+    monkeypatch.setattr("serving.export.word_ids.crash_point", rival)
+    assigned = WordIds(Folder(tmp_path)).assign(words_of("a", "b", "c"))
+    assert [word.decode() for word in assigned.to_pylist()] == ids_of(tmp_path) == ["b", "x", "a", "c"]
+
+
 @pytest.mark.parametrize("damage", ["missing", "cut", "other"])
 def test_a_damaged_list_is_named(tmp_path: Path, damage: str) -> None:
     ids = WordIds(Folder(tmp_path))
