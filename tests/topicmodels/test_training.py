@@ -13,6 +13,7 @@ from sklearn.decomposition import LatentDirichletAllocation
 
 import wetstream
 from sinks.documents.compaction import compact
+from sinks.documents.takedowns import Takedown, TakedownKind
 from tests.topicmodels.corpora import Generated, StoredPipeline, generate, matched_cosine
 from tests.topicmodels.killed import OPTIONS
 from topicmodels.lda.inference import slice_bags
@@ -98,6 +99,15 @@ def test_removed_sources_are_named(stored: StoredPipeline) -> None:
     stored.documents.complete_removal([file["path"] for file in gone], [])
     model = pipeline.topics.update()
     assert model.info["removed_sources"] == ["s1"] and model.info["lineage"][-1]["documents"] == 0
+
+
+def test_pages_taken_down_are_no_examples(stored: StoredPipeline) -> None:
+    pipeline = opened(stored)
+    before = pipeline.topics.train(**OPTIONS).documents["url"].to_pylist()
+    assert any(url and "example.org" in url for url in before)
+    stored.documents.plan_removal({}, takedowns=[Takedown.make(TakedownKind.HOST, "example.org")])
+    after = pipeline.topics.open().documents["url"].to_pylist()
+    assert len(after) == sum(not (url and "example.org" in url) for url in before) > 0
 
 
 def test_a_part_of_the_corpus(stored: StoredPipeline) -> None:

@@ -119,7 +119,7 @@ class PipelineReader(SliceReader, PageTakedowns):
         """Topic models of the documents: trained, updated and asked here. Needs neither Kafka nor Redis."""
         from wetstream.pipeline.topics.topics import Topics
 
-        return Topics(self.settings, self._live_documents, self.on_event)
+        return Topics(self.settings, self._live_documents, lambda event: self.on_event(event))
 
     def writing(self) -> AbstractContextManager[Documents]:
         """The documents table with the writer lease, for upkeep. Raises LeaseError while a stream runs."""

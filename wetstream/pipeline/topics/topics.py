@@ -145,8 +145,10 @@ class Topics:
         return rows
 
     def open(self, name: str = "main") -> TopicModel:
-        """Load a model. Raises TopicError."""
-        return self._store.load(name)
+        """Load a model; pages that were taken down since are not among its documents. Raises TopicError."""
+        from wetstream.pipeline.topics.takedowns import without_taken_down
+
+        return without_taken_down(self._store.load(name), self._open_documents())
 
     def drop(self, name: str) -> None:
         """Delete a model, or a training that has not ended. Raises TopicError."""

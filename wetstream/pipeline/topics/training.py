@@ -27,6 +27,7 @@ from topicmodels.training import Progress, train
 from topicmodels.vocabulary import TopicVocabulary, WordRules
 from wetstream.pipeline.events import OnEvent, Status, TopicProgress
 from wetstream.pipeline.topics.options import TrainingOptions
+from wetstream.pipeline.topics.takedowns import without_taken_down
 
 CHECKPOINT_S = 20.0
 """Seconds of work that a kill may cost; the model is the same in any case."""
@@ -144,7 +145,7 @@ class Trainer:
 
     def update(self, passes: int) -> TopicModel:
         """Train a model with the documents that came since, or go on with doing so."""
-        model = self._store.load(self._name)
+        model = without_taken_down(self._store.load(self._name), self._newest)
         info = model.info
         options = options_of(info)
         wanted = {"action": "update", "options": {"passes": passes}, "base": info["table_version"]}
