@@ -66,7 +66,7 @@ bench-backlog: setup ## a backlog beside a trickle: the time of micro-batches, a
 	$(BIN)/python -m bench.backlog
 
 bench-topics: setup ## training topics beside gensim and scikit-learn: speed a core, perplexity
-	$(BIN)/python -m bench.topics
+	$(BIN)/python -m bench.models.topics
 
 bench-kernel: setup ## speed of the text kernel beside other ways to count words
 	$(BIN)/python -m pip install -q --require-hashes -r requirements-bench.lock

@@ -1,6 +1,6 @@
 """Training topics beside gensim and scikit-learn: documents a second on one core, and held-out perplexity.
 
-    python -m bench.topics [--documents 3000] [--topics 100] [--passes 3] [--seeds 3]
+    python -m bench.models.topics [--documents 3000] [--topics 100] [--passes 3] [--seeds 3]
 
 The same documents, vocabulary, mini-batches, priors, learning rate and tolerance for all, one thread each. Of each
 held-out document, scikit-learn infers the topics from half of its words; perplexity is that of the other half.
