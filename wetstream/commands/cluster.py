@@ -61,7 +61,7 @@ def package_command(pipeline: Pipeline, output: Path | None, as_json: bool) -> N
 @command(commands, name="compile")
 @click.argument("folder", type=FilePath(file_okay=False, path_type=Path))
 def compile_command(pipeline: Pipeline, folder: Path) -> None:
-    """Compile the text kernel into FOLDER, for an image.
+    """Compile the text kernel, and that of topic models, into FOLDER, for an image.
 
     With WETSTREAM_NUMBA_CACHE=FOLDER every user of the image starts with compiled code, also one who cannot write
     there. It fits processors of this machine's kind; with NUMBA_CPU_NAME=generic, here and there, it fits all.
@@ -71,8 +71,10 @@ def compile_command(pipeline: Pipeline, folder: Path) -> None:
     from conf.profiles import load_profile
     from streaming.tasks.fused import warm_up
     from streaming.text.jit import bake
+    from topicmodels.lda.inference import warm_up as warm_up_topics
 
     for profile in ("english", "p21"):
         warm_up(load_profile(profile))
+    warm_up_topics()
     bake(target)
     out.line(f"compiled into {target}; set WETSTREAM_NUMBA_CACHE={target}")
