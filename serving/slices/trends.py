@@ -88,7 +88,6 @@ class Trends:
             the word is rarer than expected), `p` (of one word in one period, not corrected for their number) and
             `curve` (share of the documents of each period, list of float64).
         """
-        best = [self._best(first, df) for first, df in self._blocks()]
         schema = pa.schema(
             [
                 ("word", pa.string()),
@@ -98,8 +97,9 @@ class Trends:
                 ("curve", pa.list_(pa.float64())),
             ]
         )
-        if not best or len(self.periods) < 2:
+        if not len(self.words) or len(self.periods) < 2:
             return schema.empty_table()
+        best = [self._best(first, df) for first, df in self._blocks()]
         word, period, df, expected, ratio, g2 = (np.concatenate(column) for column in zip(*best, strict=True))
         order = np.argsort(-np.abs(g2), kind="stable")[:limit]
         curves = [(self._dense(int(at), int(at) + 1)[0] / self.documents).tolist() for at in word[order]]
@@ -152,7 +152,7 @@ class Trends:
     def _best(self, first: int, df: Counts) -> tuple[Counts, Counts, Counts, Values, Values, Values]:
         """Of each word of a block: its index, and period, df, expected, log ratio and G2 of its greatest departure."""
         expected, ratio, g2 = self._against_past(df)
-        period = np.argmax(np.abs(g2), axis=1)
+        period = 1 + np.argmax(np.abs(g2[:, 1:]), axis=1)  # the first one has no past
         at = (np.arange(len(df)), period)
         return first + np.arange(len(df)), period, df[at], expected[at], ratio[at], g2[at]
 
@@ -166,7 +166,7 @@ class Trends:
             with_word = log_likelihood(a, b, now, before)
             without = log_likelihood(now - a, before - b, now, before)
             expected[:, number] = b * (now / before)
-            ratio[:, number] = log_ratio(a, b, now, before)
+            ratio[:, number] = np.where(a + b > 0, log_ratio(a, b, now, before), 0.0)
             g2[:, number] = np.where(with_word < 0, -1.0, 1.0) * (np.abs(with_word) + np.abs(without))
         return expected, ratio, g2
 

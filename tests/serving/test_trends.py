@@ -104,6 +104,9 @@ def test_only_the_words_that_are_asked_for(tmp_path: Path) -> None:
     trends: Trends = count_trends(documents, Slice.parse("day=2016-12-02..2016-12-03"), "day", words=["Alpha", "w0"])
     assert trends.words.to_pylist() == ["alpha"] and trends.periods == ["2016-12-02", "2016-12-03"]
     assert [each["df"] for each in trends.curve("w0")] == [0, 0]
+    assert [each["log_ratio"] for each in trends.curve("w0")] == [None, 0.0]
+    (only,) = trends.departures().to_pylist()
+    assert (only["period"], only["g2"]) == ("2016-12-03", 0.0), "never the first period, which has no past"
 
 
 def test_sparklines_fit_and_survive_any_encoding() -> None:
