@@ -16,17 +16,19 @@ from pathlib import Path
 
 import wetstream
 from topicmodels.lda.inference import warm_up
-from topicmodels.store import ModelStore
+from topicmodels.store import TRAINING, ModelStore
 from wetstream.pipeline.topics import training
 
 OPTIONS = {"topics": 8, "passes": 6, "batch_size": 100, "min_df": 2}
 
 
 def main(home: str, name: str, kills: int, seed: int) -> None:
-    training.CHECKPOINT_S = 0.0
+    training.CHECKPOINT_S = 0.0  # after every mini-batch
     warm_up()
-    rng, done, longest = random.Random(seed), 0, 0.6
+    rng, done = random.Random(seed), 0
+    checkpoint = Path(home) / "topics" / "main" / name / TRAINING
     while True:
+        before = written(checkpoint)
         child = os.fork()
         if child == 0:
             wetstream.Pipeline("main", home=home).topics.train(name, **OPTIONS)
@@ -35,14 +37,23 @@ def main(home: str, name: str, kills: int, seed: int) -> None:
             _, status = os.waitpid(child, 0)
             assert status == 0
             break
-        time.sleep(rng.uniform(0.05, longest))
+        # Not before it has come further than the one before it, so that each kill is in the middle of the training.
+        while written(checkpoint) == before:
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0.0, 0.03))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         done += os.WIFSIGNALED(status)
-        if not os.WIFSIGNALED(status):  # it came to the end: once more from the beginning, and sooner
+        if not os.WIFSIGNALED(status):  # it came to the end: once more from the beginning
             ModelStore(Path(home) / "topics" / "main").drop(name)
-            longest *= 0.7
     print(done, "kills", flush=True)
+
+
+def written(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 if __name__ == "__main__":
