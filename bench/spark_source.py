@@ -39,6 +39,7 @@ from wetstream.servers.java.runtime import find_java
 from wetstream.servers.java.spark_runtime import quiet_java
 
 PROFILE = "english"
+WITHOUT_TEXT = "source string, url string, host string, date timestamp, reason string, payload_bytes long"
 Way = Callable[[], Any]
 
 
@@ -65,12 +66,13 @@ def ways(spark: SparkSession, paths: list[Path], table: Path) -> dict[str, tuple
     def replay(function: Any, schema: str) -> Way:
         return lambda: numbers.mapInArrow(function, schema).collect()
 
-    def source(**options: str) -> Way:
-        reader = spark.read.format("wet").options(**options)
+    def source(schema: str = "", **options: str) -> Way:
+        reader = (spark.read.schema(schema) if schema else spark.read).format("wet").options(**options)
         return lambda: reader.load([str(path) for path in paths]).write.format("noop").mode("append").save()
 
     return {
         "read": (replay(read_only(groups, settings), "rows long"), source()),
+        "read without the text": (replay(read_only(groups, settings), "rows long"), source(WITHOUT_TEXT)),
         "judge": (replay(files_pass(groups, config, settings), SPARK_SCHEMA), source(profile=PROFILE)),
     }
 
