@@ -133,6 +133,16 @@ class ModelStore:
         for name in old.values():
             (place / name).unlink(missing_ok=True)
 
+    def replace_documents(self, name: str, documents: pa.Table) -> None:
+        """Replace the example documents of a model; a training of it that is under way goes on later."""
+        place, info = self.folder / name, self.info(name)
+        old = info["files"]["documents"]
+        number = int(old.rpartition("-")[2].partition(".")[0]) + 1
+        info["files"]["documents"] = f"documents-{number}.parquet"
+        _write(place / info["files"]["documents"], documents)
+        _replace(place / MODEL, json.dumps(info, indent=2, ensure_ascii=False).encode() + b"\n")
+        (place / old).unlink(missing_ok=True)
+
     def drop(self, name: str) -> None:
         """Delete a model and its checkpoint. Raises TopicError if there is none, or if it is being trained."""
         if name not in self.names():

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from sklearn.decomposition import LatentDirichletAllocation
 
@@ -18,6 +19,8 @@ from tests.topicmodels.corpora import Generated, StoredPipeline, generate, match
 from tests.topicmodels.killed import OPTIONS
 from topicmodels.lda.inference import slice_bags
 from topicmodels.lda.online import OnlineLda
+from topicmodels.store import ModelStore
+from wetstream.pipeline.topics.takedowns import purge_models
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = generate(1200, 8, 300, seed=5)
@@ -108,6 +111,27 @@ def test_pages_taken_down_are_no_examples(stored: StoredPipeline) -> None:
     stored.documents.plan_removal({}, takedowns=[Takedown.make(TakedownKind.HOST, "example.org")])
     after = pipeline.topics.open().documents["url"].to_pylist()
     assert len(after) == sum(not (url and "example.org" in url) for url in before) > 0
+
+
+def test_a_purge_deletes_pages_from_the_examples_of_all_models(stored: StoredPipeline) -> None:
+    pipeline = opened(stored)
+    store = ModelStore(stored.settings.home / "topics" / "main")
+    for name in ("main", "other"):
+        pipeline.topics.train(name, **OPTIONS)
+    weights = store.load("main").weights
+    stored.documents.plan_removal({}, takedowns=[Takedown.make(TakedownKind.HOST, "example.org")])
+    assert any("example.org" in (url or "") for url in store.load("main").documents["url"].to_pylist())
+    with store.training("other"):
+        purged, left = purge_models(store, stored.documents)
+        assert purged == ["main"] and len(left) == 1 and "other" in left[0] and "being trained" in left[0]
+    assert purge_models(store, stored.documents) == (["other"], [])
+    assert purge_models(store, stored.documents) == ([], [])
+    for name in ("main", "other"):
+        urls = [
+            url for path in store.folder.glob(f"{name}/documents-*") for url in pq.read_table(path)["url"].to_pylist()
+        ]
+        assert urls and not any("example.org" in (url or "") for url in urls)
+    assert np.array_equal(store.load("main").weights, weights)
 
 
 def test_a_part_of_the_corpus(stored: StoredPipeline) -> None:

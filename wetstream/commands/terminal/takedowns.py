@@ -26,6 +26,8 @@ def _show_purge(out: Terminal, purge: Purge) -> None:
         out.line(f"deleted {path}")
     for partition, offset in purge.deleted_before.items():
         out.line(f"deleted the messages of partition {partition} before offset {offset:,}")
+    for name in purge.models:
+        out.line(f"deleted the pages from the examples of topic model {name}; its weights have learnt from them")
     for generation, (first, last) in purge.versions.items():
         out.line(f"searched generation {generation}, versions {first:,} to {last:,}")
     out.line(f"searched {counted(purge.files, 'file')} and {counted(purge.messages, 'message')}")

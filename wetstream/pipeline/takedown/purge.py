@@ -3,6 +3,7 @@
 The documents table keeps old versions for readers of the past, and the topic keeps every record for replays. A purge
 deletes each Parquet file that no version needs but an old one and that holds such a page, and moves the beginning of
 each partition of the topic behind the last such message. Kafka cannot delete single messages: those before it go too.
+Topic models forget such pages as examples; what the pages taught stays in the weights.
 
 Then everything is read once more, and the report says what was searched, and what is left and why.
 """
@@ -22,8 +23,10 @@ from sinks.documents.generations import Generations
 from sinks.documents.log import partition_key
 from sinks.documents.table import Documents
 from sinks.documents.takedowns import TakedownMatcher
+from topicmodels.store import ModelStore
 from wetstream.pipeline.connections import find_kafka
 from wetstream.pipeline.takedown.search import FoundFile, FoundMessages, search_files, search_topic
+from wetstream.pipeline.topics.takedowns import purge_models
 from wetstream.pipeline.writer_lease import live_documents
 
 
@@ -35,6 +38,7 @@ class Purge:
         versions: By generation, the versions of its documents table whose files were searched: the first and the last.
         files: Parquet files that were searched at the end.
         files_deleted: Paths of the files that were deleted.
+        models: Names of the topic models from whose example documents pages were deleted. All models were searched.
         messages: Messages of the topic that were searched at the end.
         offsets: By partition, the first and the end offset that were searched then.
         deleted_before: By partition of the topic, the offset before which all messages were deleted.
@@ -44,6 +48,7 @@ class Purge:
     versions: dict[str, tuple[int, int]] = field(default_factory=dict)
     files: int = 0
     files_deleted: list[str] = field(default_factory=list)
+    models: list[str] = field(default_factory=list)
     messages: int = 0
     offsets: dict[int, tuple[int, int]] = field(default_factory=dict)
     deleted_before: dict[int, int] = field(default_factory=dict)
@@ -73,9 +78,11 @@ def purge(settings: Settings, note: Callable[[str], None]) -> Purge:
     if topic is not None:
         note(f"searching topic {topic.name}")
         before = _delete_messages(settings, bootstrap_servers, topic, documents, matcher)
+    note("searching the topic models")
+    models, left = purge_models(ModelStore(settings.home / "topics" / settings.pipeline), documents)
     note("reading everything again")
     files = [file for name in generations.names() for file in search_files(generations, name, matcher)]
-    left = [_why(file, generations.live()) for file in files if file.pages or file.problem]
+    left += [_why(file, generations.live()) for file in files if file.pages or file.problem]
     found = FoundMessages()
     if topic is not None:
         found = search_topic(bootstrap_servers, topic, matcher)
@@ -84,6 +91,7 @@ def purge(settings: Settings, note: Callable[[str], None]) -> Purge:
         versions={name: (0, generations.open(name).documents.version) for name in generations.names()},
         files=len(files),
         files_deleted=deleted,
+        models=models,
         messages=found.messages,
         offsets=found.offsets,
         deleted_before=before,

@@ -1,4 +1,4 @@
-"""Pages that were taken down after a model was trained are not shown as examples of its topics."""
+"""Pages taken down after a model was trained: they are no examples of its topics, and a purge deletes them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from conf.crash_points import crash_point
+from conf.errors import counted
 from sinks.documents.hosts import host_of
 from sinks.documents.table import Documents
 from sinks.documents.takedowns import TakedownMatcher
+from topicmodels.errors import TopicError
 from topicmodels.model import TopicModel
+from topicmodels.store import ModelStore
 
 
 def without_taken_down(model: TopicModel, documents: Documents) -> TopicModel:
@@ -23,3 +27,29 @@ def without_taken_down(model: TopicModel, documents: Documents) -> TopicModel:
         urls = pa.concat_arrays(urls.chunks)
     hosts = pa.array([None if url is None else host_of(url) for url in urls.to_pylist()], pa.string())
     return replace(model, documents=model.documents.filter(pc.invert(matcher.match(urls, hosts))))
+
+
+def purge_models(store: ModelStore, documents: Documents) -> tuple[list[str], list[str]]:
+    """Delete the rows of pages that were taken down from the example documents of all models, and read them again.
+
+    Returns:
+        The names of the models that held some, and where something is left, and why.
+    """
+    purged, left = [], []
+    for name in filter(store.exists, store.names()):
+        try:
+            with store.training(name):
+                if _held(store, name, documents):
+                    crash_point("before-purge-model")
+                    store.replace_documents(name, without_taken_down(store.load(name), documents).documents)
+                    purged.append(name)
+                if pages := _held(store, name, documents):
+                    left.append(f"topic model {name}: {counted(pages, 'page')}; purge again")
+        except TopicError as error:
+            left.append(f"topic model {name}, which was not searched: {error}")
+    return purged, left
+
+
+def _held(store: ModelStore, name: str, documents: Documents) -> int:
+    model = store.load(name)
+    return int(model.documents.num_rows - without_taken_down(model, documents).documents.num_rows)
