@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.slices.count import condition_of
 from serving.slices.slice import Slice
 from serving.unreadable import unreadable_explained
-from serving.verify.recount import TLD_OF
 from sinks.documents.table import Documents
-
-if TYPE_CHECKING:
-    import duckdb
-
-    from sinks.documents.parquet_files import ParquetFiles
 
 
 def kept_rows(documents: Documents, wanted: Slice, condition: str = "true") -> dict[str, NDArray[np.int64]]:
@@ -35,11 +29,11 @@ def kept_rows(documents: Documents, wanted: Slice, condition: str = "true") -> d
     if not files:
         return {}
     with unreadable_explained(), documents.naming_damage(), files.connect() as connection:
-        connection.execute(TLD_OF)
+        condition = f"{condition_of(connection, files, wanted)} and ({condition})"
         found = connection.execute(
             "select filename, file_row_number from "
             f"read_parquet({files.sql_list}, filename = true, file_row_number = true) "
-            f"where reason is null and {_condition(connection, files, wanted)} and ({condition}) order by all"
+            f"where reason is null and {condition} order by all"
         ).fetchnumpy()
     paths = {location.uri: location.name for location in files.locations}
     names, numbers = np.asarray(found["filename"]), np.asarray(found["file_row_number"], np.int64)
@@ -57,18 +51,10 @@ def kept_by_source(documents: Documents, wanted: Slice, condition: str = "true")
     if not files:
         return {}
     with unreadable_explained(), documents.naming_damage(), files.connect() as connection:
-        connection.execute(TLD_OF)
+        condition = f"{condition_of(connection, files, wanted)} and ({condition})"
         rows = connection.execute(
-            f"select source, count(*) filter (reason is null and {_condition(connection, files, wanted)} and "
-            f"({condition})) as kept from read_parquet(?) group by source having kept > 0 order by source",
+            f"select source, count(*) filter (reason is null and {condition}) as kept from read_parquet(?) "
+            "group by source having kept > 0 order by source",
             [files.uris],
         ).fetchall()
     return {source: int(kept) for source, kept in rows}
-
-
-def _condition(connection: duckdb.DuckDBPyConnection, files: ParquetFiles, wanted: Slice) -> str:
-    known: list[str] = []
-    if wanted.sources:
-        rows = connection.execute("select distinct source from read_parquet(?)", [files.uris]).fetchall()
-        known = [source for (source,) in rows]
-    return wanted.condition(known)

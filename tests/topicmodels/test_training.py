@@ -140,6 +140,8 @@ def test_a_part_of_the_corpus(stored: StoredPipeline) -> None:
     model = pipeline.topics.train("greek", topics=2, languages=["ell"], min_df=1, max_df=None)
     assert sorted(model.words) == ["alpha", "beta"] and model.info["documents"] == 40
     assert pipeline.topics.shares("language", "greek")["value"].to_pylist() == ["ell", "ell"]
+    once = pipeline.topics.train("once", topics=2, languages=["ell"], min_df=1, max_df=None, once="bag")
+    assert once.info["documents"] == 1 and once.info["sources"] == {"greek": 1}
     old = pipeline.topics.train("old", as_of=stored.documents.version - 1, **OPTIONS)
     assert old.info["documents"] == 1200 and "alpha" not in old.words
 

@@ -40,12 +40,12 @@ def list_command(pipeline: Pipeline, as_json: bool) -> None:
 @click.argument("name", type=NAME)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def drop_command(pipeline: Pipeline, name: str, yes: bool) -> None:
-    """Delete pipeline NAME: its topics, its documents and its statistics. Nothing of it can be restored."""
+    """Delete pipeline NAME: its Kafka topics, documents, statistics and topic models, for good."""
     settings = changed_settings(pipeline.settings, {"pipeline": name})
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError(f"this deletes all that pipeline {name} has: confirm it by --yes")
-        click.confirm(f"Delete topics, documents and statistics of pipeline {name}?", abort=True)
+        click.confirm(f"Delete Kafka topics, documents, statistics and topic models of pipeline {name}?", abort=True)
     with Pipeline(settings=settings, on_event=note_event) as dropped:
         dropped.drop()
     out.line(f"pipeline {name} is deleted")

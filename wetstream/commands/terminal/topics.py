@@ -76,7 +76,8 @@ def answer(model: TopicModel, words: int, *, by: Order = "relevance") -> dict[st
         }
         for topic in (-shares).argsort(kind="stable")
     ]
-    left_out = ("tokens", "coherence", "sources", "files", "topics", "position", "sources_from_files", "too_frequent")
+    left_out = {"format", "tokens", "coherence", "sources", "files", "topics", "position", "sources_from_files"}
+    left_out |= {"too_frequent"}
     info = {name: value for name, value in model.info.items() if name not in left_out}
     return {"name": model.name, **info, "topics": topics}
 

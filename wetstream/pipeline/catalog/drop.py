@@ -1,7 +1,8 @@
-"""Deletes a pipeline: its statistics, its topics and its documents."""
+"""Deletes a pipeline: its topic models, statistics, Kafka topics and documents."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -12,6 +13,7 @@ from sinks.documents.generations import Generations
 from sinks.keys import changes_key, lease_key, pipeline_pattern, replay_lease_key
 from sinks.lease import Lease
 from sinks.statistics.builds import open_builds
+from topicmodels.store import ModelStore
 from wetstream.pipeline.catalog.listing import list_pipelines
 from wetstream.pipeline.connections import find_servers, open_redis
 
@@ -22,6 +24,7 @@ def drop_pipeline(settings: Settings, log: Callable[[str], None]) -> None:
     Raises:
         DocumentsError: There is no such pipeline.
         ServerError: Kafka or Redis is not there, so that something would be left.
+        TopicError: A topic model is being trained.
         LeaseError: A stream, a replay or another change of the pipeline runs.
     """
     name = settings.pipeline
@@ -34,6 +37,13 @@ def drop_pipeline(settings: Settings, log: Callable[[str], None]) -> None:
             lease = Lease(redis, key, lease_s=settings.stream.lease_s)
             lease.acquire()
             held.callback(lease.release)
+        log("deleting its topic models")
+        models = ModelStore(settings.home / "topics" / name)
+        for model in models.names():
+            models.drop(model)
+        for derived in (models.folder, settings.home / "slices" / name):
+            if derived.exists():
+                shutil.rmtree(derived)
         log("deleting its statistics")
         open_builds(settings, redis).delete_shards()  # first: the keys below name them
         kept = {key.encode() for key in leases}

@@ -75,6 +75,7 @@ class Topics:
         tlds: Sequence[str] = (),
         hosts: Sequence[str] = (),
         days: str | None = None,
+        once: str | None = None,
         overwrite: bool = False,
     ) -> TopicModel:
         """Train a model. Interrupted or killed, the same call goes on, and gives the same model bit by bit.
@@ -96,6 +97,7 @@ class Topics:
             tlds: Only pages of these top-level domains.
             hosts: Only pages of these hosts.
             days: Only pages of these days of crawling.
+            once: Pages that come again only once, see `Pipeline.slice`.
             overwrite: Replace a model of this name, and forget a training of it with other options.
 
         Raises:
@@ -108,7 +110,7 @@ class Topics:
         from wetstream.pipeline.topics.options import TrainingOptions
         from wetstream.pipeline.topics.training import Trainer
 
-        chosen = Slice.make(as_of, sources=sources, languages=languages, tlds=tlds, hosts=hosts, days=days)
+        chosen = Slice.make(as_of, sources=sources, languages=languages, tlds=tlds, hosts=hosts, days=days, once=once)
         chosen, words = chosen.with_identities(identity_of), WordRules(min_df, max_df, vocabulary_size)
         options = TrainingOptions(topics, passes, batch_size, seed, words, alpha, eta, slice=chosen)
         documents = self._open_documents()
