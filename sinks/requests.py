@@ -59,7 +59,7 @@ def take_request(client: Redis, pipeline: str) -> Request | None:
     try:
         fields = json.loads(text)
         ends = {source: (int(end[0]), int(end[1])) for source, end in fields.get("ends", {}).items()}
-        takedowns = [Takedown(TakedownKind(kind), str(value)) for kind, value in fields.get("takedowns", ())]
+        takedowns = tuple(Takedown(TakedownKind(kind), str(value)) for kind, value in fields.get("takedowns", ()))
         return Request(ends, takedowns, str(fields["id"]))
     except (ValueError, KeyError, TypeError, IndexError, AttributeError):
         log.warning("Redis key %s held something that is no request; it was dropped", requests_key(pipeline))

@@ -72,7 +72,10 @@ def test_equals_the_specification(run: Run, crawl: Path, tmp_path: Path, thresho
 
 @pytest.mark.parametrize(
     ("name", "words", "documents", "tokens", "median", "p99"),
-    [(WEB, 9_720, 1_474, 1_004_937, 488, 4_046), (MERGED, 222, 87, 8_185, 63, 547)],
+    [
+        pytest.param(WEB, 9_720, 1_474, 1_004_937, 488, 4_046, marks=pytest.mark.slow),
+        (MERGED, 222, 87, 8_185, 63, 547),
+    ],
 )
 def test_reference_figures(
     run: Run,

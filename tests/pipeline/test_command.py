@@ -18,8 +18,8 @@ from wetstream import read_wet
 KEYS = {"records", "documents", "tokens", "words", "rejected", "length", "sources", "as_of", "profile"}
 
 
-@pytest.mark.timeout(900)  # some forty commands, each a process
-def test_run_then_ask_then_run_again(wetstream: Command, sample: Path, tmp_path: Path) -> None:
+@pytest.mark.timeout(900)  # some thirty commands, each a process
+def test_run_then_ask(wetstream: Command, sample: Path, tmp_path: Path) -> None:
     first = wetstream.json("run", "--profile", "p21", sample)
     assert [source["state"] for source in first["sources"]] == ["done"]
     stats = wetstream.json("stats")
@@ -62,6 +62,10 @@ def test_run_then_ask_then_run_again(wetstream: Command, sample: Path, tmp_path:
     assert f"WARC-Target-URI: {record.url}" in wetstream("show", record.url).stdout
     assert "has the URL" in wetstream("show", "http://nowhere.example/", code=1).stderr
 
+
+@pytest.mark.timeout(900)
+def test_run_again_then_maintain_then_drop(wetstream: Command, sample: Path, tmp_path: Path) -> None:
+    wetstream("run", "--profile", "p21", sample)
     link, copy = tmp_path / "link.warc.wet.gz", tmp_path / "copy.warc.wet.gz"
     link.symlink_to(sample)
     shutil.copy(sample, copy)
@@ -79,7 +83,11 @@ def test_run_then_ask_then_run_again(wetstream: Command, sample: Path, tmp_path:
     name = wetstream.environment["WETSTREAM_PIPELINE"]
     assert [row["records"] for row in wetstream.json("pipelines", "list") if row["name"] == name] == [301]
     assert "--yes" in wetstream("pipelines", "drop", name, code=2).stderr
+    wetstream("topics", "train", "--topics", "2", "--passes", "1", "--min-df", "3")
+    models = Path(wetstream.environment["WETSTREAM_HOME"]) / "topics" / name
+    assert list(models.iterdir())
     wetstream("pipelines", "drop", name, "--yes")
+    assert not models.exists()
     assert name not in [row["name"] for row in wetstream.json("pipelines", "list")]
     assert "there is no pipeline" in wetstream("pipelines", "drop", name, "--yes", code=1).stderr
     wetstream("stats", code=1)
