@@ -22,7 +22,7 @@ test: setup         ## the tests: real broker, real Redis, real Spark; about 20 
 	$(BIN)/python -m pytest -q -n 4 --dist worksteal -m "not slow and not browser and not cluster"
 
 test-all: setup     ## every test there is; needs Debian's chromium for the dashboard (apt install chromium)
-	$(BIN)/python -m pytest -q --hypothesis-profile=default
+	$(BIN)/python -m pytest -q --hypothesis-profile=random
 
 test-cluster: setup ## a standalone Spark cluster of two workers that have nothing but the archive; kills, one digest
 	$(BIN)/python -m pytest -q tests/cluster -o log_cli=true --log-cli-level=INFO --log-cli-format="%(asctime)s %(message)s"

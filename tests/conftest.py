@@ -26,7 +26,9 @@ from wetstream.servers.java.spark_runtime import quiet_java
 # Java starts in half the time, and no test runs long enough to miss its second compiler.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
 # What lands is judged by the same examples each time; `make test-all` looks for new ones.
-hypothesis.settings.register_profile("repeatable", derandomize=True)
+# No deadlines: how long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("random", deadline=None)
 hypothesis.settings.load_profile("repeatable")
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = Path(os.environ.get("WETSTREAM_SHARED_DATA") or ROOT.parent / "shared" / "data")

@@ -77,7 +77,7 @@ def fuzz_properties(until: float) -> int:
             return rounds
         seed = random.SystemRandom().getrandbits(32)
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "fuzz", f"--hypothesis-seed={seed}", "tests"]
-        command += ["--hypothesis-profile=default", "--timeout=0"]
+        command += ["--hypothesis-profile=random", "--timeout=0"]
         if subprocess.run(command, env={**os.environ, "WETSTREAM_EXAMPLES": EXAMPLES}).returncode:
             sys.exit(f"a property failed with --hypothesis-seed={seed}")
     raise AssertionError
