@@ -271,6 +271,16 @@ class Settings(BaseSettings):
         )
 
     @property
+    def topic_models_path(self) -> Path:
+        """Where the topic models of the pipeline are."""
+        return self.home / "topics" / self.pipeline
+
+    @property
+    def slices_path(self) -> Path:
+        """Where counts of slices are kept."""
+        return self.home / "slices" / self.pipeline
+
+    @property
     def documents_path(self) -> str:
         """Absolute path, or URL, of the place of all pipelines' documents tables."""
         if is_object_store(self.documents.path):

@@ -97,7 +97,7 @@ def count_urls(a: SliceCounts, b: SliceCounts) -> tuple[int, int, int]:
             if not files:
                 connection.execute(f"create table {name} (url varchar)")
                 continue
-            condition = counted.slice.condition(_sources(connection, files))
+            condition = _condition(connection, files, counted.slice)
             connection.execute(
                 f"create table {name} as select distinct url from read_parquet({files.sql_list}) "
                 f"where reason is null and url is not null and {condition}"
@@ -116,7 +116,7 @@ def condition_of(connection: duckdb.DuckDBPyConnection, files: ParquetFiles, wan
         SliceError: The slice names a source that the table does not hold.
     """
     connection.execute(TLD_OF)
-    condition = wanted.condition(_sources(connection, files) if wanted.sources else [])
+    condition = _condition(connection, files, wanted)
     if wanted.once is None:
         return condition
     for statement in find_repeated(wanted.once, files.sql_list, condition):
@@ -124,9 +124,13 @@ def condition_of(connection: duckdb.DuckDBPyConnection, files: ParquetFiles, wan
     return f"{condition} and {NOT_REPEATED}"
 
 
-def _sources(connection: duckdb.DuckDBPyConnection, files: ParquetFiles) -> list[str]:
-    rows = connection.execute("select distinct source from read_parquet(?)", [files.uris]).fetchall()
-    return [source for (source,) in rows]
+def _condition(connection: duckdb.DuckDBPyConnection, files: ParquetFiles, wanted: Slice) -> str:
+    """The condition without `once`; the sources of the table are read only for a slice that names some."""
+    known: list[str] = []
+    if wanted.sources:
+        rows = connection.execute("select distinct source from read_parquet(?)", [files.uris]).fetchall()
+        known = [source for (source,) in rows]
+    return wanted.condition(known)
 
 
 def _name(documents: Documents, wanted: Slice) -> str:

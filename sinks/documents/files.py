@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,23 +103,15 @@ def read_document_batches(
         DamagedFileError: The file is missing, or is not what was written.
     """
     left = rows
-    try:
-        with path.open() as opened:
-            if opened.size() != size:
-                raise DamagedFileError(path, f"has {counted(opened.size(), 'byte')}, not {size:,}")
-            file = pq.ParquetFile(opened, read_dictionary=list(dictionaries), page_checksum_verification=True)
-            _check_columns(path, file.schema_arrow)
-            for batch in file.iter_batches(batch_size=batch_size):
-                _check_batch(path, batch)
-                left -= batch.num_rows
-                yield batch
-    except FileNotFoundError:
-        raise DamagedFileError(path, "is missing") from None
-    except UnavailableError:
-        raise
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error).partition("\n")[0]
-        raise DamagedFileError(path, f"cannot be read ({reason})") from error
+    with _naming(path), path.open() as opened:
+        if opened.size() != size:
+            raise DamagedFileError(path, f"has {counted(opened.size(), 'byte')}, not {size:,}")
+        file = pq.ParquetFile(opened, read_dictionary=list(dictionaries), page_checksum_verification=True)
+        _check_columns(path, file.schema_arrow)
+        for batch in file.iter_batches(batch_size=batch_size):
+            _check_batch(path, batch)
+            left -= batch.num_rows
+            yield batch
     if left:
         raise DamagedFileError(path, f"has {counted(rows - left, 'row')}, not {rows:,}")
 
@@ -139,10 +132,16 @@ def read_urls(path: Location) -> tuple[pa.Array, pa.Array]:
     Raises:
         DamagedFileError: The file is missing, or is not what was written.
     """
+    with _naming(path), path.open() as opened:
+        table = pq.ParquetFile(opened, page_checksum_verification=True).read(columns=["url", "host"])
+        return table["url"].combine_chunks(), table["host"].combine_chunks()
+
+
+@contextmanager
+def _naming(path: Location) -> Iterator[None]:
+    """Turn what a missing or damaged file raises into DamagedFileError, but for a store that does not answer."""
     try:
-        with path.open() as opened:
-            table = pq.ParquetFile(opened, page_checksum_verification=True).read(columns=["url", "host"])
-            return table["url"].combine_chunks(), table["host"].combine_chunks()
+        yield
     except FileNotFoundError:
         raise DamagedFileError(path, "is missing") from None
     except UnavailableError:

@@ -117,7 +117,7 @@ def make_server(settings: Settings) -> tuple[Server, WatchedSources]:
     app = make_app(
         poller,
         DocumentQueries(lambda: live_documents(settings)),
-        SliceQueries(lambda: live_documents(settings), settings.home / "slices" / settings.pipeline),
+        SliceQueries(lambda: live_documents(settings), settings.slices_path),
         token=settings.serve.token.get_secret_value(),
         hosts=(settings.serve.host,),
         allow_origins=tuple(origin.strip() for origin in settings.serve.allow_origins.split(",") if origin.strip()),

@@ -108,7 +108,7 @@ class SliceReader:
         from serving.slices.count import count_slice
         from serving.slices.statistics import SliceStatistics
 
-        cache = self.settings.home / "slices" / self.settings.pipeline
+        cache = self.settings.slices_path
         found = wanted.with_identities(identity_of)
         return SliceStatistics(count_slice(self._live_documents(), found, cache))
 

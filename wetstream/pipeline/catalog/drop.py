@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -13,6 +12,7 @@ from sinks.documents.generations import Generations
 from sinks.keys import changes_key, lease_key, pipeline_pattern, replay_lease_key
 from sinks.lease import Lease
 from sinks.statistics.builds import open_builds
+from sinks.storage.folder import Folder
 from topicmodels.store import ModelStore
 from wetstream.pipeline.catalog.listing import list_pipelines
 from wetstream.pipeline.connections import find_servers, open_redis
@@ -38,12 +38,11 @@ def drop_pipeline(settings: Settings, log: Callable[[str], None]) -> None:
             lease.acquire()
             held.callback(lease.release)
         log("deleting its topic models")
-        models = ModelStore(settings.home / "topics" / name)
+        models = ModelStore(settings.topic_models_path)
         for model in models.names():
             models.drop(model)
-        for derived in (models.folder, settings.home / "slices" / name):
-            if derived.exists():
-                shutil.rmtree(derived)
+        for derived in (models.folder, settings.slices_path):
+            Folder(derived).remove()
         log("deleting its statistics")
         open_builds(settings, redis).delete_shards()  # first: the keys below name them
         kept = {key.encode() for key in leases}

@@ -10,7 +10,6 @@ Then everything is read once more, and the report says what was searched, and wh
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -23,6 +22,7 @@ from sinks.documents.generations import Generations
 from sinks.documents.log import partition_key
 from sinks.documents.table import Documents
 from sinks.documents.takedowns import TakedownMatcher
+from sinks.storage.folder import Folder
 from topicmodels.store import ModelStore
 from wetstream.pipeline.connections import find_kafka
 from wetstream.pipeline.takedown.search import FoundFile, FoundMessages, search_files, search_topic
@@ -73,13 +73,13 @@ def purge(settings: Settings, note: Callable[[str], None]) -> Purge:
     generations = Generations.of(settings)
     note("searching the files of the documents table")
     deleted = _delete_files(generations, matcher)
-    shutil.rmtree(settings.home / "slices" / settings.pipeline, ignore_errors=True)  # counts of earlier versions
+    Folder(settings.slices_path).remove()  # counts of earlier versions
     before: dict[int, int] = {}
     if topic is not None:
         note(f"searching topic {topic.name}")
         before = _delete_messages(settings, bootstrap_servers, topic, documents, matcher)
     note("searching the topic models")
-    models, left = purge_models(ModelStore(settings.home / "topics" / settings.pipeline), documents)
+    models, left = purge_models(ModelStore(settings.topic_models_path), documents)
     note("reading everything again")
     files = [file for name in generations.names() for file in search_files(generations, name, matcher)]
     left += [_why(file, generations.live()) for file in files if file.pages or file.problem]

@@ -30,7 +30,7 @@ def without_taken_down(model: TopicModel, documents: Documents) -> TopicModel:
 
 
 def purge_models(store: ModelStore, documents: Documents) -> tuple[list[str], list[str]]:
-    """Delete the rows of pages that were taken down from the example documents of all models, and read them again.
+    """Delete the rows of pages that were taken down from the example documents of all models, and read those again.
 
     Returns:
         The names of the models that held some, and where something is left, and why.
@@ -39,17 +39,16 @@ def purge_models(store: ModelStore, documents: Documents) -> tuple[list[str], li
     for name in filter(store.exists, store.names()):
         try:
             with store.training(name):
-                if _held(store, name, documents):
-                    crash_point("before-purge-model")
-                    store.replace_documents(name, without_taken_down(store.load(name), documents).documents)
-                    purged.append(name)
-                if pages := _held(store, name, documents):
+                model = store.load(name)
+                kept = without_taken_down(model, documents).documents
+                if kept.num_rows == model.documents.num_rows:
+                    continue
+                crash_point("before-purge-model")
+                store.replace_documents(name, kept)
+                purged.append(name)
+                again = store.load(name)
+                if pages := again.documents.num_rows - without_taken_down(again, documents).documents.num_rows:
                     left.append(f"topic model {name}: {counted(pages, 'page')}; purge again")
         except TopicError as error:
             left.append(f"topic model {name}, which was not searched: {error}")
     return purged, left
-
-
-def _held(store: ModelStore, name: str, documents: Documents) -> int:
-    model = store.load(name)
-    return int(model.documents.num_rows - without_taken_down(model, documents).documents.num_rows)

@@ -54,7 +54,7 @@ class Topics:
     def _store(self) -> ModelStore:
         from topicmodels.store import ModelStore
 
-        return ModelStore(self._settings.home / "topics" / self._settings.pipeline)
+        return ModelStore(self._settings.topic_models_path)
 
     def train(
         self,
