@@ -34,6 +34,7 @@ from producers.sources.discover import discover
 from producers.topic.offsets import end_offsets
 from producers.topic.topics import ensure_topics
 from streaming.query import BatchProgress
+from streaming.query_run import Listeners
 from streaming.stream import Stream
 from wetstream.servers import embedded
 
@@ -121,7 +122,7 @@ def main() -> None:
         ingest(settings, bench.connections.bootstrap_servers, paths)
         topics = ensure_topics(settings, bench.connections.bootstrap_servers)
         memory = Memory(bench.connections.spark)
-        stream = Stream(settings, PROFILE, bench.connections, on_progress=batches.append)
+        stream = Stream(settings, PROFILE, bench.connections, listeners=Listeners(batches.append))
         stream.stop_at(end_offsets(bench.connections.bootstrap_servers, topics.records))
         with (
             tempfile.TemporaryDirectory() as folder,

@@ -41,6 +41,7 @@ from sinks.storage.folder import Folder
 from streaming.admission import Admission
 from streaming.connections import Connections
 from streaming.query import Query, read_topic
+from streaming.query_run import Listeners
 from streaming.replay import Replay
 from streaming.session import start_session
 from streaming.statistics_committer import StatisticsCommitter
@@ -101,7 +102,7 @@ class Bench:
             for phase, seconds in progress.seconds.items():
                 phases[phase] = phases.get(phase, 0.0) + seconds
 
-        Stream(settings, PROFILE, self.connections, on_progress=add).run(once=True)
+        Stream(settings, PROFILE, self.connections, listeners=Listeners(add)).run(once=True)
         print({phase: round(seconds, 1) for phase, seconds in phases.items()}, flush=True)
 
     def bare(self, settings: Settings, *, words: bool) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -31,6 +32,7 @@ from streaming.query import BatchProgress, Query, collects_directly, read_progre
 from streaming.session import IDLE_REPORT_MS, spread_shuffles, task_slots
 from streaming.statistics_committer import StatisticsCommitter
 from streaming.tasks.fused import TaskConfig
+from streaming.tasks.progress import ReadCounts
 from streaming.topic_ends import TopicEnds
 
 log = logging.getLogger("wetstream")
@@ -40,6 +42,26 @@ SWITCH_POLL_S = 1.0  # the pointer is looked at before each commit anyway, and i
 # An idle query reports twice as often; one that is silent works, or waits for the broker.
 SILENT_S = 2 * IDLE_REPORT_MS / 1000
 PROBE_TIMEOUT_MS = 3_000
+
+
+def ignore(_: Any) -> None:
+    """Listen to nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Who is told how far a query is; all are called in the thread that runs it.
+
+    Attributes:
+        on_progress: Called for each micro-batch that Spark reports.
+        on_lag: Called with the offsets of the topic that are not processed yet, whenever their number has changed; not
+            while another generation is filled.
+        on_reading: Called with the records that tasks have read of the micro-batch under way, where that is known.
+    """
+
+    on_progress: Callable[[BatchProgress], None] = ignore
+    on_lag: Callable[[int], None] = ignore
+    on_reading: Callable[[int], None] = ignore
 
 
 class GenerationSwitchedError(Exception):
@@ -74,6 +96,7 @@ class QueryRun:
         outage: Outage,
         observer: Observer | None,
         is_switched: Callable[[], bool],
+        counts: ReadCounts | None = None,
     ) -> None:
         self._settings = settings
         self._connections = connections
@@ -83,6 +106,7 @@ class QueryRun:
         self._outage = outage
         self._observer = observer
         self._is_switched = is_switched
+        self._counts = counts
         # Of their own: the table is written on while Redis is away, and a query may fail while the broker is there.
         self._redis_outage, self._broker_outage = outage.another(), outage.another()
         documents = generation.documents
@@ -108,6 +132,7 @@ class QueryRun:
             by_source(documents.exclusions()),
             documents.takedowns(),
             collects_directly(tasks),
+            None if counts is None else counts.folder,
         )
 
     def run(
@@ -115,8 +140,7 @@ class QueryRun:
         checkpoints: Path,
         stop: threading.Event,
         until: Callable[[], Mapping[int, int] | None],
-        on_progress: Callable[[BatchProgress], None],
-        on_lag: Callable[[int], None],
+        listeners: Listeners,
         *,
         once: bool,
     ) -> RunEnd:
@@ -126,11 +150,12 @@ class QueryRun:
             checkpoints: Folder for Spark's checkpoint, which is not kept.
             stop: Ends the query after the current micro-batch.
             until: The offsets to stop at, by partition; None while they are not known.
-            on_progress: Called for each micro-batch that Spark reports.
-            on_lag: Called with the offsets of the topic that are not processed yet, whenever their number has changed.
+            listeners: Who is told how far it is.
             once: End at the end of the topic.
         """
         spark, settings = self._connections.spark, self._settings
+        if self._counts is not None:
+            self._counts.reset()
         spread_shuffles(spark, settings)
         bootstrap_servers = self._connections.bootstrap_servers
         # Nobody waits for the first numbers of a replay.
@@ -151,7 +176,7 @@ class QueryRun:
         ends = TopicEnds(bootstrap_servers, self._topic) if self._observer is not None else None
         watched = False
         try:
-            end = self._watch(query, ends, stop, until, on_progress, on_lag)
+            end = self._watch(query, ends, stop, until, listeners)
             watched = True
         finally:
             # A commit that waits for room in Redis would keep a query from ending that has to end for another reason.
@@ -174,8 +199,7 @@ class QueryRun:
         ends: TopicEnds | None,
         stop: threading.Event,
         until: Callable[[], Mapping[int, int] | None],
-        on_progress: Callable[[BatchProgress], None],
-        on_lag: Callable[[int], None],
+        listeners: Listeners,
     ) -> RunEnd:
         """Wait until the query ends or has to. Raises StreamError, LeaseError."""
         # Spark also reports a batch that waits for data, under the number that it will have: told apart by the time.
@@ -183,6 +207,7 @@ class QueryRun:
         heard_at = probed_at = looked_at = time.monotonic()
         end: Mapping[int, int] = self._starting
         lag: int | None = None
+        reading = 0
         while True:
             self._lease.check()
             if self._observer is not None and ends is not None:
@@ -200,13 +225,16 @@ class QueryRun:
                     progress = read_progress(event, self._topic)
                     end, heard_at = progress.end or end, time.monotonic()
                     self._outage.ended()
-                    self._report(progress, on_progress)
+                    self._report(progress, listeners.on_progress)
                     if ends is not None:
                         ends.include(progress.latest)
             if ends is not None and ends.ends:
                 lag, before = sum(max(0, last - end.get(number, 0)) for number, last in ends.ends.items()), lag
                 if lag != before:
-                    on_lag(lag)
+                    listeners.on_lag(lag)
+            if self._counts is not None and (read := self._counts.records()) != reading:
+                reading = read
+                listeners.on_reading(read)
             wanted = until()
             if not active or stop.is_set() or self._committer.failed:
                 return RunEnd()
@@ -243,6 +271,8 @@ class QueryRun:
         return True
 
     def _process(self, partials: pa.Table, number: int, ends: Mapping[int, int]) -> None:
+        if self._counts is not None:
+            self._counts.reset()
         self._committer.process(partials, number, ends)
         self._outage.ended()
 

@@ -29,6 +29,7 @@ from conf.settings import Settings
 from producers.sources.source import Source
 from producers.topic.offsets import end_offsets
 from producers.topic.topics import Topic, describe_topic
+from sinks.documents.errors import OldSchemaError
 from sinks.documents.generations import ORIGIN, Generation, Generations
 from sinks.documents.log import partition_key
 from sinks.documents.table import Documents
@@ -42,13 +43,15 @@ from streaming.connections import Connections
 from streaming.errors import StreamError
 from streaming.failures import Outage, describe, is_permanent, permanent_failure
 from streaming.probe import check_executors
-from streaming.query import BatchProgress, collects_directly, sum_files
-from streaming.session import spread_shuffles, task_slots
+from streaming.query import collects_directly, sum_files
+from streaming.query_run import Listeners
+from streaming.session import is_local, spread_shuffles, task_slots
 from streaming.statistics_committer import StatisticsCommitter
 from streaming.stream import Stream
 from streaming.tasks.files import plan_parts
 from streaming.tasks.fused import TaskConfig
 from streaming.tasks.partials import InconsistentPartialsError, MicroBatch, read_partials
+from streaming.tasks.progress import ReadCounts
 from streaming.tasks.recount import SparkRecount
 
 log = logging.getLogger("wetstream")
@@ -101,15 +104,18 @@ class Replay:
         connections: Connections,
         files: Sequence[Source],
         *,
-        on_progress: Callable[[BatchProgress], None] = lambda progress: None,
+        listeners: Listeners | None = None,
         on_files: Callable[[FilesProgress], None] = lambda progress: None,
     ) -> None:
         self._settings = settings
         self._profile = profile
         self._connections = connections
         self._files = list({source.id: source for source in files}.values())
-        self._on_progress = on_progress
+        self._listeners = listeners
         self._on_files = on_files
+        counts = settings.home / "spark" / "progress" / settings.pipeline / "files"
+        self._counts = ReadCounts(counts) if files and is_local(settings) else None
+        self._files_done = self._records_done = 0
         self._generations = Generations.of(settings)
         self._stop = threading.Event()
         self._outage = Outage(settings.stream.retry_s, self._stop)
@@ -166,7 +172,10 @@ class Replay:
         origin = json.dumps(sorted(source.id for source in self._files))
         live = self._generations.live()
         for name in reversed(self._generations.names()):
-            begun = self._generations.open(name)
+            try:
+                begun = self._generations.open(name)
+            except OldSchemaError:  # of before an upgrade
+                continue
             found = begun.documents.properties
             same = (found.get(ORIGIN), found.get("rules_hash")) == (origin, self._profile.rules_hash)
             if name != live and same and FINISHED not in found:
@@ -208,7 +217,8 @@ class Replay:
 
             documents.expect_files([source.id for source in self._files])
             left = [source for source in self._files if not documents.is_from_file(source.id)]
-            done, records = len(self._files) - len(left), 0
+            self._files_done = len(self._files) - len(left)
+            self._on_files(FilesProgress(self._files_done, len(self._files), 0))
             with StatisticsCommitter(commit, position, deferred=True) as committer:
                 with contextlib.suppress(_StoppedError):
                     for sources, part in self._parts(left, documents):
@@ -217,15 +227,17 @@ class Replay:
                         if read:
                             documents.commit_files(part.files, read)
                             committer.submit(part, documents.position())
-                        records += part.counts.totals()["records"]
-                        done += len(sources)
-                        self._on_files(FilesProgress(done, len(self._files), records))
+                        self._records_done += part.counts.totals()["records"]
+                        self._files_done += len(sources)
+                        self._on_files(FilesProgress(self._files_done, len(self._files), self._records_done))
                         lease.check()
                         if self._stop.is_set():
                             break
                 if not self._stop.is_set():  # else the next start adds what is pending, from the table
                     committer.flush()
         finally:
+            if self._counts is not None:
+                self._counts.close()
             lease.release()
 
     def _parts(self, sources: Sequence[Source], documents: Documents) -> Iterator[tuple[list[Source], MicroBatch]]:
@@ -253,6 +265,10 @@ class Replay:
         while not wait([read], STOP_POLL_S).done:
             if self._stop.is_set():
                 self._cancel_jobs()  # again and again: its job may only just have begun
+            elif self._counts is not None:
+                # Those of parts that are done are among them.
+                records = max(self._records_done, self._counts.records())
+                self._on_files(FilesProgress(self._files_done, len(self._files), records))
         waiting.popleft()
         return part, read.result()
 
@@ -267,6 +283,7 @@ class Replay:
             self._settings.documents.compression_level,
             takedowns=documents.takedowns(),
             direct=collects_directly(len(groups)),
+            counts=None if self._counts is None else self._counts.folder,
         )
         self._connections.spark.sparkContext.addJobTag(self._job_tag)  # of this thread
         for attempt in range(ATTEMPTS):
@@ -296,7 +313,7 @@ class Replay:
     def _read_topic(self, name: str) -> None:
         for _ in range(MAX_CATCH_UPS):
             self._stream = Stream(
-                self._settings, self._profile, self._connections, on_progress=self._on_progress, into=name
+                self._settings, self._profile, self._connections, listeners=self._listeners, into=name
             )
             if self._stop.is_set():
                 return

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -39,10 +39,11 @@ from streaming.connections import Connections
 from streaming.errors import StreamError
 from streaming.failures import Outage, describe
 from streaming.probe import check_executors
-from streaming.query import BatchProgress, drop_old_checkpoints
-from streaming.query_run import GenerationSwitchedError, QueryRun, RunEnd
+from streaming.query import drop_old_checkpoints
+from streaming.query_run import GenerationSwitchedError, Listeners, QueryRun, RunEnd
 from streaming.retention import check_retention
-from streaming.session import check_java
+from streaming.session import check_java, is_local
+from streaming.tasks.progress import ReadCounts
 from streaming.tasks.recount import SparkRecount
 
 log = logging.getLogger("wetstream")
@@ -60,9 +61,7 @@ class Stream:
         settings: All settings.
         profile: The cleaning rules.
         connections: Servers and Spark.
-        on_progress: Called for every micro-batch, in the thread that called `run`.
-        on_lag: Called there with the offsets of the topic that are not processed yet, whenever their number has
-            changed; not while another generation is filled.
+        listeners: Who is told how far it is, in the thread that called `run`.
         into: Fill this generation, which is not live, beside the stream that may be running (a replay). Its profile
             must be the given one.
     """
@@ -73,8 +72,7 @@ class Stream:
         profile: Profile,
         connections: Connections,
         *,
-        on_progress: Callable[[BatchProgress], None] = lambda progress: None,
-        on_lag: Callable[[int], None] = lambda lag: None,
+        listeners: Listeners | None = None,
         into: str | None = None,
     ) -> None:
         self._into = into
@@ -82,8 +80,8 @@ class Stream:
         self._settings = settings
         self._profile = profile
         self._connections = connections
-        self._on_progress = on_progress
-        self._on_lag = on_lag
+        self._listeners = listeners or Listeners()
+        self._counts = ReadCounts(self._scratch("progress")) if is_local(settings) else None
         self._observer = Observer(connections.redis, settings.pipeline) if into is None else None
         self._generations = Generations.of(settings)
         self._stop = threading.Event()
@@ -126,6 +124,8 @@ class Stream:
                     return
         finally:
             lease.release()
+            if self._counts is not None:
+                self._counts.close()
             if self._observer is not None:
                 self._observer.gone()
 
@@ -171,8 +171,9 @@ class Stream:
             outage=self._outage,
             observer=self._observer,
             is_switched=self._is_switched,
+            counts=self._counts,
         )
-        end = run.run(self._checkpoints, self._stop, lambda: self._until, self._on_progress, self._on_lag, once=once)
+        end = run.run(self._checkpoints, self._stop, lambda: self._until, self._listeners, once=once)
         if end.request is not None and end.error is None:
             try:
                 self._answer(end.request, generation, statistics)
@@ -200,8 +201,11 @@ class Stream:
 
     @property
     def _checkpoints(self) -> Path:
+        return self._scratch("checkpoints")
+
+    def _scratch(self, purpose: str) -> Path:
         role = "live" if self._into is None else "replay"
-        return self._settings.home / "spark" / "checkpoints" / self._settings.pipeline / role
+        return self._settings.home / "spark" / purpose / self._settings.pipeline / role
 
     def _open(self) -> Generation:
         """The generation to write. If the live one has changed since the last query, its own profile applies."""

@@ -27,6 +27,7 @@ from sinks.keys import live_key, pipeline_pattern
 from sinks.redis_clients.clients import Patience, open_client
 from streaming.connections import Connections
 from streaming.query import BatchProgress
+from streaming.query_run import Listeners
 from streaming.stream import Stream
 from wetstream.servers.embedded import endpoints
 
@@ -59,10 +60,11 @@ class Pipeline:
         self,
         on_progress: Callable[[BatchProgress], None] = lambda progress: None,
         on_lag: Callable[[int], None] = lambda lag: None,
+        on_reading: Callable[[int], None] = lambda records: None,
     ) -> Stream:
         connections = Connections(self.bootstrap_servers, self.redis, self.spark)
         profile = load_profile(self.profile)
-        return Stream(self.settings, profile, connections, on_progress=on_progress, on_lag=on_lag)
+        return Stream(self.settings, profile, connections, listeners=Listeners(on_progress, on_lag, on_reading))
 
     def replay(self, *files: Path, switch_over: bool = True) -> wetstream.ReplayResult:
         """From the files, where some are named, and from the topic."""

@@ -24,6 +24,7 @@ from serving.export.corpus import read_rows, rebatch, with_word_ids
 from serving.export.document_filter import DocumentFilter, filter_documents
 from serving.export.formats import FORMATS
 from serving.export.prefix import new_export
+from serving.export.progress import OnRows, ignore, tracked
 from serving.export.sorting import sort_rows
 from serving.export.vocabulary import Vocabulary, count
 from serving.export.word_ids import WordIds, with_stable_ids
@@ -71,6 +72,7 @@ def export(
     *,
     word_ids: WordIds | None = None,
     overwrite: bool = False,
+    on_rows: OnRows = ignore,
 ) -> dict[str, Any]:
     """Export a documents table.
 
@@ -81,6 +83,7 @@ def export(
         options: What to export; None: everything.
         word_ids: Stable ids, also of words that this export does not have; None: in bytewise order.
         overwrite: Replace an earlier export.
+        on_rows: Called again and again in each of the phases: counting words, sorting, writing.
 
     Returns:
         What `meta.json` holds.
@@ -99,21 +102,19 @@ def export(
     parquet, as_of = documents.parquet_files(), _as_of(documents)
     with new_export(place, files.OUTPUT_FILES, overwrite=overwrite) as folder:
         chosen = DocumentFilter(options.languages, options.sources)
-        counted = count(filter_documents(read_rows(parquet), chosen))
+        read = documents.row_count()
+        counted = count(filter_documents(tracked(read_rows(parquet), "counting words", read, on_rows), chosen))
         _check_met(chosen)
         vocabulary = counted.under(options.view, options.stop_words)
         if word_ids is not None:
             vocabulary = with_stable_ids(vocabulary, word_ids)
         scratch = folder / SCRATCH
         scratch.mkdir()
-        rows = sort_rows(with_word_ids(filter_documents(read_rows(parquet), chosen), vocabulary), scratch)
-        totals = write_all(folder, form, vocabulary, rows)
+        kept = filter_documents(tracked(read_rows(parquet), "sorting", read, on_rows), chosen)
+        rows = sort_rows(with_word_ids(kept, vocabulary), scratch)
+        totals = write_all(folder, form, vocabulary, tracked(rows, "writing", counted.documents, on_rows))
         shutil.rmtree(scratch)
-        name, first_word, _ = FORMATS[form]
-        meta: dict[str, Any] = {
-            "format": form,
-            "corpus": name,
-            "first_word": first_word,
+        meta = _described(form) | {
             "as_of": as_of,
             "options": options.to_json(),
             "ids": "sorted" if word_ids is None else "stable",
@@ -121,6 +122,11 @@ def export(
         }
         files.write_meta(folder, meta)
     return meta
+
+
+def _described(form: str) -> dict[str, Any]:
+    name, first_word, _ = FORMATS[form]
+    return {"format": form, "corpus": name, "first_word": first_word}
 
 
 def _check_met(chosen: DocumentFilter) -> None:

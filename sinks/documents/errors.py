@@ -10,6 +10,10 @@ class DocumentsError(ExplainedError):
     """The documents table cannot be used as it is; the message says why and what to do."""
 
 
+class OldSchemaError(DocumentsError):
+    """An older version of wetstream made the documents table; `wetstream upgrade` makes one of this version from it."""
+
+
 class FencedError(DocumentsError):
     """Another writer has committed; this one must not continue from its positions."""
 

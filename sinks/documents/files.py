@@ -88,7 +88,13 @@ def write_document_file(table: Location, rows: pa.Table, *, compression_level: i
 
 
 def read_document_batches(
-    path: Location, *, batch_size: int, dictionaries: Sequence[str], size: int, rows: int
+    path: Location,
+    *,
+    batch_size: int,
+    dictionaries: Sequence[str],
+    size: int,
+    rows: int,
+    schema: pa.Schema = DOCUMENTS,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a file, in the columns of DOCUMENTS.
 
@@ -98,6 +104,7 @@ def read_document_batches(
         dictionaries: Columns to return dictionary-encoded.
         size: Size of the file in bytes, by the log.
         rows: Number of its rows, by the log.
+        schema: Its columns; others than DOCUMENTS in a table of an earlier version.
 
     Raises:
         DamagedFileError: The file is missing, or is not what was written.
@@ -107,7 +114,7 @@ def read_document_batches(
         if opened.size() != size:
             raise DamagedFileError(path, f"has {counted(opened.size(), 'byte')}, not {size:,}")
         file = pq.ParquetFile(opened, read_dictionary=list(dictionaries), page_checksum_verification=True)
-        _check_columns(path, file.schema_arrow)
+        _check_columns(path, file.schema_arrow, schema)
         for batch in file.iter_batches(batch_size=batch_size):
             _check_batch(path, batch)
             left -= batch.num_rows
@@ -116,13 +123,17 @@ def read_document_batches(
         raise DamagedFileError(path, f"has {counted(rows - left, 'row')}, not {rows:,}")
 
 
-def read_document_file(path: Location, *, dictionaries: Sequence[str], size: int, rows: int) -> pa.Table:
-    """Read a whole file, in the columns of DOCUMENTS.
+def read_document_file(
+    path: Location, *, dictionaries: Sequence[str], size: int, rows: int, schema: pa.Schema = DOCUMENTS
+) -> pa.Table:
+    """Read a whole file, in the columns of DOCUMENTS, or of `schema`.
 
     Raises:
         DamagedFileError: The file is missing, or is not what was written.
     """
-    batches = read_document_batches(path, batch_size=READ_ROWS, dictionaries=dictionaries, size=size, rows=rows)
+    batches = read_document_batches(
+        path, batch_size=READ_ROWS, dictionaries=dictionaries, size=size, rows=rows, schema=schema
+    )
     return pa.Table.from_batches(batches).unify_dictionaries()
 
 
@@ -151,9 +162,9 @@ def _naming(path: Location) -> Iterator[None]:
         raise DamagedFileError(path, f"cannot be read ({reason})") from error
 
 
-def _check_columns(path: Location, schema: pa.Schema) -> None:
-    found = [(field.name, _value_type(field.type)) for field in schema]
-    if found != [(field.name, field.type) for field in DOCUMENTS]:
+def _check_columns(path: Location, found: pa.Schema, schema: pa.Schema) -> None:
+    columns = [(field.name, _value_type(field.type)) for field in found]
+    if columns != [(field.name, field.type) for field in schema]:
         raise DamagedFileError(path, "has other columns than the documents table")
 
 

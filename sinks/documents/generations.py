@@ -11,7 +11,7 @@ import contextlib
 import json
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -159,6 +159,10 @@ class Generations:
         """Create an empty generation that is not live."""
         return self._create(self._next(), rules)
 
+    def create_successor(self, earlier: Documents, rules: Rules, properties: Mapping[str, str]) -> Generation:
+        """Create an empty generation that is not live, to hold the documents of an earlier one by its rules."""
+        return self._create(self._next(), rules, {PIPELINE_ID: earlier.pipeline_id, **properties})
+
     def drop(self, generation: str) -> None:
         """Delete a generation's documents.
 
@@ -247,7 +251,7 @@ class Generations:
     def _is_replay(self, generation: str) -> bool:
         return generation in self.names() and ORIGIN in Documents.open(self.location_of(generation)).properties
 
-    def _create(self, name: str, rules: Rules) -> Generation:
+    def _create(self, name: str, rules: Rules, given: Mapping[str, str] | None = None) -> Generation:
         location = self.location_of(name)
         with _explained(location, "created"):
             self._complete_drops()
@@ -267,7 +271,7 @@ class Generations:
             location.make()
         self._keep(rules)
         properties = {
-            PIPELINE_ID: self.pipeline_id() or uuid.uuid4().hex[:16],
+            **(given or {PIPELINE_ID: self.pipeline_id() or uuid.uuid4().hex[:16]}),
             "pipeline": self._pipeline,
             "generation": name,
             "profile": rules.profile,

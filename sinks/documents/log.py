@@ -19,7 +19,7 @@ from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 
 from conf.crash_points import crash_point
-from sinks.documents.errors import DocumentsError, FencedError
+from sinks.documents.errors import DocumentsError, FencedError, OldSchemaError
 from sinks.documents.files import DocumentFile, check_writable, require_files
 from sinks.documents.opening import create_table, load_table, open_table
 from sinks.documents.schema import DOCUMENTS, SCHEMA_VERSION
@@ -62,19 +62,30 @@ class DocumentsLog:
         """Open a table.
 
         Raises:
-            DocumentsError: There is no table at `location`, it cannot be read, or another version of wetstream made it.
+            OldSchemaError: An older version of wetstream made it.
+            DocumentsError: There is no table at `location`, it cannot be read, or a newer version of wetstream made it.
         """
-        documents = cls(open_table(location), location)
-        version = documents.properties.get("schema_version")
-        if version != str(SCHEMA_VERSION):
-            folder = location.uri.rpartition("/")[0]
-            raise DocumentsError(
-                f"the documents table {location} has schema version {version}; this wetstream writes version "
-                f"{SCHEMA_VERSION}: use the version that made it, or move {folder} away and process the records "
-                "again: `wetstream stream` takes them from the topic, `wetstream replay --from files SOURCE...` takes "
-                "those that came from files"
+        documents = cls.open_any(location)
+        version = documents.schema_version
+        if version == SCHEMA_VERSION:
+            return documents
+        found = f"the documents table {location} has schema version {version}; this wetstream writes {SCHEMA_VERSION}: "
+        if 0 < version < SCHEMA_VERSION:
+            raise OldSchemaError(
+                f"{found}`wetstream upgrade` brings the live generation to it; of others, `wetstream generations drop "
+                f"{location.name}` deletes this one"
             )
-        return documents
+        folder = location.uri.rpartition("/")[0]
+        raise DocumentsError(
+            f"{found}use the version that made it, or move {folder} away and process the records again: `wetstream "
+            "stream` takes them from the topic, `wetstream replay --from files SOURCE...` takes those that came from "
+            "files"
+        )
+
+    @classmethod
+    def open_any(cls, location: Location) -> Self:
+        """Open a table of any schema version, to look at it or to upgrade it. Raises DocumentsError."""
+        return cls(open_table(location), location)
 
     @property
     def properties(self) -> dict[str, str]:
@@ -85,6 +96,12 @@ class DocumentsLog:
             for key, value in configuration.items()
             if key.startswith("wetstream.") and value is not None
         }
+
+    @property
+    def schema_version(self) -> int:
+        """Version of its columns and their meaning; 0 for none that wetstream has written."""
+        stored = self.properties.get("schema_version", "")
+        return int(stored) if stored.isascii() and stored.isdecimal() else 0
 
     @property
     def table_id(self) -> str:
@@ -196,6 +213,20 @@ class DocumentsLog:
         transactions = [Transaction(FILE_COMMITS, self._transaction(FILE_COMMITS) + 1)]
         transactions += [self._toggled(source) for source in sorted(sources)]
         self._add(files, transactions, sources)
+
+    def transactions(self) -> dict[str, int]:
+        """All app transactions: positions, removals, sources held from their files, numbers of commits."""
+        return self._transactions.all()
+
+    def take_over(self, files: Sequence[DocumentFile], transactions: Mapping[str, int], sources: Iterable[str]) -> None:
+        """Add the documents and app transactions of an earlier table, as the first commit.
+
+        Raises:
+            FencedError: Another writer has committed since this table was opened.
+            DocumentsError: A file is missing.
+        """
+        taken = [Transaction(name, version) for name, version in sorted(transactions.items()) if name != COMMITS]
+        self._add(files, taken, sources)
 
     def replace(self, paths: Sequence[str], files: Sequence[DocumentFile]) -> None:
         """Replace the files at `paths` by `files`, which hold the same rows.

@@ -61,6 +61,12 @@ class RemovalsLog(DocumentsLog):
                 [replace(takedown, removal=INHERITED) for takedown in takedowns],
             )
 
+    def take_over_exclusions(self, earlier: RemovalsLog) -> None:
+        """Start with all exclusions and takedowns of an earlier table, planned removals too."""
+        found = earlier._excluded()
+        if found.records or found.pages:
+            self._set_excluded(found.records, found.pages)
+
     def plan_removal(
         self,
         ends: Mapping[str, tuple[int, int]],

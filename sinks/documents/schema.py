@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 # Increased when the same record would be written as another row. A generation keeps the version it was made with.
+# What changed is said in `sinks.upgrades.rows`, which has to know how older rows become rows of this version.
 SCHEMA_VERSION = 4
 
 DOCUMENTS = pa.schema(

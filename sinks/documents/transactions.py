@@ -32,15 +32,22 @@ class Transactions:
 
     def version(self, name: str) -> int:
         """Version of one app transaction; 0 if there is none."""
-        if self._versions is None:
-            with self._location.explaining():
-                self._versions = read_transactions(self._location, self._table.version())
-        return self._versions.get(name, 0)
+        return self._read().get(name, 0)
+
+    def all(self) -> dict[str, int]:
+        """Versions of all app transactions."""
+        return dict(self._read())
 
     def add(self, committed: Iterable[Transaction]) -> None:
         """Include the transactions of a commit that the table has accepted."""
         if self._versions is not None:
             self._versions.update({transaction.app_id: transaction.version for transaction in committed})
+
+    def _read(self) -> dict[str, int]:
+        if self._versions is None:
+            with self._location.explaining():
+                self._versions = read_transactions(self._location, self._table.version())
+        return self._versions
 
 
 def read_transactions(table: Location, version: int) -> dict[str, int]:

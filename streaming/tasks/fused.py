@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +28,7 @@ from streaming.tasks.joins import JoinCheck
 from streaming.tasks.keys import read_keys
 from streaming.tasks.messages import read_messages, take_down
 from streaming.tasks.partials import OffsetRange, partial_rows, unjoined_rows
+from streaming.tasks.progress import ReadCount
 from streaming.tasks.rows import RowBuffer
 from streaming.text.judge import judge
 from streaming.text.kernel import Bagger
@@ -43,7 +45,7 @@ class TaskConfig:
     """What a task needs: the rules, where the documents go, and what does not count. Sent to the executors.
 
     `exclusions`: by source, grouped once for all tasks. `takedowns`: pages to keep out. `direct`: tasks are so few that
-    their words go to the driver as they are, packed.
+    their words go to the driver as they are, packed. `counts`: folder of `ReadCounts`, where the tasks reach it.
     """
 
     profile: Profile
@@ -52,6 +54,7 @@ class TaskConfig:
     exclusions: Mapping[str, Sequence[Exclusion]] = field(default_factory=dict)
     takedowns: Sequence[Takedown] = ()
     direct: bool = False
+    counts: Path | None = None
     rules_hash: str = field(init=False)  # computed once, on the driver: it reads every word of the profile
 
     def __post_init__(self) -> None:
@@ -117,6 +120,7 @@ class TaskWork:
         self._rows = RowBuffer()
         self._entries = 0
         self._takedowns = TakedownMatcher(config.takedowns)
+        self._read = ReadCount(config.counts)
         self.joins = JoinCheck()
 
     def __len__(self) -> int:
@@ -139,6 +143,7 @@ class TaskWork:
         """
         if not len(key):
             return
+        self._read.add(len(key))
         messages = read_messages(key, value)
         if self._takedowns:
             messages = take_down(messages, self._takedowns)

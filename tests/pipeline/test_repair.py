@@ -165,13 +165,13 @@ def test_sources_that_came_from_files_are_refused_with_a_remedy_that_works(
     assert checked(pipeline).ok and pipeline.verified().digest == before
 
 
-def test_documents_of_another_version_are_made_again_as_the_message_says(make_pipeline: Make, sample: Path) -> None:
+def test_documents_of_a_newer_version_are_made_again_as_the_message_says(make_pipeline: Make, sample: Path) -> None:
     pipeline = make_pipeline()
     pipeline.ingest(sample)
     pipeline.stream()
     before, path = pipeline.verified().digest, Path(str(pipeline.documents.location))
-    DeltaTable(str(path)).alter.set_table_properties({"wetstream.schema_version": "1"}, raise_if_not_exists=False)
-    with pytest.raises(Exception, match=f"schema version 1; .* move {path.parent} away .*`wetstream stream`"):
+    DeltaTable(str(path)).alter.set_table_properties({"wetstream.schema_version": "99"}, raise_if_not_exists=False)
+    with pytest.raises(Exception, match=f"schema version 99; .* move {path.parent} away .*`wetstream stream`"):
         pipeline.stream()
     path.parent.rename(path.parent.with_name("away"))
     with pytest.raises(Exception, match=r"redis\.replace_statistics=(\w+)") as refused:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ from sinks.statistics.derive import derive
 from sinks.storage.folder import Folder
 from streaming.tasks.fused import TaskConfig, run_task
 from streaming.tasks.partials import InconsistentPartialsError
+from streaming.tasks.progress import ReadCounts
 from streaming.text.language import language_of
 from streaming.text.specification import bag
 from tests.streaming.tasks import messages, result, run
@@ -156,3 +158,25 @@ def test_breaks_in_the_chain_are_counted(sample: Path, tmp_path: Path) -> None:
     other = [key.as_py().replace(b" s@", b" t@") for key in rows["key"]]
     others = rows.set_column(0, "key", pa.array(other, pa.binary()))
     assert unjoined(rows[:20], others[:10], rows[20:], others[12:14]) == {"t": 1}
+
+
+def test_the_driver_sees_what_tasks_have_read_before_they_end(sample: Path, tmp_path: Path) -> None:
+    counts = ReadCounts(tmp_path / "counts")
+    config = TaskConfig(load_profile("p21"), Folder(tmp_path), 1, counts=counts.folder)
+    batches, seen = messages(sample), []
+
+    def watched() -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            seen.append(counts.records())
+            yield batch
+
+    list(run_task(config, watched(), 0))
+    list(run_task(config, iter(batches), 1))
+    read = [batch.num_rows for batch in batches]
+    assert len(read) > 1 and seen == [sum(read[:number]) for number in range(len(read))]
+    assert counts.records() == 2 * sum(read)
+    counts.reset()
+    assert counts.records() == 0
+    counts.close()
+    list(run_task(config, iter(batches), 2))  # without the folder nothing is counted, and nothing fails
+    assert counts.records() == 0

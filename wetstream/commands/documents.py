@@ -1,4 +1,4 @@
-"""Commands on what is stored: `verify`, `rebuild`, `documents`."""
+"""Commands on what is stored: `verify`, `repair`, `rebuild`, `upgrade`, `documents`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from conf.errors import counted
 from wetstream import Pipeline
 from wetstream.commands.options import NAME, Number, command, json_option, limit_option
-from wetstream.commands.terminal.output import out
+from wetstream.commands.terminal.output import err, out
 
 commands = click.Group()
 
@@ -72,6 +72,27 @@ def rebuild_command(pipeline: Pipeline) -> None:
 
     pipeline.rebuild()
     show_stats(out, pipeline.statistics.stats())
+
+
+@command(commands, name="upgrade")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@json_option
+def upgrade_command(pipeline: Pipeline, dry_run: bool, as_json: bool) -> None:
+    """Bring a pipeline that an older wetstream made to this version.
+
+    Its documents are rewritten into a new generation, which becomes the live one; its rules stay. The old generation
+    is kept until `wetstream generations drop`. No stream may run. Interrupted, the same command goes on.
+    """
+    from wetstream.commands.terminal.records import show_upgrade
+    from wetstream.commands.terminal.rows import RowsDisplay
+
+    with RowsDisplay(err) as display:
+        pipeline.on_event = display.show
+        done = pipeline.upgrade(dry_run=dry_run)
+    if as_json:
+        out.json(dataclasses.asdict(done))
+    else:
+        show_upgrade(out, done, pipeline.settings.pipeline)
 
 
 @commands.group(name="documents")

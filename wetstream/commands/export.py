@@ -128,18 +128,21 @@ def export_command(
     (both can be repeated).
     """
     from wetstream import View
+    from wetstream.commands.terminal.rows import RowsDisplay
 
-    meta = pipeline.export(
-        form,
-        folder,
-        View(min_df, max_df),
-        stop_words=stop_words,
-        languages=languages,
-        sources=sources,
-        as_of=as_of,
-        stable_ids=ids == "stable",
-        overwrite=overwrite,
-    )
+    with RowsDisplay(err) as display:
+        pipeline.on_event = display.show
+        meta = pipeline.export(
+            form,
+            folder,
+            View(min_df, max_df),
+            stop_words=stop_words,
+            languages=languages,
+            sources=sources,
+            as_of=as_of,
+            stable_ids=ids == "stable",
+            overwrite=overwrite,
+        )
     if as_json:
         out.json(meta)
         return

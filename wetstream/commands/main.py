@@ -32,7 +32,7 @@ SECTIONS = {
     ),
     "Batch": ("replay", "remove", "takedowns", "export", "p21"),
     "Model": ("topics",),
-    "Upkeep": ("verify", "repair", "rebuild", "documents", "generations", "pipelines"),
+    "Upkeep": ("verify", "repair", "rebuild", "upgrade", "documents", "generations", "pipelines"),
     "Servers": ("serve", "up", "down", "status", "doctor", "package", "compile", "completion"),
 }
 

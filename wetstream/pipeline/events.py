@@ -42,12 +42,31 @@ class Lag:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """Tasks have read so many records of the micro-batch under way; reported on a Spark of this machine only."""
+
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
 class FilesRead:
-    """A replay has read `sources` of `total_sources` files, with so many records."""
+    """A replay has read `sources` of `total_sources` files, and so many records, of the files under way too."""
 
     sources: int
     total_sources: int
     records: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowsDone:
+    """How many rows of the documents table an export or an upgrade is done with, in its present phase.
+
+    `phase`: in a few words, such as `counting words`.
+    """
+
+    phase: str
+    rows: int
+    total_rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +90,19 @@ class TopicProgress:
     bound_per_word: float | None = None
 
 
-Event = Status | SourcesFound | SourceProgress | Note | Outcome | MicroBatch | Lag | FilesRead | TopicProgress
+Event = (
+    Status
+    | SourcesFound
+    | SourceProgress
+    | Note
+    | Outcome
+    | MicroBatch
+    | Lag
+    | Reading
+    | FilesRead
+    | RowsDone
+    | TopicProgress
+)
 OnEvent = Callable[[Event], None]
 
 

@@ -24,12 +24,13 @@ from producers.topic.topics import Topics, ensure_topics
 from producers.workers import ingest_all
 from wetstream.pipeline.background import BackgroundJob
 from wetstream.pipeline.connections import Servers
-from wetstream.pipeline.events import Lag, MicroBatch, OnEvent, SourcesFound, Status
+from wetstream.pipeline.events import Lag, MicroBatch, OnEvent, Reading, SourcesFound, Status
 from wetstream.pipeline.ledger import read_markers
 
 if TYPE_CHECKING:
     from conf.profiles import Profile
     from streaming.query import BatchProgress
+    from streaming.query_run import Listeners
     from streaming.stream import Stream
 
 
@@ -168,16 +169,23 @@ def stream_job(
         from wetstream.pipeline.spark_session import connect
 
         connections = connect(settings, profile, servers, lambda text: on_event(Status(text)))
-        return Stream(settings, profile, connections, on_progress=on_progress, on_lag=lambda lag: on_event(Lag(lag)))
-
-    def on_progress(progress: BatchProgress) -> None:
-        on_event(MicroBatch(progress.rows, progress.rows_per_s, progress.lag))
+        return Stream(settings, profile, connections, listeners=stream_listeners(on_event))
 
     def run(stream: Stream) -> None:
         on_event(Status("streaming"))
         stream.run(once=once)
 
     return BackgroundJob("wetstream-stream", make, run)
+
+
+def stream_listeners(on_event: OnEvent) -> Listeners:
+    """Turn what a stream tells into events."""
+    from streaming.query_run import Listeners
+
+    def on_progress(progress: BatchProgress) -> None:
+        on_event(MicroBatch(progress.rows, progress.rows_per_s, progress.lag))
+
+    return Listeners(on_progress, lambda lag: on_event(Lag(lag)), lambda records: on_event(Reading(records)))
 
 
 def plan_ingest(

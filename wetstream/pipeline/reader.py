@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from conf.settings import Settings, load_settings
-from wetstream.pipeline.events import OnEvent, Status, ignore
+from wetstream.pipeline.events import OnEvent, RowsDone, Status, ignore
 from wetstream.pipeline.takedown.page_takedowns import PageTakedowns
 from wetstream.tables.slices import SliceReader, identity_of
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from serving.view import View
     from sinks.documents.table import Documents
     from wetstream.pipeline.catalog.listing import PipelineInfo
+    from wetstream.pipeline.catalog.upgrade import Upgrade
     from wetstream.pipeline.lookup import PageExplanation, TopicMessage
     from wetstream.pipeline.replay import GenerationInfo
     from wetstream.pipeline.topics.topics import Topics
@@ -192,7 +193,7 @@ class PipelineReader(SliceReader, PageTakedowns):
         documents = documents_as_of(live_documents(self.settings), point)
         ids = WordIds(Generations.of(self.settings).location / FOLDER) if stable_ids else None
         place = locate_given(folder, self.settings)
-        return export(form, place, documents, options, word_ids=ids, overwrite=overwrite)
+        return export(form, place, documents, options, word_ids=ids, overwrite=overwrite, on_rows=self._on_rows)
 
     def explain(self, target: str | Path, *, record: int = 1, examples: int = 10) -> PageExplanation:
         """Explain why a page is kept or rejected, by the rules of this pipeline.
@@ -247,6 +248,15 @@ class PipelineReader(SliceReader, PageTakedowns):
         from wetstream.pipeline.catalog.drop import drop_pipeline
 
         drop_pipeline(self.settings, lambda text: self.on_event(Status(text)))
+
+    def upgrade(self, *, dry_run: bool = False) -> Upgrade:
+        """Bring a pipeline of an older version to this one; `dry_run` only says how. Raises DocumentsError."""
+        from wetstream.pipeline.catalog.upgrade import plan, upgrade
+
+        return plan(self.settings) if dry_run else upgrade(self.settings, self.redis, self._on_rows)
+
+    def _on_rows(self, phase: str, rows: int, total: int) -> None:
+        self.on_event(RowsDone(phase, rows, total))
 
     def generations(self) -> list[GenerationInfo]:
         """Return the documents tables of this pipeline, made by its start and by replays, oldest first."""

@@ -10,20 +10,26 @@ from conf.settings import Settings
 from producers.sources.source import Source
 from sinks.documents.errors import DocumentsError
 from sinks.documents.generations import ORIGIN, Generations
+from sinks.documents.schema import SCHEMA_VERSION
 from sinks.documents.table import Documents
 from sinks.statistics.builds import open_builds
-from streaming.query import BatchProgress
+from sinks.upgrades.upgrade import UPGRADED_FROM
 from streaming.replay import FINISHED, FilesProgress, Replay, ReplayResult
 from streaming.switch import switch
 from wetstream.pipeline.background import BackgroundJob
 from wetstream.pipeline.connections import Servers, find_redis, open_redis
-from wetstream.pipeline.events import FilesRead, MicroBatch, OnEvent, Status
+from wetstream.pipeline.events import FilesRead, OnEvent, Status
+from wetstream.pipeline.ingest import stream_listeners
 from wetstream.pipeline.spark_session import connect
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationInfo:
-    """One documents table of a pipeline. `state`: `live`, `kept`, or `unfinished` when its replay has not ended."""
+    """One documents table of a pipeline.
+
+    `state`: `live`, `kept`, `unfinished` when its replay or upgrade has not ended, or `old` when an older version of
+    wetstream made it.
+    """
 
     generation: str
     state: str
@@ -40,10 +46,7 @@ def replay_job(
 
     def make() -> Replay:
         connections = connect(settings, profile, servers, lambda text: on_event(Status(text)))
-        return Replay(settings, profile, connections, sources, on_progress=on_progress, on_files=on_files)
-
-    def on_progress(progress: BatchProgress) -> None:
-        on_event(MicroBatch(progress.rows, progress.rows_per_s, progress.lag))
+        return Replay(settings, profile, connections, sources, listeners=stream_listeners(on_event), on_files=on_files)
 
     def on_files(progress: FilesProgress) -> None:
         on_event(FilesRead(progress.sources, progress.of, progress.records))
@@ -57,14 +60,18 @@ def replay_job(
 
 def generation_info(generations: Generations, name: str) -> GenerationInfo:
     """Describe a generation, which must be there."""
-    documents = Documents.open(generations.location_of(name))
+    documents = Documents.open_any(generations.location_of(name))
     properties = documents.properties
     profile = properties.get("profile")
     live = generations.live() == name
-    unfinished = ORIGIN in properties and FINISHED not in properties and not live
+    begun = (ORIGIN in properties and FINISHED not in properties) or (
+        UPGRADED_FROM in properties and not documents.transactions()
+    )
+    old = documents.schema_version != SCHEMA_VERSION
+    state = "live" if live else "old" if old else "unfinished" if begun else "kept"
     return GenerationInfo(
         name,
-        "live" if live else "unfinished" if unfinished else "kept",
+        state,
         None if profile is None else profile_name(profile),
         documents.row_count(),
         len(documents.sources_from_files()),
@@ -88,7 +95,10 @@ def switch_generation(settings: Settings, name: str) -> int:
     generations = Generations.of(settings)
     if name not in generations.names():
         raise DocumentsError(f"there is no generation {name}: `wetstream generations list` names them")
-    if generation_info(generations, name).state == "unfinished":
+    state = generation_info(generations, name).state
+    if state == "old":
+        Documents.open(generations.location_of(name))  # says that only the live one is upgraded
+    if state == "unfinished":
         raise DocumentsError(
             f"the replay into generation {name} has not ended: run the same `wetstream replay` again to finish it"
         )

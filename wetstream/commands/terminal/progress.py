@@ -12,10 +12,21 @@ from rich.text import Text
 
 from conf.errors import counted
 from conf.redaction import redact
-from wetstream import Event, FilesRead, MicroBatch, Note, Outcome, SourceProgress, SourcesFound, Status
+from wetstream import (
+    Event,
+    FilesRead,
+    Lag,
+    MicroBatch,
+    Note,
+    Outcome,
+    Reading,
+    SourceProgress,
+    SourcesFound,
+    Status,
+)
 from wetstream.commands.terminal.output import Terminal
 from wetstream.commands.terminal.sources import STATES
-from wetstream.commands.terminal.text import printable, short, size
+from wetstream.commands.terminal.text import printable, short, shorten, size
 
 LINE_EVERY_S = 5.0
 
@@ -23,7 +34,7 @@ LINE_EVERY_S = 5.0
 class ProgressDisplay:
     """Shows the events of a pipeline on a terminal; `show` may be called from any thread.
 
-    The ingest bar counts bytes of the files, the stream bar records.
+    The ingest bar counts bytes of the files, the stream bar records. Each bar is one line, whatever the width.
     """
 
     def __init__(self, console: Terminal, *, ingest: bool, stream: bool, follow: bool = False) -> None:
@@ -39,15 +50,17 @@ class ProgressDisplay:
         self._finished = 0
         # One bar for each source that is being read, beside the bar for all: a source that hangs is seen.
         self._source_bars: dict[str, TaskID] = {}
-        self._streamed = self._batches = 0
+        self._names: dict[str, str] = {}  # shortened, so that no two are the same
+        self._streamed = self._batches = self._reading = 0
+        self._lag: int | None = None
         self._last_line = 0.0
         self._bars: Bars | None = None
         self._narrow = console.width < 100
         if console.animated:
             self._bars = Bars(
                 SpinnerColumn(finished_text=Text("✓", "green")),
-                _Description(),
-                BarColumn(bar_width=12 if self._narrow else 24),
+                Description(table_column=Column(no_wrap=True, overflow="ellipsis")),
+                BarColumn(bar_width=8 if self._narrow else 24),
                 _Figures(table_column=Column(no_wrap=True, overflow="ellipsis")),
                 TimeRemainingColumn(compact=True, elapsed_when_finished=True),
                 console=console,
@@ -79,6 +92,7 @@ class ProgressDisplay:
             match event:
                 case SourcesFound():
                     self._sizes |= event.sizes
+                    self._shorten_names()
                     self._show_ingest()
                 case SourceProgress():
                     self._advance(event)
@@ -86,11 +100,16 @@ class ProgressDisplay:
                     self._outcome(event)
                 case MicroBatch():
                     self._micro_batch(event)
+                case Reading():
+                    self._reading = event.records
+                    self._show_stream()
+                case Lag():
+                    self._lag = event.offsets
+                    self._show_stream()
                 case Note():
                     self._console.line(event.text, "yellow")
                 case FilesRead():
-                    files = counted(event.total_sources, "file")
-                    self._status(f"read {event.sources:,} of {files}, {counted(event.records, 'record')}")
+                    self._files_read(event)
                 case Status():
                     self._status(event.text)
 
@@ -99,8 +118,14 @@ class ProgressDisplay:
         if not self._batches:
             return "nothing to do"
         seconds = max(time.monotonic() - (self._stream_began or self._began), 1e-9)
-        records, batches = counted(self._streamed, "record"), counted(self._batches, "micro-batch", "micro-batches")
-        return f"{records}  {self._streamed / seconds:,.0f} rec/s  {batches}"
+        return self._figures(self._streamed, self._streamed / seconds)
+
+    def _figures(self, records: int, per_s: float, *after: str) -> str:
+        """Figures of a stream, on a narrow terminal without the number of micro-batches."""
+        figures = [counted(records, "record"), f"{per_s:,.0f} rec/s"]
+        if not self._narrow:
+            figures.append(counted(self._batches, "micro-batch", "micro-batches"))
+        return "  ".join([*figures, *after])
 
     def _status(self, text: str) -> None:
         if text.startswith(("streaming", "replaying")) and self._stream_began is None:
@@ -115,7 +140,9 @@ class ProgressDisplay:
         self._records[event.source], self._raw_bytes[event.source] = event.records, event.raw_bytes
         if self._bars is not None:
             if event.source not in self._source_bars:
-                name = f"  {short(event.source, 14 if self._narrow else 28)}"
+                if event.source not in self._names:
+                    self._shorten_names()
+                name = f"  {self._names[event.source]}"
                 self._source_bars[event.source] = self._bars.add_task(name, total=event.size, figures="")
             figures = f"{counted(event.records, 'record')}  {size(event.raw_bytes)}"
             bar = self._source_bars[event.source]
@@ -142,16 +169,52 @@ class ProgressDisplay:
     def _micro_batch(self, batch: MicroBatch) -> None:
         self._streamed += batch.rows
         self._batches += batch.rows > 0
-        figures = (
-            f"{counted(self._streamed, 'record')}  {batch.rows_per_s:,.0f} rec/s  "
-            f"{counted(self._batches, 'micro-batch', 'micro-batches')}  lag {batch.lag:,}"
-        )
+        self._reading, self._lag = 0, batch.lag
+        figures = self._figures(self._streamed, batch.rows_per_s, f"lag {batch.lag:,}")
         if self._bars is not None and self._stream_bar is not None:
             total = self._streamed + batch.lag
             self._bars.update(self._stream_bar, total=max(total, 1), completed=self._streamed, figures=figures)
-        elif self._bars is None and time.monotonic() - self._last_line > LINE_EVERY_S and batch.rows:
+        elif batch.rows:
+            self._line(f"streaming: {figures}")
+
+    def _show_stream(self) -> None:
+        """Show what the tasks have read since the last micro-batch, and what waits."""
+        if not self._reading:  # before the first one, and between two
+            if not self._batches and self._lag and self._bars is not None and self._stream_bar is not None:
+                self._bars.update(self._stream_bar, figures=f"streaming  lag {self._lag:,}")
+            return
+        read = self._streamed + self._reading
+        seconds = max(time.monotonic() - (self._stream_began or self._began), 1e-9)
+        lag = [] if self._lag is None else [f"lag {self._lag:,}"]
+        figures = self._figures(read, read / seconds, *lag)
+        if self._bars is None:
+            self._line(f"streaming: {figures}")
+        elif self._stream_bar is not None:
+            # The lag counts what is read, until it is committed.
+            total = None if self._lag is None else max(self._streamed + self._lag, read, 1)
+            self._bars.update(self._stream_bar, total=total, completed=read, figures=figures)
+
+    def _files_read(self, event: FilesRead) -> None:
+        """Show how far a replay is; it ends with the topic, whose records come after those of the files."""
+        records = counted(event.records, "record")
+        if self._bars is None:
+            self._line(f"read {event.sources:,} of {counted(event.total_sources, 'file')}, {records}")
+        elif self._stream_bar is not None and not self._batches:
+            files = f"{event.sources:,}/{counted(event.total_sources, 'file')}"
+            self._bars.update(
+                self._stream_bar, total=event.total_sources, completed=event.sources, figures=f"{files}  {records}"
+            )
+
+    def _line(self, text: str) -> None:
+        """Print a line, unless the last one has only just been printed."""
+        if time.monotonic() - self._last_line > LINE_EVERY_S:
             self._last_line = time.monotonic()
-            self._console.line(f"streaming: {figures}")
+            self._console.line(text)
+
+    def _shorten_names(self) -> None:
+        texts = {source: printable(source).removeprefix("file://") for source in self._sizes}
+        shown = shorten(list(texts.values()), 14 if self._narrow else 28)
+        self._names = {source: shown[text] for source, text in texts.items()}
 
     def _show_ingest(self) -> None:
         if self._bars is None or self._ingest_bar is None:
@@ -159,17 +222,21 @@ class ProgressDisplay:
         seconds = max(time.monotonic() - self._began, 1e-9)
         raw = sum(self._raw_bytes.values())
         files, records = counted(len(self._sizes), "file"), counted(sum(self._records.values()), "record")
-        figures = f"{self._finished:,}/{files}  {records}  {size(raw)}  {size(raw / seconds)}/s"
+        shown = [f"{self._finished:,}/{files}", records, size(raw), f"{size(raw / seconds)}/s"]
+        if self._narrow:
+            del shown[1]
+        figures = "  ".join(shown)
         known = [size for size in self._sizes.values() if size]
         # Sizes of remote sources come with their first progress; until then each counts as an average one.
         total = sum(known) * len(self._sizes) / max(1, len(known))
         self._bars.update(self._ingest_bar, completed=sum(self._at.values()), total=max(total, 1), figures=figures)
 
 
-class _Description(ProgressColumn):
+class Description(ProgressColumn):
     """The name of a bar; rich's own TextColumn would read markup."""
 
     def render(self, task: Task) -> Text:
+        """Return the name."""
         return Text(printable(redact(task.description)), style="bold")
 
 

@@ -10,10 +10,10 @@ from rich.text import Text
 
 from conf.errors import counted
 from wetstream.commands.terminal.output import Terminal, table
-from wetstream.commands.terminal.text import printable
+from wetstream.commands.terminal.text import printable, size
 
 if TYPE_CHECKING:
-    from wetstream import Explanation, GenerationInfo, PipelineInfo
+    from wetstream import Explanation, GenerationInfo, PipelineInfo, Upgrade
 
 SHOWN_SOURCES = 3  # of a commit
 
@@ -93,6 +93,26 @@ def show_generations(console: Terminal, rows: Sequence[GenerationInfo]) -> None:
         style = "bold" if row.state == "live" else ""
         shown.add_row(row.generation, row.state, row.profile or "", f"{row.records:,}", style=style)
     console.print(shown)
+
+
+def show_upgrade(console: Terminal, done: Upgrade, pipeline: str) -> None:
+    """Show what an upgrade has done, or would do."""
+    if not done.needed:
+        console.line(f"pipeline {pipeline} is of this version (schema version {done.to_version}): nothing to do")
+        return
+    versions = f"schema version {done.schema_version} -> {done.to_version}"
+    what = f"{counted(done.records, 'row')} in {counted(done.files, 'file')}, {size(done.bytes)}"
+    if done.upgraded is None:
+        console.line(f"generation {done.generation} would be rewritten, {versions}: {what}")
+    else:
+        console.line(f"generation {done.upgraded} is live, {versions}: {what} rewritten")
+        console.line(
+            f"generation {done.generation} is kept for the version that made it: `wetstream generations drop "
+            f"{done.generation}` deletes it",
+            "dim",
+        )
+    for note in done.notes:
+        console.line(note, "yellow")
 
 
 def show_pipelines(console: Terminal, rows: Sequence[PipelineInfo], chosen: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os.path
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.cells import cell_len
@@ -83,14 +84,39 @@ def shorten(names: Sequence[str], width: int) -> dict[str, str]:
     """Shorten names to at most `width` terminal cells, so that different ones still differ as far as that is possible.
 
     Names that are too long lose the ending that files of a crawl share, and their front; where those that are left are
-    equal, as of files of one name in several folders, their middle goes instead.
+    equal, as of files of one name in several folders, their middle goes instead; else what they have in common before
+    the first difference, as of the files of one segment.
     """
-    by_end = {name: name if cell_len(name) <= width else end_of(_without_ending(name), width) for name in names}
-    if len(set(by_end.values())) == len(by_end):
-        return by_end
+    kept = {name: name for name in names if cell_len(name) <= width}
+    long = list(dict.fromkeys(name for name in names if name not in kept))
     head = max(0, (width - 1) // 2)
-    by_ends = {name: name if cell_len(name) <= width else name[:head] + end_of(name, width - head) for name in names}
-    return max(by_end, by_ends, key=lambda shown: len(set(shown.values())))
+    begin = len(os.path.commonprefix(long))  # noqa: RUF071  # by characters
+    number = _DIGITS_AT_END.search(long[0][:begin]) if len(long) > 1 else None
+    ways: list[Callable[[str], str]] = [
+        lambda name: end_of(_without_ending(name), width),
+        lambda name: name[:head] + end_of(name, width - head),
+        # The number in which they differ from its beginning, if that fits; else from the first digit that differs.
+        lambda name: _window(name, begin if number is None else number.start(), width),
+        lambda name: _window(name, begin, width),
+    ]
+    best: dict[str, str] = {}
+    for way in ways:
+        shown = kept | {name: way(name) for name in long}
+        if len(set(shown.values())) == len(shown):
+            return shown
+        best = max(best, shown, key=lambda each: len(set(each.values())))
+    return best
+
+
+_DIGITS_AT_END = re.compile(r"\d*\Z")
+
+
+def _window(name: str, begin: int, width: int) -> str:
+    """The part of a name from `begin` on, in at most `width` terminal cells, with `…` for what is left out."""
+    kept = name[begin : begin + max(0, width - 2)]
+    while cell_len(kept) > max(0, width - 2):
+        kept = kept[:-1]
+    return f"…{kept}…"[: max(1, width)]
 
 
 def _without_ending(name: str) -> str:
