@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from anyio import to_thread
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from starlette.middleware.cors import CORSMiddleware
@@ -16,10 +17,12 @@ from serving.answers.shape import Probe
 from serving.api.access import LOCAL_NAMES, AccessMiddleware
 from serving.api.events import EventSource
 from serving.api.metrics import CONTENT_TYPE, MetricsCollector
+from serving.api.pipelines import OpenPipelines, PipelineSwitch, ServedPipelines
 from serving.api.poller import StatisticsPoller
 from serving.api.problems import LastResort, add_problems, problem
 from serving.api.redis_clients import AsyncRedisClient
 from serving.api.routes import documents, sources, totals, words
+from serving.api.routes import pipelines as pipelines_route
 from serving.api.routes.context import PROBLEMS, ApiContext, context_of
 from serving.document_queries import DocumentQueries
 from serving.slices.queries import SliceQueries
@@ -29,6 +32,12 @@ DESCRIPTION = (
     "Live statistics of a wetstream pipeline. Every answer carries `as_of`: when and how far the topic has been "
     "counted. Every answer has an ETag made from it: send it as `If-None-Match`, and an unchanged answer costs nothing."
 )
+ADDRESSES: dict[str, Any] = {
+    "openapi_url": "/api/v1/openapi.json",
+    "docs_url": None,
+    "redoc_url": None,
+    "redirect_slashes": False,
+}
 REFUSED: dict[int | str, dict[str, Any]] = {status: PROBLEMS[status] for status in (400, 401)}
 PROBE: dict[int | str, dict[str, Any]] = {**REFUSED, 503: {"model": Probe, "description": "not now, and why"}}
 METRICS: dict[int | str, dict[str, Any]] = {
@@ -52,6 +61,8 @@ def make_app(
     hosts: tuple[str, ...] = (),
     allow_origins: tuple[str, ...] = (),
     max_event_clients: int = 256,
+    pipelines: ServedPipelines | None = None,
+    at_root: str = "",
 ) -> FastAPI:
     """Make the ASGI application.
 
@@ -63,44 +74,49 @@ def make_app(
         hosts: Names under which requests are answered, beside the local ones.
         allow_origins: Origins whose pages may call the API.
         max_event_clients: Open event streams.
+        pipelines: Other pipelines to show, below /pipelines/NAME/; None: this one alone.
+        at_root: The pipeline at /, if this application is one of the others, which do not nest.
     """
     redis = AsyncRedisClient(poller.pipeline)
+    opened = None if pipelines is None or at_root else OpenPipelines(pipelines)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        poller.start()
         app.state.events = EventSource(poller, max_clients=max_event_clients)
+        await to_thread.run_sync(poller.start)
         yield
-        poller.stop()
+        if opened is not None:
+            await opened.close()
+        await to_thread.run_sync(poller.stop)
         await redis.close()
 
-    app = FastAPI(
-        title="wetstream",
-        version="1",
-        description=DESCRIPTION,
-        openapi_url="/api/v1/openapi.json",
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-        lifespan=lifespan,
-    )
-    app.state.api = ApiContext(poller, redis, documents_table, slices)
+    app = FastAPI(title="wetstream", version="1", description=DESCRIPTION, lifespan=lifespan, **ADDRESSES)
+    names = None if pipelines is None else pipelines.names
+    app.state.api = ApiContext(poller, redis, documents_table, slices, names, at_root)
+    app.state.opened = opened
     app.state.metrics = MetricsCollector(poller, lambda: app.state.events.clients)
+    if opened is not None:
+        app.add_middleware(PipelineSwitch, opened=opened)
     app.add_middleware(LastResort)
     app.add_middleware(AccessMiddleware, token=token, hosts=(*LOCAL_NAMES, *hosts))
-    if allow_origins:
+    _allow(app, allow_origins)
+    add_problems(app)
+    for part in (pipelines_route.router, totals.router, sources.router, words.router, documents.router, router):
+        app.include_router(part)
+    app.mount("/page", StaticFiles(directory=PAGE), name="page")
+    return app
+
+
+def _allow(app: FastAPI, origins: Sequence[str]) -> None:
+    """Let the pages of other origins call the API."""
+    if origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=list(allow_origins),
+            allow_origins=list(origins),
             allow_methods=["GET"],
             allow_headers=["Authorization", "If-None-Match"],
             expose_headers=["ETag"],
         )
-    add_problems(app)
-    for part in (totals.router, sources.router, words.router, documents.router, router):
-        app.include_router(part)
-    app.mount("/page", StaticFiles(directory=PAGE), name="page")
-    return app
 
 
 @router.get(

@@ -13,6 +13,7 @@ from conf.errors import ExplainedError
 from conf.settings import ServeSettings
 from serving.api.access import is_loopback
 from serving.api.events import EventSource
+from serving.api.pipelines import OpenPipelines
 from serving.api.request_timeout import timeout_protocol
 
 BACKLOG = 512
@@ -67,9 +68,11 @@ class Server(uvicorn.Server):
     def end(self) -> None:
         """End in order. Safe from any thread and in a signal handler, also repeatedly."""
         self.should_exit = True
-        events: EventSource | None = getattr(self._app.state, "events", None)
-        if events is not None:
-            events.end()
+        opened: OpenPipelines | None = getattr(self._app.state, "opened", None)
+        for app in (self._app, *(opened.apps if opened is not None else [])):
+            events: EventSource | None = getattr(app.state, "events", None)
+            if events is not None:
+                events.end()
 
     def serve_until_stopped(self, on_start: Callable[[str], None]) -> None:
         """Serve until a signal comes.

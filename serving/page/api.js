@@ -2,6 +2,9 @@
 let token = sessionStorage.getItem("wetstream-token") || "";
 let asking = null;
 
+// The address of the page says which pipeline it shows: / or /pipelines/NAME/.
+export const base = location.pathname.match(/^\/pipelines\/[^/]+(?=\/)/)?.[0] ?? "";
+
 function askToken() {
   asking ??= new Promise((done) => {
     const dialog = document.getElementById("ask-token");
@@ -19,7 +22,7 @@ function askToken() {
 
 async function request(path, options = {}) {
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  const response = await fetch(path, { ...options, headers });
+  const response = await fetch(base + path, { ...options, headers });
   if (response.status !== 401) return response;
   await askToken();
   return request(path, options);

@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { offer } from "./download.js";
 import { draw } from "./chart.js";
 import { $, brief, bytes, clock, count, el, seconds } from "./format.js";
+import { command } from "./pipelines.js";
 
 const PHASES = [["processing", "process"], ["table", "documents table"], ["redis", "statistics"], ["compact", "joining files"], ["other", "the rest"]];
 const STEP = 12;
@@ -65,7 +66,7 @@ export async function refreshSources() {
 const REMEDIES = {
   faulty: ["records are missing or doubled", "wetstream repair"],
   damaged: ["parts of the file could not be read; the rest is counted", "wetstream segments"],
-  truncated: ["the file ends in the middle of a record", "wetstream ingest, once it is whole"],
+  truncated: ["the file ends in the middle of a record", "wetstream ingest", ", once it is whole"],
 };
 
 async function refreshProblems() {
@@ -74,8 +75,8 @@ async function refreshProblems() {
   const bad = Object.keys(REMEDIES).flatMap((state) => all.filter((source) => source.state === state));
   $("problems").hidden = !bad.length;
   $("problems").replaceChildren(el("h3", {}, `${count(bad.length)} ${bad.length === 1 ? "source needs" : "sources need"} a look`), el("ul", {}, ...bad.slice(0, 10).map((source) =>
-    el("li", {}, el("b", {}, source.source.replace(/^file:\/\//, "")), `: ${STATES[source.state]}: ${REMEDIES[source.state][0]}. `, el("code", {}, REMEDIES[source.state][1])))),
-    bad.length > 10 ? el("p", {}, `and ${count(bad.length - 10)} more, by wetstream segments`) : "");
+    el("li", {}, el("b", {}, source.source.replace(/^file:\/\//, "")), `: ${STATES[source.state]}: ${REMEDIES[source.state][0]}. `, el("code", {}, command(REMEDIES[source.state][1])), REMEDIES[source.state][2] ?? ""))),
+    bad.length > 10 ? el("p", {}, `and ${count(bad.length - 10)} more, by ${command("wetstream segments")}`) : "");
 }
 
 function row(name, whole, produced, kept, rejected, text, state, kind) {

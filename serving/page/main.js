@@ -3,6 +3,7 @@ import { listen } from "./api.js";
 import { startDownloads } from "./download.js";
 import { $, brief, bytes, clock, count, duration, el, share, when } from "./format.js";
 import { refreshFlow, refreshSources, showNow, startFlow } from "./flow.js";
+import { command, showPipeline, startPipelines } from "./pipelines.js";
 import { refreshCurves, refreshLengths, refreshRejected, refreshSeen, startPanels } from "./panels.js";
 import { refreshThresholds, startThresholds } from "./thresholds.js";
 import { refreshLookUp, refreshWords, startWords } from "./words.js";
@@ -51,7 +52,7 @@ function trouble() {
   if (!state) return ["", "connecting", ""];
   if (state.away) return ["bad", state.away.startsWith("Redis key") ? "Redis is unreadable" : "Redis is away", `${sentenceOf(state.away)} ${at} The page resumes by itself.`];
   if (state.missing) return ["warn", "nothing counted yet", sentenceOf(state.missing)];
-  if (!state.stream?.streaming) return ["warn", "stream is down", `No stream is running, so the numbers do not change. ${at} Start one with \`wetstream stream\`.`];
+  if (!state.stream?.streaming) return ["warn", "stream is down", `No stream is running, so the numbers do not change. ${at} Start one with \`${command("wetstream stream")}\`.`];
   const age = Date.now() / 1000 - (state.stats.as_of.time || 0), { lag, records_per_s: rate } = state.stream;
   if (lag && state.stats.as_of.time !== null && age > STALE_S) return ["warn", "stale", `No commit for ${count(age)} s, although ${count(lag)} offsets wait in the topic.`];
   if (state.stats.as_of.time === null) return ["live", lag ? `first micro-batch, ${brief(lag)} waiting` : "live, nothing to do", ""];
@@ -80,8 +81,7 @@ function status() {
   if (!state?.stats) return;
   $("asof").textContent = `as of ${when(state.stats.as_of.time)}${state.stats.as_of.applying ? ", applying" : ""}`;
   $("profile").textContent = `profile ${state.stats.profile}`;
-  $("pipeline").textContent = state.pipeline;
-  document.title = lost !== null ? "wetstream (no connection)" : `${brief(state.stats.documents)} documents – wetstream`;
+  document.title = lost !== null ? "wetstream (no connection)" : `${brief(state.stats.documents)} documents – ${state.pipeline} – wetstream`;
 }
 
 async function panels() {
@@ -106,6 +106,7 @@ function onState(news) {
   // While Redis is away the last numbers stay, marked as old.
   state = news.stats || !state ? news : { ...news, stats: state.stats, stream: state.stream };
   if (news.missing) state.stats = null;
+  showPipeline(state.pipeline);
   measure();
   showNow(state);
   status();
@@ -129,6 +130,7 @@ startWords();
 startThresholds();
 startPanels();
 startDownloads();
+startPipelines();
 status();
 setInterval(status, 1000);
 document.addEventListener("visibilitychange", plan);

@@ -2,6 +2,7 @@
 import { keep, setting } from "./address.js";
 import { get } from "./api.js";
 import { $, count, share } from "./format.js";
+import { command } from "./pipelines.js";
 
 let held = { documents: 0, df: [], words: [], tokens: [] };
 const STEPS = 100;
@@ -50,7 +51,7 @@ export function showThresholds() {
   $("min-df").setAttribute("aria-valuetext", `in at least ${count(low)} ${low === 1 ? "document" : "documents"}`);
   $("max-df").setAttribute("aria-valuetext", `in ${$("max-df-out").textContent} of the documents`);
   const flags = (low > 1 ? ` --min-df ${low}` : "") + (ratio === null ? "" : ` --max-df ${ratio}`);
-  $("view-cli").replaceChildren("In a terminal: ", Object.assign(document.createElement("code"), { textContent: `wetstream stats${flags}` }));
+  $("view-cli").replaceChildren("In a terminal: ", Object.assign(document.createElement("code"), { textContent: command(`wetstream stats${flags}`) }));
 }
 
 export async function refreshThresholds() {

@@ -8,7 +8,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,16 +21,22 @@ from pydantic import SecretStr
 from redis import Redis
 
 from conf.addresses import RedisServers
+from conf.profiles import Rules
 from conf.settings import Settings
 from serving.api.app import make_app
 from serving.api.poller import StatisticsPoller
 from serving.api.server import Server
 from serving.queries import LiveStatistics
+from sinks.documents.files import write_document_file
+from sinks.documents.generations import Generations
+from sinks.documents.schema import DOCUMENTS
 from sinks.keys import Keys, build_prefix, live_key, pipeline_pattern, status_key
+from sinks.statistics.builds import open_builds
 from sinks.statistics.store import Statistics
 from sinks.statistics.sums import PageCounts, SourceCount, Sums
 from tests.harness import Command
-from wetstream.pipeline.serve import WatchedSources
+from tests.sinks.batches import row
+from wetstream.pipeline.serve import WatchedSources, make_server
 
 
 @dataclass
@@ -188,3 +196,35 @@ def serve(made: Made) -> Iterator[Callable[..., Running]]:
     yield start
     for end in ends:
         end()
+
+
+RULES = Rules("p21", "hash")
+
+
+def fill(settings: Settings, redis: Redis, records: int, documents: Path | None = None) -> None:
+    """Documents and statistics of a pipeline with so many records."""
+    generations = Generations.of(settings) if documents is None else Generations(documents, settings.pipeline)
+    generation = generations.open_or_create(RULES)
+    generation.documents.bind_topic("records", "id", 1)
+    rows = pa.Table.from_pylist([row(number, {"alpha": 2}) for number in range(records)], schema=DOCUMENTS)
+    file = write_document_file(generation.documents.location, rows, compression_level=1)
+    generation.documents.commit([file], {"id/0": records})
+    open_builds(settings, redis).catch_up(generation, generation.documents.position())
+
+
+@contextmanager
+def served(settings: Settings) -> Iterator[httpx.Client]:
+    serve = settings.serve.model_copy(update={"port": 0, "refresh_ms": 50})
+    server, sources = make_server(settings.model_copy(update={"serve": serve}))
+    listening = server.listen()
+    thread = threading.Thread(target=lambda: server.run(sockets=[listening]))
+    thread.start()
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{listening.getsockname()[1]}", timeout=30) as http:
+            yield http
+    finally:
+        server.end()
+        thread.join(20)
+        listening.close()
+        sources.stop()
+        assert not thread.is_alive()

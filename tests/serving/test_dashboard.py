@@ -19,10 +19,11 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 from redis import Redis
 
 from conf.addresses import RedisServers
+from conf.settings import Settings
 from producers.sample.writer import write_sample
 from serving.queries import View
 from tests.harness import Pipeline
-from tests.serving.pipelines import Made, Running
+from tests.serving.pipelines import Made, Running, fill, served
 from wetstream.pipeline.serve import make_server
 from wetstream.servers import embedded
 
@@ -49,6 +50,7 @@ def open_page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Call
 
     def open_page(url: str, width: int = 1360, height: int = 900, scheme: str = "light", brought: str = "$^") -> Page:
         """`brought`: what the test itself brings about, so that the browser may say it."""
+        origin = "/".join(url.split("/")[:3]) + "/"
         page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
 
         def hear(line: ConsoleMessage) -> None:
@@ -59,9 +61,7 @@ def open_page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Call
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on(
             "request",
-            lambda asked: (
-                said.append(asked.url) if not asked.url.startswith((url.split("#")[0], "data:", "blob:")) else None
-            ),
+            lambda asked: said.append(asked.url) if not asked.url.startswith((origin, "data:", "blob:")) else None,
         )
         page.goto(url)
         return page
@@ -253,6 +253,40 @@ def test_what_is_set_stands_in_the_address(
     lines = Path(saved.value.path()).read_text().splitlines()
     assert saved.value.suggested_filename == "wetstream-words.csv"
     assert lines[:2] == ["word,tf,df,idf", f"alpha,6,3,{math.log(4 / 3):.6f}"] and "'=cmd,1,1," in "\n".join(lines)
+
+
+def test_the_menu_switches_between_the_pipelines_of_a_home(
+    make_settings: Callable[..., Settings],
+    redis_client: Redis,
+    open_page: Callable[..., Page],
+    request: pytest.FixtureRequest,
+) -> None:
+    one = make_settings()
+    two = make_settings(pipeline=f"{one.pipeline}-two")
+    fill(one, redis_client, 1)
+    with served(one) as http:
+        page = open_page(f"{http.base_url}/")
+        expect(page.locator("#pipeline")).to_have_text(one.pipeline, timeout=SLOW_MS)
+        expect(page.locator("#pipelines")).to_be_hidden()  # there is nothing to choose from
+        page.close()
+    fill(two, redis_client, 2)
+    with served(one) as http:
+        for width, scheme, name in ((1360, "light", "wide"), (390, "dark", "phone-dark")):
+            page = open_page(f"{http.base_url}/", width, scheme=scheme)
+            expect(page.locator("#figure-records")).to_have_text("1", timeout=SLOW_MS)
+            menu = page.get_by_label("Pipeline")
+            assert menu.locator("option").all_inner_texts() == [one.pipeline, two.pipeline]
+            menu.select_option(two.pipeline)
+            expect(page.locator("#figure-records")).to_have_text("2", timeout=SLOW_MS)
+            assert page.url == f"{http.base_url}/pipelines/{two.pipeline}/"
+            expect(page.locator("#banner")).to_contain_text(f"wetstream stream --pipeline {two.pipeline}")
+            expect(page.locator("#words tbody tr")).to_have_count(1, timeout=SLOW_MS)
+            keep(request, page, f"pipelines-{name}")
+            page.reload()
+            expect(page.locator("#figure-records")).to_have_text("2", timeout=SLOW_MS)
+            page.get_by_label("Pipeline").select_option(one.pipeline)
+            expect(page.locator("#figure-records")).to_have_text("1", timeout=SLOW_MS)
+            page.close()
 
 
 def test_the_page_asks_for_the_token(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from fastapi import FastAPI
 from kafka.errors import KafkaError
+from redis import RedisError
 
 from conf.errors import ExplainedError
-from conf.settings import Settings
+from conf.settings import Settings, changed_settings
 from producers.topic.markers import Marker, MarkerReader
 from producers.topic.topics import describe_topic
 from serving.answers.sources import Source, SourceCounts
@@ -19,8 +22,12 @@ from serving.api.server import Server, check_access
 from serving.background import BackgroundThread
 from serving.document_queries import DocumentQueries
 from serving.slices.queries import SliceQueries
+from sinks.documents.generations import Generations
+from sinks.keys import Keys, live_key
 from sinks.position import lag_by_partition
-from wetstream.pipeline.connections import find_kafka, find_redis
+from sinks.statistics.owner import Owner
+from sinks.storage.locate import documents_location
+from wetstream.pipeline.connections import find_kafka, find_redis, open_redis
 from wetstream.pipeline.ledger import ledger, reaches, read_ends
 from wetstream.pipeline.writer_lease import live_documents
 
@@ -29,6 +36,7 @@ log = logging.getLogger("wetstream")
 READ_EVERY_S = 2.0
 READ_ENDS_EVERY_S = 10.0
 TRY_AGAIN_S = 10.0
+LIST_EVERY_S = 5.0
 
 
 class WatchedSources:
@@ -107,9 +115,66 @@ class WatchedSources:
             reader.close()
 
 
+class HomePipelines:
+    """The pipelines that the server of one home may show.
+
+    They have documents in its `documents.path`, and Redis has statistics that were counted from these: a pipeline of
+    another home in the same Redis, or of the same name, is not shown.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._names: list[str] = []
+        self._read_at = float("-inf")
+        self._lock = threading.Lock()
+
+    def names(self) -> list[str]:
+        """Names in order; at most LIST_EVERY_S old. Without Redis or documents only that of the settings."""
+        with self._lock:
+            if time.monotonic() - self._read_at > LIST_EVERY_S:
+                try:
+                    self._names = self._find()
+                except (ExplainedError, RedisError, OSError) as error:
+                    log.debug("the pipelines cannot be listed: %s", error)
+                    self._names = [self._settings.pipeline]
+                self._read_at = time.monotonic()
+            return self._names
+
+    def open(self, name: str) -> tuple[FastAPI, Callable[[], None]]:
+        """Make the application of one of them; the second result ends its thread."""
+        app, sources = make_pipeline_app(
+            changed_settings(self._settings, {"pipeline": name}), self, at_root=self._settings.pipeline
+        )
+        sources.start()
+        return app, sources.stop
+
+    def _find(self) -> list[str]:
+        folder = documents_location(self._settings)
+        found = {self._settings.pipeline}
+        for name in folder.folders():
+            try:
+                settings = changed_settings(self._settings, {"pipeline": name})
+                with open_redis(find_redis(settings), name, timeout_s=5, retries=1) as client:
+                    prefix = client.get(live_key(name))
+                    owner = None if prefix is None else Owner.read(client, Keys(prefix.decode(errors="replace")))
+                if owner is not None and owner.pipeline_id == Generations(folder, name).pipeline_id():
+                    found.add(name)
+            except (ExplainedError, RedisError) as error:
+                log.debug("pipeline %s is not shown: %s", name, error)
+        return sorted(found)
+
+
 def make_server(settings: Settings) -> tuple[Server, WatchedSources]:
     """Make the server without starting it. Raises ServeError when it would be open to others without a token."""
     check_access(settings.serve)
+    app, sources = make_pipeline_app(settings, HomePipelines(settings))
+    return Server(app, settings.serve), sources
+
+
+def make_pipeline_app(
+    settings: Settings, pipelines: HomePipelines, *, at_root: str = ""
+) -> tuple[FastAPI, WatchedSources]:
+    """Make the application of one pipeline, and the reader of its markers, which is not started."""
     sources = WatchedSources(settings)
     poller = StatisticsPoller(
         lambda: find_redis(settings), settings.pipeline, sources, refresh_s=settings.serve.refresh_ms / 1000
@@ -122,8 +187,10 @@ def make_server(settings: Settings) -> tuple[Server, WatchedSources]:
         hosts=(settings.serve.host,),
         allow_origins=tuple(origin.strip() for origin in settings.serve.allow_origins.split(",") if origin.strip()),
         max_event_clients=settings.serve.max_connections // 2,
+        pipelines=pipelines,
+        at_root=at_root,
     )
-    return Server(app, settings.serve), sources
+    return app, sources
 
 
 def serve(settings: Settings, say: Callable[[str], None]) -> None:

@@ -47,6 +47,8 @@ class ApiContext:
     redis: AsyncRedisClient
     documents: DocumentQueries | None
     slices: SliceQueries | None = None
+    pipelines: Callable[[], list[str]] | None = None
+    at_root: str = ""
     responses: ResponseCache = field(default_factory=ResponseCache)
     computations: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(COMPUTATIONS_AT_ONCE))
     table_queries: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(TABLE_QUERIES_AT_ONCE))
