@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
 	&& { echo "$$p"; break; }; done)
 
 .PHONY: help demo test test-all test-cluster fuzz mutants soak check docs format lock setup clean
-.PHONY: bench bench-kernel bench-stream bench-segments bench-redis bench-producer bench-source bench-serving bench-storage bench-cluster bench-backlog bench-topics
+.PHONY: bench bench-kernel bench-stream bench-segments bench-redis bench-producer bench-source bench-serving bench-storage bench-cluster bench-backlog bench-topics bench-first-numbers
 
 help:               ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 20
@@ -55,6 +55,9 @@ bench-source: setup ## the Spark data source beside the reading of a replay
 
 bench-serving: setup ## latency and freshness of the API
 	$(BIN)/python -m bench.serving
+
+bench-first-numbers: setup ## a backfill of 40 files: when the first numbers come, and whether the lag is true
+	$(BIN)/python -m bench.live.first_numbers
 
 bench-storage: setup ## documents in a bucket against documents in a folder
 	$(BIN)/python -m bench.storage
