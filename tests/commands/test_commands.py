@@ -6,6 +6,7 @@ import io
 import subprocess
 from pathlib import Path
 
+import click
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -46,6 +47,10 @@ def test_the_help_shows_every_command_in_one_section() -> None:
     text = CliRunner().invoke(cli, ["--help"], terminal_width=80).output
     assert all(f"\n{title}:\n" in text for title in SECTIONS)
     assert all(f"\n  {name} " in text for name in listed) and max(map(len, text.splitlines())) <= 80
+    groups = [[], *([name] for name, command in cli.commands.items() if isinstance(command, click.Group))]
+    for group in groups:
+        lines = CliRunner().invoke(cli, [*group, "--help"], terminal_width=80).output.splitlines()[1:]
+        assert [line for line in lines if line.endswith("...")] == [], "a summary is cut"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -61,8 +61,9 @@ def package_command(pipeline: Pipeline, output: Path | None, as_json: bool) -> N
 @command(commands, name="compile")
 @click.argument("folder", type=FilePath(file_okay=False, path_type=Path))
 def compile_command(pipeline: Pipeline, folder: Path) -> None:
-    """Compile the text kernel, and that of topic models, into FOLDER, for an image.
+    """Compile the kernels into FOLDER, for an image.
 
+    These are the text kernel and that of topic models.
     With WETSTREAM_NUMBA_CACHE=FOLDER every user of the image starts with compiled code, also one who cannot write
     there. It fits processors of this machine's kind; with NUMBA_CPU_NAME=generic, here and there, it fits all.
     """

@@ -40,10 +40,11 @@ def verify_command(pipeline: Pipeline, as_json: bool) -> None:
 @click.option("--drop", multiple=True, type=NAME, metavar="SOURCE", help="Remove a source that nobody has ingested.")
 @json_option
 def repair_command(pipeline: Pipeline, files: tuple[str, ...], drop: tuple[str, ...], as_json: bool) -> None:
-    """Mend sources whose records are not in the documents exactly once (see `verify`).
+    """Mend sources that `verify` finds at fault.
 
-    Rows in excess are removed; missing records are ingested again, from where the source was ingested, or from FILE if
-    it was moved. No stream may run. Interrupted, the same command goes on.
+    Their records are not in the documents exactly once: rows in excess are removed, and missing records are ingested
+    again, from where the source was ingested, or from FILE if it was moved. No stream may run. Interrupted, the same
+    command goes on.
     """
     result = pipeline.repair(*files, drop=drop)
     if as_json:
@@ -78,7 +79,7 @@ def rebuild_command(pipeline: Pipeline) -> None:
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @json_option
 def upgrade_command(pipeline: Pipeline, dry_run: bool, as_json: bool) -> None:
-    """Bring a pipeline that an older wetstream made to this version.
+    """Bring a pipeline of an older version to this one.
 
     Its documents are rewritten into a new generation, which becomes the live one; its rules stay. The old generation
     is kept until `wetstream generations drop`. No stream may run. Interrupted, the same command goes on.

@@ -204,6 +204,8 @@ def takedowns_command(pipeline: Pipeline, as_json: bool) -> None:
     else:
         for takedown in found:
             out.line(f"{takedown.kind}  {takedown.value}")
+        if not found:
+            out.line("no page is kept out")
 
 
 def _print_stats(pipeline: Pipeline, as_json: bool) -> None:

@@ -37,7 +37,7 @@ def down_command(pipeline: Pipeline) -> None:
 @command(commands, name="status")
 @json_option
 def status_command(pipeline: Pipeline, as_json: bool) -> None:
-    """Show the embedded servers (state, address, memory, data), and how much of the topic waits for a stream."""
+    """Show the embedded servers, and how much waits in the topic."""
     from wetstream.commands.terminal.servers import show_servers
     from wetstream.servers import embedded
 

@@ -171,7 +171,7 @@ def _pages_command(name: Literal["languages", "tlds", "days"], help_text: str) -
 
 _pages_command("languages", "Show pages and kept documents by language.")
 _pages_command("tlds", "Show pages and kept documents by top-level domain.")
-_pages_command("days", "Show pages and kept documents by day of crawling, latest first.")
+_pages_command("days", "Show pages by day of crawling, latest first.")
 
 
 @command(commands, name="hosts")

@@ -42,6 +42,7 @@ def start_spark(settings: Settings, log: Callable[[str], None]) -> SparkSession:
     """Start Spark. Raises ServerError, StreamError."""
     prepare_home(settings.home)
     java_home, jars = (None, []) if is_submitted() else _java(settings, log)
+    log("starting Spark")
     return start_session(settings, java_home=java_home, jars=jars)
 
 

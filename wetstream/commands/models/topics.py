@@ -139,7 +139,7 @@ def show_command(
     by: Literal["relevance", "probability"],
     as_json: bool,
 ) -> None:
-    """Show the topics of a model, or one TOPIC with the documents that show it best.
+    """Show the topics of a model, or one TOPIC with its documents.
 
     Relevance weighs the probability of a word in the topic (0.6) against its lift, the probability by its share of all
     tokens (Sievert and Shirley 2014). Coherence is the mean NPMI of the ten most probable words over documents.
@@ -167,7 +167,10 @@ def show_command(
 )
 @json_option
 def assign_command(pipeline: Pipeline, targets: tuple[str, ...], name: str, min_share: float, as_json: bool) -> None:
-    """Show the topics of pages: a URL of the documents, a WET or text file, or text."""
+    """Show the topics of pages.
+
+    A page is a URL of the documents, a WET or text file, or text.
+    """
     model = pipeline.topics.open(name)
     pages = pipeline.topics.assign(*targets, name=name, min_share=min_share)
     if as_json:
@@ -190,7 +193,10 @@ def shares_command(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Show the shares of topics in segments, crawls, sources, languages or days; largest shares first."""
+    """Show the shares of topics in parts of the corpus.
+
+    Parts are segments, crawls, sources, languages or days; the largest shares come first.
+    """
     rows = terminal.share_rows(pipeline.topics.shares(by, name), topic)
     if as_json:
         out.json(rows)

@@ -6,10 +6,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from conf.errors import counted
 from wetstream.commands.terminal.output import Terminal, table
+from wetstream.commands.terminal.sources import source_names
 from wetstream.commands.terminal.text import printable, size
 
 if TYPE_CHECKING:
@@ -73,13 +75,16 @@ def show_commits(console: Terminal, commits: Sequence[Mapping[str, Any]]) -> Non
     shown.add_column("time", no_wrap=True)
     shown.add_column("operation")
     shown.add_column("sources")
+    named = [source for commit in commits for source in commit["sources"][:SHOWN_SOURCES]]
+    names = dict(zip(named, source_names(named), strict=True))
     for commit in commits:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(commit["timestamp"] / 1000))
         sources, more = commit["sources"], commit["sources_omitted"]
         if len(sources) > SHOWN_SOURCES:
             sources, more = sources[:SHOWN_SOURCES], more + len(sources) - SHOWN_SOURCES
-        names = ", ".join([*sources, *([f"{more:,} more"] if more else [])])
-        shown.add_row(str(commit.get("version", "")), when, str(commit.get("operation", "")), Text(printable(names)))
+        cells: list[RenderableType] = [names[source] for source in sources]
+        cells += [Text(f"{more:,} more")] if more else []
+        shown.add_row(str(commit.get("version", "")), when, str(commit.get("operation", "")), Group(*cells))
     console.print(shown)
 
 
