@@ -117,9 +117,10 @@ def main() -> None:
     try:
         target = {"stream.target_batch_s": arguments.target} if arguments.target else {}
         bench = Bench(endpoints, {"stream.driver_memory": arguments.heap, **target})
-        settings = bench.settings("backlog")
+        pipeline = bench.pipeline("backlog")
+        settings = pipeline.settings
         paths = sample_files(arguments.mb, 8)
-        ingest(settings, bench.connections.bootstrap_servers, paths)
+        ingest(pipeline, paths)
         topics = ensure_topics(settings, bench.connections.bootstrap_servers)
         memory = Memory(bench.connections.spark)
         stream = Stream(settings, PROFILE, bench.connections, listeners=Listeners(batches.append))

@@ -24,21 +24,16 @@ import psutil
 
 from bench import report
 from bench.corpus import HOME, raw_bytes, sample_files
-from conf.addresses import BootstrapServers
-from conf.profiles import load_profile
-from conf.settings import Settings, load_settings
-from producers.sources.discover import discover
-from streaming.connections import Connections
-from streaming.replay import Replay
+from conf.settings import Settings, changed_settings, load_settings
 from streaming.session import start_session
 from tests.cluster.standalone import Standalone, standalone
+from wetstream import Pipeline
 from wetstream.pipeline.connections import open_redis
 from wetstream.servers import embedded
 from wetstream.servers.java.runtime import find_java
 from wetstream.servers.java.spark_runtime import quiet_java
 
 ROOT = Path(__file__).resolve().parents[1]
-PROFILE = load_profile("p21")
 SAMPLE_S = 0.2
 WORKERS = (1, 2)
 
@@ -89,6 +84,7 @@ def session_settings(cluster: Standalone, endpoints: embedded.Endpoints, workers
     flags = {
         "home": str(HOME / "home"),
         "pipeline": f"cluster-{uuid.uuid4().hex[:6]}",
+        "profile": "p21",
         "redis.url": endpoints.redis_url,
         "stream.master": cluster.url,
         "spark.pyspark.python": sys.executable,
@@ -99,9 +95,9 @@ def session_settings(cluster: Standalone, endpoints: embedded.Endpoints, workers
     return load_settings(flags=flags, environ={})
 
 
-def replay(settings: Settings, connections: Connections, paths: list[Path]) -> None:
-    settings = settings.model_copy(update={"pipeline": f"replay-{uuid.uuid4().hex[:8]}"})
-    Replay(settings, PROFILE, connections, discover([str(path) for path in paths])).run()
+def new_pipeline(settings: Settings) -> Pipeline:
+    """A pipeline of its own, which uses the Spark session of this process."""
+    return Pipeline(settings=changed_settings(settings, {"pipeline": f"replay-{uuid.uuid4().hex[:8]}"}))
 
 
 def measure(
@@ -113,13 +109,12 @@ def measure(
     java = find_java(HOME)
     spark = start_session(settings, java_home=quiet_java(java.executable, HOME), jars=[])
     try:
-        connections = Connections(BootstrapServers(""), open_redis(endpoints.redis_servers, "bench"), spark)
-        replay(settings, connections, sample_files(40, 4))
+        new_pipeline(settings).replay(*sample_files(40, 4))
         with ProcessorTime(without) as processor:
             began = time.perf_counter()
-            replay(settings, connections, paths)
+            new_pipeline(settings).replay(*paths)
             seconds = time.perf_counter() - began
-        connections.redis.flushdb()
+        open_redis(endpoints.redis_servers, "bench").flushdb()
     finally:
         spark.stop()
     return seconds, processor.seconds

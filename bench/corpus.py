@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from conf.addresses import BootstrapServers
-from conf.settings import Settings
 from producers.sample.writer import write_sample
-from producers.sources.discover import discover
-from producers.topic.topics import ensure_topics
-from producers.workers import ingest_all
+from wetstream import IngestOptions, Pipeline
 
 HOME = Path(".wetstream/bench").resolve()
 
@@ -27,11 +23,16 @@ def sample_files(mb: int, files: int) -> list[Path]:
     return paths
 
 
-def ingest(settings: Settings, bootstrap_servers: BootstrapServers, paths: list[Path]) -> None:
-    """WET files into the topic, as fast as they go."""
-    topics = ensure_topics(settings, bootstrap_servers)
-    for _ in ingest_all(settings, bootstrap_servers, topics, discover(list(map(str, paths))), allow_copies=True):
-        pass
+def ingest(pipeline: Pipeline, paths: list[Path]) -> None:
+    """Ingest WET files, also those that are the same as others.
+
+    Raises:
+        RuntimeError: One of them was not ingested whole.
+    """
+    outcomes = pipeline.ingest(*paths, options=IngestOptions(allow_copies=True))
+    for outcome in outcomes:
+        if outcome.state != "done":
+            raise RuntimeError(f"{outcome.source}: {outcome.state}")
 
 
 def raw_bytes(paths: list[Path]) -> int:

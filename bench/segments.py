@@ -14,24 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from bench import report
-from bench.corpus import HOME, raw_bytes, sample_files
+from bench.corpus import HOME, ingest, raw_bytes, sample_files
 from bench.stream import BATCH_JOBS, Bench, own_seconds, timed
-from conf.settings import Settings
-from producers.sources.identity import source_id
-from wetstream.pipeline.remove import remove
+from wetstream import Pipeline
 from wetstream.servers import embedded
 
 SEGMENTS = 21
 FILES = 4  # of a segment; those of Common Crawl have hundreds
 
 
-def count_all(bench: Bench, settings: Settings, paths: list[Path]) -> None:
-    bench.fill(settings, paths)
-    bench.stream(settings)
-
-
-def take_out(settings: Settings, segment: list[Path]) -> None:
-    remove(settings, [source_id(path) for path in segment], lambda line: None)
+def count_all(pipeline: Pipeline, paths: list[Path]) -> None:
+    ingest(pipeline, paths)
+    pipeline.stream()
 
 
 def main() -> None:
@@ -42,12 +36,12 @@ def main() -> None:
     endpoints = embedded.up(HOME / "servers")
     try:
         bench = Bench(endpoints)
-        settings = bench.settings("segments")
-        recounts = {"ingest and stream all": timed(lambda: count_all(bench, settings, paths[:-FILES]))}
-        ingest_s = timed(lambda: bench.fill(settings, paths[-FILES:]))
-        stream_s = timed(lambda: bench.stream(settings))
-        remove_s = timed(lambda: take_out(settings, paths[-FILES:]))
-        recounts["replay all from their files"] = timed(lambda: bench.replay(bench.settings("recount"), paths))
+        pipeline, recount = bench.pipeline("segments"), bench.pipeline("recount")
+        recounts = {"ingest and stream all": timed(lambda: count_all(pipeline, paths[:-FILES]))}
+        ingest_s = timed(lambda: ingest(pipeline, paths[-FILES:]))
+        stream_s = timed(pipeline.stream)
+        remove_s = timed(lambda: pipeline.remove(*paths[-FILES:]))
+        recounts["replay all from their files"] = timed(lambda: recount.replay(*paths))
         bench.close()
     finally:
         embedded.down(HOME / "servers")

@@ -34,8 +34,7 @@ from redis import Redis
 from bench import report
 from bench.api_clients import clients, latencies
 from bench.corpus import ingest, sample_files
-from conf.profiles import load_profile
-from conf.settings import Settings, load_settings
+from conf.settings import Settings, changed_settings, load_settings
 from producers.sample.writer import write_sample
 from producers.sources.discover import discover
 from producers.topic.topics import ensure_topics
@@ -43,6 +42,7 @@ from serving.queries import LiveStatistics, NoStatisticsError
 from sinks.keys import Keys, build_prefix, live_key, status_key
 from sinks.statistics.store import Statistics
 from sinks.statistics.sums import SourceCount, Sums
+from wetstream import Pipeline
 from wetstream.pipeline.connections import find_redis, find_servers, open_redis
 from wetstream.servers import embedded
 
@@ -172,14 +172,11 @@ def freshness(settings: Settings, seconds: float, folder: Path) -> dict[str, flo
     when the first files were seen, so Spark is warm.
     """
     from producers.ingest import Ingester
-    from streaming.stream import Stream
-    from wetstream.pipeline.spark_session import connect
 
     servers = find_servers(settings)
     topics = ensure_topics(settings, servers.bootstrap_servers)
-    profile = load_profile("english")
-    stream = Stream(settings, profile, connect(settings, profile, servers, lambda line: None))
-    running = threading.Thread(target=stream.run)
+    pipeline = Pipeline(settings=changed_settings(settings, {"profile": "english"}))
+    running = threading.Thread(target=pipeline.stream, kwargs={"once": False})
     running.start()
     produced: list[tuple[int, float]] = []
     seen: list[tuple[int, float]] = []
@@ -208,7 +205,7 @@ def freshness(settings: Settings, seconds: float, folder: Path) -> dict[str, flo
             if answer.status_code == 200 and (not seen or answer.json()["records"] > seen[-1][0]):
                 seen.append((answer.json()["records"], time.monotonic()))
             time.sleep(0.05)
-    stream.stop()
+    pipeline.stop()
     running.join()
     ages = []
     for total, at in produced[WARM_FILES:]:
@@ -265,11 +262,10 @@ def main() -> None:
         try:
             assert running.redis_servers is not None
             words = settings.model_copy(update={"pipeline": "words"})
-            assert running.bootstrap_servers is not None
-            ingest(words, running.bootstrap_servers, first)
+            ingest(Pipeline(settings=words), first)
             with streaming(words):
                 pass
-            ingest(words, running.bootstrap_servers, backlog)
+            ingest(Pipeline(settings=words), backlog)
             client = open_redis(running.redis_servers, "words")
             keys = Keys(str(client.get(live_key("words")), "utf-8"))
             result["vocabulary"] = client.hlen(keys.words)

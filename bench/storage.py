@@ -17,10 +17,11 @@ from typing import Any
 import psutil
 
 from bench import report
-from bench.corpus import HOME, raw_bytes, sample_files
+from bench.corpus import HOME, ingest, raw_bytes, sample_files
 from bench.stream import Bench, fresh
-from conf.settings import Settings, changed_settings
+from conf.settings import changed_settings
 from tests.object_stores import KEYS, make_bucket, options, s3_server
+from wetstream import Pipeline
 from wetstream.servers import embedded
 
 PLACES = ("folder", "bucket")
@@ -39,12 +40,12 @@ def cpu_s(without: set[int]) -> float:
     return total
 
 
-def measured(bench: Bench, settings: Settings, without: set[int]) -> tuple[float, float]:
+def measured(bench: Bench, pipeline: Pipeline, without: set[int]) -> tuple[float, float]:
     """Seconds and seconds of processors of one stream over the whole topic."""
     bench.connections.redis.flushdb()
-    fresh(bench, settings)
+    fresh(pipeline)
     began, used = time.perf_counter(), cpu_s(without)
-    bench.stream(settings)
+    pipeline.stream()
     return time.perf_counter() - began, cpu_s(without) - used
 
 
@@ -62,10 +63,11 @@ def main() -> None:
             servers |= {process.pid for process in psutil.Process().children(recursive=True)}
             bench = Bench(endpoints)
             paths = sample_files(arguments.mb, 8)
-            local = bench.settings("storage")
+            local = bench.pipeline("storage")
             flags = {f"documents.storage.{name}": value for name, value in options(endpoint).items()}
-            remote = changed_settings(local, flags | {"documents.path": make_bucket(endpoint, "bench-bucket")})
-            bench.fill(local, paths)
+            flags["documents.path"] = make_bucket(endpoint, "bench-bucket")
+            remote = Pipeline(settings=changed_settings(local.settings, flags))
+            ingest(local, paths)
             measured(bench, local, servers)  # warm
             for turn in range(arguments.repeat):
                 for place in PLACES if turn % 2 else reversed(PLACES):

@@ -27,12 +27,10 @@ from bench import report
 from bench.corpus import HOME, ingest, page_copies, raw_bytes, sample_files
 from conf.profiles import load_profile
 from conf.settings import Settings, load_settings
-from producers.sources.discover import discover
 from producers.topic.topics import describe_topic
 from sinks.documents.generations import Generations
 from sinks.keys import Keys, build_prefix
 from sinks.position import Position
-from sinks.statistics.builds import open_builds
 from sinks.statistics.chunk import Chunk, TopCutoff
 from sinks.statistics.resp import packed_column, packed_rows
 from sinks.statistics.sums import Sums
@@ -41,13 +39,11 @@ from sinks.storage.folder import Folder
 from streaming.admission import Admission
 from streaming.connections import Connections
 from streaming.query import Query, read_topic
-from streaming.query_run import Listeners
-from streaming.replay import Replay
 from streaming.session import start_session
 from streaming.statistics_committer import StatisticsCommitter
-from streaming.stream import Stream
 from streaming.tasks.fused import TaskConfig
 from streaming.tasks.partials import read_partials
+from wetstream import Pipeline
 from wetstream.pipeline.connections import open_redis
 from wetstream.servers import embedded
 from wetstream.servers.java.jars import default_cache, obtain_jars
@@ -66,7 +62,7 @@ BATCH_JOBS = {
 
 
 class Bench:
-    """One run: servers, Spark, and what was measured; `flags` are settings that it changes."""
+    """One run: servers, Spark, and pipelines of its own; `flags` are settings that it changes."""
 
     def __init__(self, endpoints: embedded.Endpoints, flags: Mapping[str, Any] | None = None) -> None:
         assert endpoints.redis_servers is not None and endpoints.bootstrap_servers is not None
@@ -84,6 +80,7 @@ class Bench:
         flags = {
             "home": str(HOME / "home"),
             "pipeline": f"{pipeline}-{self.run}",
+            "profile": PROFILE.name,
             **self.endpoints.bootstrap_servers.as_settings(),
             "redis.url": self.endpoints.redis_url,
             "stream.master": f"local[{CORES}]",
@@ -92,18 +89,9 @@ class Bench:
         }
         return load_settings(flags=flags, environ={})
 
-    def fill(self, settings: Settings, paths: list[Path]) -> None:
-        ingest(settings, self.connections.bootstrap_servers, paths)
-
-    def stream(self, settings: Settings) -> None:
-        phases: dict[str, float] = {}
-
-        def add(progress: Any) -> None:
-            for phase, seconds in progress.seconds.items():
-                phases[phase] = phases.get(phase, 0.0) + seconds
-
-        Stream(settings, PROFILE, self.connections, listeners=Listeners(add)).run(once=True)
-        print({phase: round(seconds, 1) for phase, seconds in phases.items()}, flush=True)
+    def pipeline(self, name: str) -> Pipeline:
+        """Its methods use the Spark session of this run, which is warm."""
+        return Pipeline(settings=self.settings(name))
 
     def bare(self, settings: Settings, *, words: bool) -> None:
         """Run the same pass and write the same files, without commits, checks, sources, reasons and positions.
@@ -148,15 +136,6 @@ class Bench:
         if error is not None:
             raise error
 
-    def rebuild(self, settings: Settings) -> None:
-        found = Generations.of(settings).open_live()
-        assert found is not None
-        open_builds(settings, self.connections.redis).rebuild(found, found.documents.position())
-
-    def replay(self, settings: Settings, paths: list[Path]) -> None:
-        files = discover([str(path) for path in paths])
-        Replay(settings, PROFILE, self.connections, files).run()
-
     def close(self) -> None:
         self.connections.spark.stop()
 
@@ -165,7 +144,7 @@ def output(command: list[str]) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def timed(action: Callable[[], None]) -> float:
+def timed(action: Callable[[], object]) -> float:
     began = time.perf_counter()
     action()
     return time.perf_counter() - began
@@ -177,9 +156,9 @@ def own_seconds(job: list[str], paths: list[Path]) -> float:
     return float(json.loads(output(run).splitlines()[-1])["seconds"])
 
 
-def fresh(bench: Bench, settings: Settings) -> None:
+def fresh(pipeline: Pipeline) -> None:
     """Start a new generation, so that the same topic is streamed again."""
-    generations = Generations.of(settings)
+    generations = Generations.of(pipeline.settings)
     generations.point_to(generations.create_next(PROFILE.rules).name)
 
 
@@ -192,14 +171,14 @@ def corpora(mb: int, copies: int) -> Iterator[tuple[str, list[Path]]]:
 
 def corpus_actions(bench: Bench, number: int, paths: list[Path], part: list[Path]) -> dict[str, Callable[[], float]]:
     """What is timed over one corpus, which is in the topic afterwards; the batch jobs only read a `part` of it."""
-    settings, loaded = bench.settings(f"corpus{number}"), bench.settings(f"files{number}")
-    bench.fill(settings, paths)
+    corpus, files = bench.pipeline(f"corpus{number}"), bench.pipeline(f"files{number}")
+    ingest(corpus, paths)
     actions: dict[str, Callable[[], float]] = {
-        "stream": lambda: timed(lambda: bench.stream(settings)),
-        "without protocol": lambda: timed(lambda: bench.bare(settings, words=True)),
-        "fused pass alone": lambda: timed(lambda: bench.bare(settings, words=False)),
-        "rebuild Redis from the documents": lambda: timed(lambda: bench.rebuild(settings)),
-        "replay --from files": lambda: timed(lambda: bench.replay(loaded, paths)),
+        "stream": lambda: timed(corpus.stream),
+        "without protocol": lambda: timed(lambda: bench.bare(corpus.settings, words=True)),
+        "fused pass alone": lambda: timed(lambda: bench.bare(corpus.settings, words=False)),
+        "rebuild Redis from the documents": lambda: timed(corpus.rebuild),
+        "replay --from files": lambda: timed(lambda: files.replay(*paths)),
     }
     for what, job in BATCH_JOBS.items():
         actions[what] = functools.partial(own_seconds, job, part)
@@ -207,16 +186,16 @@ def corpus_actions(bench: Bench, number: int, paths: list[Path], part: list[Path
 
 
 def best_seconds(
-    bench: Bench, warm: Settings, number: int, actions: dict[str, Callable[[], float]], repeat: int
+    bench: Bench, warm: Pipeline, number: int, actions: dict[str, Callable[[], float]], repeat: int
 ) -> dict[str, float]:
     """The best time of each action, of `repeat` rounds over all of them."""
     taken: dict[str, list[float]] = {}
     order = list(actions)
     for _ in range(repeat):
         # Spark ends Python workers that nobody needs for a minute, and the batch jobs take longer than that.
-        fresh(bench, warm)
-        bench.stream(warm)
-        fresh(bench, bench.settings(f"corpus{number}"))
+        fresh(warm)
+        warm.stream()
+        fresh(bench.pipeline(f"corpus{number}"))
         for what in order:
             bench.connections.redis.flushdb()
             taken.setdefault(what, []).append(actions[what]())
@@ -248,9 +227,9 @@ def main() -> None:
     endpoints = embedded.up(HOME / "servers")
     try:
         bench = Bench(endpoints)
-        warm = bench.settings("warm")
-        bench.fill(warm, sample_files(20, 2))
-        bench.stream(warm)
+        warm = bench.pipeline("warm")
+        ingest(warm, sample_files(20, 2))
+        warm.stream()
         for number, (name, paths) in enumerate(corpora(arguments.mb, arguments.copies)):
             part = sample_files(arguments.baseline_mb, CORES) if not number else paths[: max(2, len(paths) // 5)]
             actions = corpus_actions(bench, number, paths, part)
