@@ -12,6 +12,10 @@ class ExplainedError(Exception):
     exit_code = 1
 
 
+class NotFoundError(ExplainedError):
+    """There is no such record; the message says where it was looked for."""
+
+
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """Return `1 record`, `2,000 records`; `plural` where that is more than an s, or a verb follows."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

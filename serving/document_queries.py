@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from serving.answers.documents import Hosts, Urls
 from serving.answers.shape import AsOf
 from serving.unreadable import unreadable_explained
-from sinks.documents.hosts import host_of
 
 if TYPE_CHECKING:
     from sinks.documents.table import Documents
@@ -74,6 +73,8 @@ class DocumentQueries:
 
     def urls(self, as_of: AsOf, of: str, limit: int = 20, offset: int = 0) -> Urls:
         """Return the pages of a host, or of exactly one URL, kept or not; otherwise like `hosts`."""
+        from sinks.documents.hosts import host_of  # late: it loads Arrow, and most questions are for Redis
+
         found = self._query(URLS, [host_of(f"http://{of}/"), of, limit, offset])
         return {
             "urls": [

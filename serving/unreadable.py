@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pyarrow as pa
-
 from conf.errors import ExplainedError
 
 REMEDY = (
@@ -22,7 +20,8 @@ class DocumentsUnreadableError(ExplainedError):
 @contextmanager
 def unreadable_explained(path: str = "the documents table") -> Iterator[None]:
     """Turn errors of DuckDB and Arrow while reading `path` into DocumentsUnreadableError."""
-    import duckdb  # late: it takes a while to load, and most commands do not read the table
+    import duckdb  # late, both: they take a while to load, and most commands do not read the table
+    import pyarrow as pa
 
     try:
         yield

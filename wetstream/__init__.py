@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from conf.errors import ExplainedError
+    from conf.errors import ExplainedError, NotFoundError
     from conf.profiles import ProfileError
     from conf.settings import Settings, SettingsError, load_settings
     from producers.estimate import Estimate, PlannedSource
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
         TopicProgress,
     )
     from wetstream.pipeline.ingest import IngestOptions
-    from wetstream.pipeline.lookup import NotFoundError
     from wetstream.pipeline.pipeline import Pipeline, Removal, open_statistics
     from wetstream.pipeline.repair import RepairResult
     from wetstream.pipeline.replay import GenerationInfo
@@ -69,7 +68,7 @@ _WHERE = {
     "LiveStatistics": "serving.queries",
     "MicroBatch": "wetstream.pipeline.events",
     "NoStatisticsError": "serving.queries",
-    "NotFoundError": "wetstream.pipeline.lookup",
+    "NotFoundError": "conf.errors",
     "NotWetError": "producers.wet.recognise",
     "Note": "producers.report",
     "Outcome": "producers.report",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -234,3 +235,19 @@ def test_public_names_load_nothing_before_they_are_used() -> None:
     code = "import sys, wetstream; assert 'redis' not in sys.modules; "
     code += "wetstream.LiveStatistics; assert 'redis' in sys.modules"
     subprocess.run([sys.executable, "-c", code + "; assert 'pyspark' not in sys.modules"], check=True)
+
+
+def test_a_question_loads_no_more_than_it_needs(made: Made, command: Command) -> None:
+    """Numba, Kafka's client and the readers of the documents table each take longer to load than Redis to answer."""
+    made.add(*BAGS)
+    code = (
+        "import sys\n"
+        "from wetstream.commands.main import cli\n"
+        f"cli(['stats', '--pipeline', {made.pipeline!r}], standalone_mode=False)\n"
+        "heavy = {'numba', 'kafka', 'deltalake', 'duckdb', 'polars', 'pandas', 'pyspark', 'sklearn'}\n"
+        "loaded = heavy & set(sys.modules)\n"
+        "assert not loaded, loaded\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=command.environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"documents +4\n", done.stdout)

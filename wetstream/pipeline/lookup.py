@@ -13,7 +13,7 @@ import pyarrow as pa
 from kafka import KafkaConsumer, TopicPartition
 
 from conf.addresses import BootstrapServers
-from conf.errors import ExplainedError, counted
+from conf.errors import NotFoundError, counted
 from conf.reasons import TAKEN_DOWN
 from conf.settings import Settings
 from producers.sources.identity import source_id
@@ -28,10 +28,6 @@ from wetstream.pipeline.writer_lease import live_documents
 
 FETCH_TIMEOUT_MS = 10_000
 MAX_FETCH_BYTES = 64 << 20
-
-
-class NotFoundError(ExplainedError):
-    """There is no such record; the message says where it was looked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,11 +86,8 @@ class PipelineReader(SliceReader, PageTakedowns):
         """The live statistics. Raises ServerError without Redis; its methods raise NoStatisticsError."""
         from serving.document_queries import DocumentQueries
         from serving.queries import LiveStatistics
-        from wetstream.pipeline.writer_lease import live_documents
 
-        return LiveStatistics(
-            self.redis, self.settings.pipeline, DocumentQueries(lambda: live_documents(self.settings))
-        )
+        return LiveStatistics(self.redis, self.settings.pipeline, DocumentQueries(self._live_documents))
 
     @property
     def documents(self) -> DocumentsTable:

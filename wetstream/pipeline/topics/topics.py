@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from conf.errors import NotFoundError
 from conf.settings import Settings
 from wetstream.pipeline.events import OnEvent
 from wetstream.tables.slices import identity_of
@@ -226,8 +227,6 @@ class Topics:
         return [("text", explain(text.encode("utf-8", "replace"), None, profile, 0).bag)]
 
     def _bag_of_url(self, url: str) -> dict[str, int]:
-        from wetstream.pipeline.lookup import NotFoundError
-
         documents = self._open_documents()
         files = documents.parquet_files()
         rows: list[tuple[list[str], list[int]]] = []
