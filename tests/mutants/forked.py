@@ -7,6 +7,7 @@ the first failure. Code that a test runs in another process than its own is not 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import gc
 import json
@@ -27,16 +28,18 @@ import pytest
 
 from tests.mutants.mutations import NOTE, Mutant, code_named, mutants_of, noting_code
 
-# A mutant whose tests take longer than this many times what they took before is killed: it loops.
-SLOWDOWN, EXTRA_S = 5, 10.0
+# A mutant whose tests take longer than this many times what they took before is killed. One that loops is by processor
+# time, so that it ends soon however busy the machine is; one that waits is by the clock.
+SLOWDOWN, EXTRA_S, EXTRA_CPU_S = 5, 10.0, 2.0
 EXAMPLES = 20
 
 
 @dataclass
 class Baseline:
-    """What the tests did without any change: by id, their seconds, and the functions they called."""
+    """What the tests did without any change, by id: seconds by the clock and of the processor, functions called."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    cpu_s: dict[str, float] = field(default_factory=dict)
     calls: dict[str, list[str]] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
 
@@ -95,7 +98,7 @@ class MutantRunner:
             target = functions.get((mutant.function, mutant.first_line))
             if chosen and target is not None:
                 limit = EXTRA_S + SLOWDOWN * sum(baseline.seconds[test] for test in chosen)
-                tests = [items[test] for test in chosen]
+                tests = [(items[test], EXTRA_CPU_S + SLOWDOWN * baseline.cpu_s[test]) for test in chosen]
                 found = _in_fork(functools.partial(self._try, mutant, target, tests), limit)
                 killer = "timeout" if found is None else found
             self._report(Outcome(mutant, killer, len(chosen)))
@@ -114,19 +117,22 @@ class MutantRunner:
                     function.__code__ = noting[key]
         for item, following in zip(items, [*items[1:], None], strict=True):
             called.clear()
-            began = time.monotonic()
+            began, used = time.monotonic(), time.process_time()
             item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
             baseline.seconds[item.nodeid] = time.monotonic() - began
+            baseline.cpu_s[item.nodeid] = time.process_time() - used
             baseline.calls[item.nodeid] = sorted(called)
-        return {"seconds": baseline.seconds, "calls": baseline.calls, "failed": self._failed}
+        return dataclasses.asdict(baseline) | {"failed": self._failed}
 
-    def _try(self, mutant: Mutant, target: Sequence[FunctionType], tests: Sequence[pytest.Item]) -> str:
+    def _try(self, mutant: Mutant, target: Sequence[FunctionType], tests: Sequence[tuple[pytest.Item, float]]) -> str:
+        """Run the tests, each within its processor seconds: SIGPROF ends the process."""
         for function in target:
             try:
                 function.__code__ = mutant.code
             except ValueError as error:  # other free variables
                 return f"not applied: {error}"
-        for item, following in zip(tests, [*tests[1:], None], strict=True):
+        for (item, cpu_s), following in zip(tests, [*(item for item, _ in tests[1:]), None], strict=True):
+            signal.setitimer(signal.ITIMER_PROF, cpu_s)
             item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
             if self._failed:
                 return self._failed[0]
