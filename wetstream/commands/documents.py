@@ -106,13 +106,19 @@ def documents_group() -> None:
 
 @command(documents_group, name="path")
 def path_command(pipeline: Pipeline) -> None:
-    """Print where the live documents table is; a replay makes another one the live one."""
+    """Print where the live documents table is.
+
+    A replay or an upgrade makes another one the live one.
+    """
     out.line(pipeline.documents.path)
 
 
 @command(documents_group, name="compact")
 def compact_command(pipeline: Pipeline) -> None:
-    """Join small files now (the stream does so every documents.compact_every micro-batches)."""
+    """Join small files now.
+
+    The stream does so every documents.compact_every micro-batches.
+    """
     before, after = pipeline.compact()
     out.line(f"joined {counted(before, 'small file')} into {after:,}")
 
@@ -126,7 +132,10 @@ def compact_command(pipeline: Pipeline) -> None:
 )
 @click.option("--dry-run", is_flag=True, help="Only list what would be deleted.")
 def vacuum_command(pipeline: Pipeline, retain_hours: float, dry_run: bool) -> None:
-    """Delete files that no longer belong to the table: compacted ones, and those of tasks that died."""
+    """Delete files that no longer belong to the table.
+
+    These are compacted ones, and those of tasks that died.
+    """
     deleted = pipeline.vacuum(retain_hours, dry_run=dry_run)
     for path in deleted:
         out.line(path)

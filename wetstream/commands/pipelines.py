@@ -40,7 +40,10 @@ def list_command(pipeline: Pipeline, as_json: bool) -> None:
 @click.argument("name", type=NAME)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def drop_command(pipeline: Pipeline, name: str, yes: bool) -> None:
-    """Delete pipeline NAME: its Kafka topics, documents, statistics and topic models, for good."""
+    """Delete pipeline NAME and all that it has, for good.
+
+    Its Kafka topics, documents, statistics and topic models go.
+    """
     settings = changed_settings(pipeline.settings, {"pipeline": name})
     if not yes:
         if not sys.stdin.isatty():
