@@ -16,7 +16,7 @@ from typing import Self
 
 from sinks.position import Position
 from sinks.statistics.sums import Sums
-from streaming.tasks.partials import MicroBatch, merge_batches
+from streaming.tasks.partials import MicroBatch, sum_batches
 
 # Of about 40 bytes each, in the driver; a micro-batch of 100 MB text has about 300,000.
 MAX_ROWS = 4_000_000
@@ -118,7 +118,7 @@ class StatisticsCommitter:
         try:
             while taken := self._take():
                 began = time.monotonic()
-                sums, finish = merge_batches([pending.batch for pending in taken]).sums, taken[-1].finish
+                sums, finish = sum_batches([pending.batch for pending in taken]), taken[-1].finish
                 self._commit(sums, self._position, finish)
                 self._position = finish
                 metrics = CommitMetrics(sums.words.num_rows, time.monotonic() - began, len(taken))

@@ -19,6 +19,7 @@ from sinks.keys import build_prefix
 from sinks.statistics.errors import CorruptStatisticsError
 
 SHOWN_BYTES = 40
+SATURATED = (1 << 63) - 1  # what NumPy parses every larger number as; no count gets there
 _COUNT = re.compile(rb"-?[0-9]{1,19}")
 _WORD_COUNT = re.compile(rb"([0-9]{1,19}) ([0-9]{1,19})")
 
@@ -97,12 +98,10 @@ def parse_word_counts(key: str, entries: Sequence[bytes]) -> NDArray[np.int64]:
     if counts.size == 2 * len(entries):
         counts = counts.reshape(-1, 2)
         tf, df = counts[:, 0], counts[:, 1]
-        if (tf >= df).all() and df.min() >= 0:
+        if (tf >= df).all() and tf.max() < SATURATED:
             return counts
-    for entry in entries:
-        if not _is_word_count(entry):
-            raise CorruptStatisticsError(key, f"holds {_shown(entry)} for a word, not `<tf> <df>`")
-    raise CorruptStatisticsError(key, "holds an entry that is not `<tf> <df>`")
+    entry = next(entry for entry in entries if not _is_word_count(entry))
+    raise CorruptStatisticsError(key, f"holds {_shown(entry)} for a word, not `<tf> <df>`")
 
 
 def check_types(client: Redis, expected: Mapping[str, str]) -> None:
@@ -143,7 +142,7 @@ def _are_pairs(text: bytes, n: int) -> bool:
 
 def _is_word_count(entry: bytes) -> bool:
     found = _WORD_COUNT.fullmatch(entry)
-    return found is not None and 0 <= int(found[2]) <= int(found[1]) < 1 << 63
+    return found is not None and int(found[2]) <= int(found[1]) < SATURATED
 
 
 def _shown(value: Any) -> str:

@@ -88,19 +88,15 @@ class MicroBatch:
     @cached_property
     def sums(self) -> Sums:
         """All counts. Computed on demand, because adding up the words takes the longest by far."""
-        return replace(self.counts, words=sum_words(self.word_tables))
+        return sum_batches([self])
 
 
-def merge_batches(batches: Sequence[MicroBatch]) -> MicroBatch:
-    """Merge several micro-batches into one."""
-    whole = MicroBatch()
+def sum_batches(batches: Sequence[MicroBatch]) -> Sums:
+    """All counts of several micro-batches together."""
+    counts = Sums()
     for batch in batches:
-        whole.counts.add_counts(batch.counts)
-        whole.word_tables += batch.word_tables
-        whole.files += batch.files
-        whole.ranges += batch.ranges
-        whole.unreadable |= batch.unreadable
-    return whole
+        counts.add_counts(batch.counts)
+    return replace(counts, words=sum_words([table for batch in batches for table in batch.word_tables]))
 
 
 def unreadable_row(source: str, why: str) -> pa.RecordBatch:

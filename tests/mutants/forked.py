@@ -59,12 +59,14 @@ class MutantRunner:
     Args:
         path: The module to change.
         known: Names of mutants to leave out, because they are equivalent.
+        lines: The lines whose mutants are tried.
         report: Called with each outcome.
     """
 
-    def __init__(self, path: Path, known: frozenset[str], report: Callable[[Outcome], None]) -> None:
+    def __init__(self, path: Path, known: frozenset[str], lines: range, report: Callable[[Outcome], None]) -> None:
         self._path = path
         self._known = known
+        self._lines = lines
         self._report = report
         self._failed: list[str] = []
         self.error = ""
@@ -88,7 +90,7 @@ class MutantRunner:
             return True
         functions = _functions_of(self._path)
         for mutant in mutants_of(self._path):
-            if mutant.name in self._known:
+            if mutant.name in self._known or mutant.line not in self._lines:
                 continue
             chosen = sorted(
                 (test for test, called in baseline.calls.items() if mutant.function in called),

@@ -75,14 +75,26 @@ def test_a_commit_waits_for_room_and_goes_on_where_it_was(
     assert held(own_redis, guarded.keys) == held(own_redis, alone.keys)
 
 
-def test_a_removal_needs_no_room(own_redis: Redis) -> None:
+def test_the_guard_is_asked_for_the_words_that_are_left(own_redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sinks.statistics.commit.CHECK_WORDS", 7)
+    asked: list[int] = []
+    guard = MemoryGuard()
+    monkeypatch.setattr(guard, "check", lambda info, words: asked.append(words))
+    Statistics(own_redis, Keys("ws:{memory}:left:"), chunk_words=3, top_words=9, guard=guard).commit(
+        many(10), {}, {"t/0": 1}
+    )
+    assert asked == [10, 4]
+
+
+def test_what_adds_no_words_needs_no_room(own_redis: Redis) -> None:
     guard = MemoryGuard()
     statistics = statistics_of(own_redis, "removal", guard)
     statistics.commit(many(100), {}, {"t/0": 1})
     guard._limit_bytes = 1
     with pytest.raises(MemoryFullError, match=r"of 0\.0 MB \(redis\.max_memory_mb\)"):
         statistics.commit(many(200), {"t/0": 1}, {"t/0": 2})
-    statistics.commit(negated(many(100)), {"t/0": 1}, {"t/0": 1, "removals": 1})
+    statistics.commit(sums_of([row(1, None, "too_few_words")]), {"t/0": 1}, {"t/0": 2})  # has no words
+    statistics.commit(negated(many(100)), {"t/0": 2}, {"t/0": 2, "removals": 1})
     assert own_redis.hlen(statistics.keys.words) == 0
 
 
@@ -119,3 +131,31 @@ def test_a_stream_that_is_stopped_does_not_wait_on(own_redis: Redis) -> None:
     outage.is_ending = True
     with pytest.raises(MemoryFullError):
         statistics.commit(many(10), {}, {"t/0": 1})
+
+
+def info(used: int, maximum: int = 0, policy: str = "noeviction") -> bytes:
+    """A reply to INFO memory, with fields whose names contain those that are read."""
+    lines = ["# Memory", f"used_memory:{used}", "used_memory_rss:999999999999", "allocator_used_memory:7"]
+    lines += [f"maxmemory:{maximum}", "old_maxmemory:1", f"maxmemory_policy:{policy}", "no_maxmemory_policy:x"]
+    return "\r\n".join([*lines[4:], *lines[:4]] if used % 2 else lines).encode() + b"\r\n"
+
+
+@pytest.mark.parametrize("used", [1_000_000, 1_000_001])
+@pytest.mark.parametrize(("words", "asked"), [(10, 10), (memory.CHECK_WORDS + 10, memory.CHECK_WORDS)])
+def test_room_for_the_next_words_is_enough(used: int, words: int, asked: int) -> None:
+    needs = used + asked * memory.WORD_BYTES
+    MemoryGuard(needs).check(info(used), words)
+    MemoryGuard(0).check(info(used, needs), words)
+    MemoryGuard(0).check(info(used), words)
+    MemoryGuard(needs).check(info(used, policy=""), words)
+    MemoryGuard(needs).check(b"used_memory:%d" % used, words)  # a server that names no policy
+    for limit, own, name in (
+        (needs - 1, 0, r"redis\.max_memory_mb"),
+        (0, needs - 1, "its maxmemory"),
+        (needs - 1, needs, r"redis\.max_memory_mb"),
+        (needs, needs - 1, "its maxmemory"),
+    ):
+        with pytest.raises(MemoryFullError, match=rf"uses 1\.0 of [\d.]+ MB \({name}\)"):
+            MemoryGuard(limit).check(info(used, own), words)
+    with pytest.raises(EvictionPolicyError, match="volatile-ttl"):
+        MemoryGuard(needs).check(info(used, policy="volatile-ttl"), words)

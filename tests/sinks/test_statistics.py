@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -11,13 +12,14 @@ from hypothesis import strategies as st
 from redis import ConnectionPool, Redis
 from redis.exceptions import ConnectionError
 
-from sinks.position import EMPTY_POSITION
+from sinks.position import EMPTY_POSITION, Position
 from sinks.statistics.commit import StatisticsCommit
-from sinks.statistics.errors import CorruptStatisticsError, NotInStepError
+from sinks.statistics.errors import CorruptStatisticsError, NotInStepError, StatisticsError
 from sinks.statistics.store import Statistics
 from sinks.statistics.sums import Sums, negated
 from sinks.statistics.transactions import TransactionPipeline, transaction_pipeline
 from tests.sinks.batches import WORDS, documents, expected_words, held, row, sums_of
+from wetstream.servers.embedded import Endpoints
 
 Make = Callable[..., Statistics]
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -263,6 +265,100 @@ def test_watch_lost_with_its_connection_prevents_the_write(
         assert held(redis_client, rival.keys) == right
         statistics.commit(sums, EMPTY_POSITION, {"t/0": 1})
     assert held(redis_client, rival.keys) == right
+
+
+@pytest.mark.parametrize("collisions", [2, 3])
+def test_a_commit_gives_up_beside_something_that_keeps_writing(
+    collisions: int, make_statistics: Make, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sinks.statistics.commit.MAX_COLLISIONS", 2)
+    sums = sums_of([row(0, dict.fromkeys(WORDS, 2))])
+    right = counted_once(make_statistics, redis_client, sums)
+    statistics, left = make_statistics(), iter(range(collisions))
+
+    def touch(point: str) -> None:
+        if point == "redis-chunk-read" and next(left, None) is not None:
+            redis_client.hset(statistics.keys.as_of, "ranks", "stale")
+
+    monkeypatch.setattr("sinks.statistics.commit.crash_point", touch)
+    if collisions > 2:
+        with pytest.raises(StatisticsError, match="something else keeps writing to the Redis keys"):
+            statistics.commit(sums, EMPTY_POSITION, {"t/0": 1})
+    statistics.commit(sums, EMPTY_POSITION, {"t/0": 1})
+    assert held(redis_client, statistics.keys) == right
+
+
+@pytest.mark.parametrize("settings", [{"protocol": 2}, {"protocol": 3}, {"health_check_interval": 1e-9}])
+def test_both_protocols_and_health_checks_give_the_same(
+    settings: dict[str, float],
+    make_statistics: Make,
+    servers: Endpoints,
+    redis_client: Redis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """More words than are ranked; a commit that collides, one that is interrupted, and one that takes out."""
+    rows = [row(0, {word: n + 1 for n, word in enumerate(WORDS)}), row(1, dict.fromkeys(WORDS[::-2], 2))]
+    right = counted_once(make_statistics, redis_client, sums_of(rows))
+    keys = make_statistics().keys
+    assert servers.redis_url is not None
+    with Redis.from_url(servers.redis_url.get_secret_value(), **settings) as client:
+        statistics = Statistics(client, keys, chunk_words=2, top_words=5)
+        statistics.commit(sums_of(rows[:1]), EMPTY_POSITION, {"t/0": 2})
+        between(monkeypatch, lambda: client.hset(keys.as_of, "touched", "1"))
+        statistics.commit(sums_of(rows[1:]), {"t/0": 2}, {"t/0": 3})
+        with pytest.raises(KeyboardInterrupt):
+            interrupt(statistics, sums_of(rows), {"t/0": 3}, {"t/0": 4}, monkeypatch)
+        statistics.commit(sums_of(rows), {"t/0": 3}, {"t/0": 4})
+        statistics.commit(negated(sums_of(rows)), {"t/0": 4}, {"t/0": 1})
+        statistics.rerank()
+    assert held(redis_client, keys) == right
+
+
+def interrupt(
+    statistics: Statistics, sums: Sums, start: Position, finish: Position, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commit, with a KeyboardInterrupt behind the first chunk."""
+
+    def crash(point: str) -> None:
+        if point == "redis-chunk":
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("sinks.statistics.commit.crash_point", crash)
+    statistics.commit(sums, start, finish)
+
+
+def test_malformed_moves_of_a_half_applied_commit_are_named(
+    make_statistics: Make, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statistics, sums = make_statistics(), sums_of([row(0, dict.fromkeys(WORDS, 2))])
+    with pytest.raises(KeyboardInterrupt):
+        interrupt(statistics, sums, EMPTY_POSITION, {"t/0": 1}, monkeypatch)
+    redis_client.hset(statistics.keys.commit, "moves 0", "12345678")
+    with pytest.raises(CorruptStatisticsError, match=r":commit holds `moves` that are no array"):
+        statistics.commit(sums, EMPTY_POSITION, {"t/0": 1})
+
+
+@pytest.mark.parametrize("half", ["", '{"t/0":1}', b"\xff"])
+@pytest.mark.parametrize("position", ["", '{"t/0":2}', b"\xff"])
+def test_a_commit_that_does_not_follow_names_both_places(
+    position: str | bytes, half: str | bytes, make_statistics: Make, redis_client: Redis
+) -> None:
+    statistics = make_statistics()
+    redis_client.set(statistics.keys.position, position)
+    redis_client.hset(statistics.keys.commit, "finish", half)
+    with pytest.raises(NotInStepError) as raised:
+        statistics.commit(sums_of([row(0, {"alpha": 2})]), {"t/0": 5}, {"t/0": 6})
+    place = half or position or "the beginning"
+    place = place.decode(errors="replace") if isinstance(place, bytes) else place
+    assert str(raised.value) == f'Redis is at {place}, not at {{"t/0":5}}'
+
+
+def test_the_time_of_the_last_commit_is_stored(make_statistics: Make, redis_client: Redis) -> None:
+    statistics, before = make_statistics(), time.time()
+    statistics.commit(sums_of([row(0, {"alpha": 2})]), EMPTY_POSITION, {"t/0": 1})
+    stored = redis_client.hget(statistics.keys.as_of, "time")
+    assert isinstance(stored, bytes) and before <= float(stored) <= time.time()
 
 
 def counted_once(make_statistics: Make, client: Redis, sums: Sums) -> dict[str, object]:
