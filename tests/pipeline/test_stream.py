@@ -149,7 +149,7 @@ def test_micro_batches_of_a_backlog_grow_and_the_lag_is_that_of_the_numbers(
         stream.stop()
         thread.join(60)
     assert all(lag in (None, waiting) for lag, waiting in lags)
-    assert 0 < rows[0] <= 20 and 20 < rows[1] <= 160 and sum(rows) == 301
+    assert 0 < rows[0] <= 20 < rows[1] and sum(rows) == 301
     pipeline.verified()
 
 
