@@ -90,8 +90,8 @@ class Watcher:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Watch the topic, the API and the lag in threads while inside."""
-        threads = [threading.Thread(target=work) for work in (self._watch_topic, self._watch_numbers, self._watch_lag)]
+        """Watch the topic and the lag in threads while inside."""
+        threads = [threading.Thread(target=work) for work in (self._watch_topic, self._watch_lag)]
         for thread in threads:
             thread.start()
         try:
@@ -107,13 +107,17 @@ class Watcher:
         return int(answer.json()["records"]) if answer.status_code == 200 else 0
 
     def wait_for(self, records: int) -> float:
-        """Wait until so many are counted; return the time."""
+        """Wait until so many are counted, and note when the first ones are; return the time."""
         deadline = time.monotonic() + PATIENCE_S
-        while self.records() < records:
+        while (counted := self.records()) < records:
+            if counted and self.first_numbers_at is None:
+                self.first_numbers_at = time.monotonic()
             if time.monotonic() > deadline:
-                raise SystemExit(f"{self.records()} of {records} records after {PATIENCE_S:.0f} s")
+                raise SystemExit(f"{counted} of {records} records after {PATIENCE_S:.0f} s")
             time.sleep(POLL_S)
-        return time.monotonic()
+        now = time.monotonic()
+        self.first_numbers_at = self.first_numbers_at or now
+        return now
 
     def _ends(self) -> dict[str, int]:
         servers = find_kafka(self._settings)
@@ -133,11 +137,6 @@ class Watcher:
             except TopicError:  # the broker is only starting
                 continue
 
-    def _watch_numbers(self) -> None:
-        while not self._stop.wait(POLL_S) and self.first_numbers_at is None:
-            if self.records():
-                self.first_numbers_at = time.monotonic()
-
     def _watch_lag(self) -> None:
         began = time.monotonic()
         while not self._stop.wait(LAG_EVERY_S):
@@ -145,7 +144,7 @@ class Watcher:
                 before = self._ends()
                 answer = self._http.get("/api/v1/stats")
                 after = self._ends()
-            except TopicError:
+            except (TopicError, httpx.HTTPError):
                 continue
             if answer.status_code != 200 or not before:
                 continue
