@@ -12,6 +12,7 @@ import contextlib
 import json
 import logging
 import threading
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -116,6 +117,7 @@ class Replay:
         counts = settings.home / "spark" / "progress" / settings.pipeline / "files"
         self._counts = ReadCounts(counts) if files and is_local(settings) else None
         self._files_done = self._records_done = 0
+        self._submitted: deque[float] = deque()  # when the parts that are being read were, Unix time
         self._generations = Generations.of(settings)
         self._stop = threading.Event()
         self._outage = Outage(settings.stream.retry_s, self._stop)
@@ -248,6 +250,7 @@ class Replay:
             try:
                 for groups in plan_parts(sources, task_slots(self._connections.spark, self._settings)):
                     part = [source for group in groups for source in group]
+                    self._submitted.append(time.time())
                     waiting.append((part, threads.submit(self._sum, groups, documents)))
                     if len(waiting) == CONCURRENT_PARTS:
                         yield self._first(waiting)
@@ -270,6 +273,9 @@ class Replay:
                 records = max(self._records_done, self._counts.records())
                 self._on_files(FilesProgress(self._files_done, len(self._files), records))
         waiting.popleft()
+        self._submitted.popleft()
+        if self._counts is not None and self._submitted:
+            self._counts.fold(self._submitted[0])
         return part, read.result()
 
     def _cancel_jobs(self) -> None:

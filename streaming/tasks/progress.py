@@ -41,13 +41,14 @@ class ReadCounts:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._ended = 0  # records of tasks whose files are deleted
         with contextlib.suppress(OSError):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.reset()
 
     def records(self) -> int:
         """Records that running and finished tasks have read; a task that Spark repeats counts again."""
-        total = 0
+        total = self._ended
         with contextlib.suppress(OSError):
             for file in os.scandir(self.folder):
                 with contextlib.suppress(OSError, ValueError):
@@ -56,9 +57,22 @@ class ReadCounts:
 
     def reset(self) -> None:
         """Forget what was counted, as what is counted now is reported otherwise."""
+        self._ended = 0
         with contextlib.suppress(OSError):
             for file in os.scandir(self.folder):
                 Path(file.path).unlink()
+
+    def fold(self, before: float) -> None:
+        """Delete the files of tasks that have ended, so that their number stays small, but keep what they counted.
+
+        Args:
+            before: Unix time; all tasks that still run were started later.
+        """
+        with contextlib.suppress(OSError, ValueError):
+            for entry in os.scandir(self.folder):
+                if entry.stat().st_mtime < before:
+                    self._ended += int(Path(entry.path).read_bytes() or b"0")
+                    Path(entry.path).unlink()
 
     def close(self) -> None:
         """Delete the folder."""

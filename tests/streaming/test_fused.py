@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -175,6 +176,11 @@ def test_the_driver_sees_what_tasks_have_read_before_they_end(sample: Path, tmp_
     read = [batch.num_rows for batch in batches]
     assert len(read) > 1 and seen == [sum(read[:number]) for number in range(len(read))]
     assert counts.records() == 2 * sum(read)
+    counts.fold(time.time() + 60)
+    assert counts.records() == 2 * sum(read) and not list(counts.folder.iterdir())
+    list(run_task(config, iter(batches), 3))
+    counts.fold(time.time() - 60)  # it may still run
+    assert counts.records() == 3 * sum(read) and list(counts.folder.iterdir())
     counts.reset()
     assert counts.records() == 0
     counts.close()
