@@ -32,12 +32,16 @@ MARKERS = "tests/producers/test_markers.py"
 MESSAGES = ["tests/streaming/test_messages.py", "tests/streaming/test_fused.py", "tests/streaming/test_files.py"]
 READING = ["tests/producers/test_damage.py", "tests/producers/test_hostile.py", "tests/producers/test_reading.py"]
 MODULES: dict[str, list[str]] = {
-    "sinks/statistics/commit.py": [*STATISTICS, "tests/sinks/test_memory.py", "tests/sinks/test_shards.py"],
+    "sinks/statistics/commit.py": [
+        "tests/sinks/test_statistics.py",
+        "tests/sinks/test_memory.py",
+        "tests/sinks/test_shards.py",
+    ],
     "sinks/statistics/chunk.py": ["tests/sinks/test_chunk.py", "tests/sinks/test_statistics.py"],
     "sinks/statistics/transactions.py": ["tests/sinks/test_transactions.py", "tests/sinks/test_statistics.py"],
     "streaming/batch_committer.py": BATCHES,
     "streaming/statistics_committer.py": BATCHES,
-    "producers/topic/transactional.py": TOPIC,
+    "producers/topic/transactional.py": [*TOPIC, "tests/producers/test_abandoned.py"],
     "producers/topic/message.py": [*MESSAGES, "tests/producers/test_once.py"],
     "producers/topic/markers.py": [MARKERS, *TOPIC],
     "producers/topic/offsets.py": ["tests/producers/test_topics.py"],

@@ -94,6 +94,70 @@ def test_removal_reranks_the_remaining_words(
     assert redis_client.hget(statistics.keys.as_of, "ranks") is None
 
 
+@QUICK
+@given(stays=documents(6), goes=documents(6), top_words=st.sampled_from([2, 50]))
+def test_what_is_taken_out_leaves_no_trace(
+    stays: list[dict[str, object]],
+    goes: list[dict[str, object]],
+    top_words: int,
+    make_statistics: Make,
+    redis_client: Redis,
+) -> None:
+    """Whatever is ranked has its present count, also before the words are ranked again."""
+    right = make_statistics(top_words=top_words)
+    right.commit(sums_of(stays), EMPTY_POSITION, {"t/0": 1})
+    expected = held(redis_client, right.keys)
+    statistics = make_statistics(top_words=top_words)
+    statistics.commit(sums_of([*stays, *goes]), EMPTY_POSITION, {"t/0": 2})
+    statistics.commit(negated(sums_of(goes)), {"t/0": 2}, {"t/0": 1})
+    entries = redis_client.hgetall(statistics.keys.words)
+    ranked = redis_client.zrange(statistics.keys.top, 0, -1, withscores=True)
+    assert all(entries[word].split()[0] == b"%d" % -score for word, score in ranked)
+    assert len(ranked) == len(entries) or top_words == 2
+    statistics.rerank()
+    assert held(redis_client, statistics.keys) == expected
+
+
+def test_of_words_as_frequent_as_the_last_ranked_the_first_are_ranked(
+    make_statistics: Make, redis_client: Redis
+) -> None:
+    statistics = make_statistics(top_words=2)
+    statistics.commit(sums_of([row(0, {"b": 2, "d": 2, "z": 9})]), EMPTY_POSITION, {"t/0": 1})
+    statistics.commit(sums_of([row(1, {"a": 2, "c": 2})]), {"t/0": 1}, {"t/0": 2})
+    assert redis_client.zrange(statistics.keys.top, 0, -1) == [b"z", b"a"]
+
+
+def test_every_count_has_its_field(make_statistics: Make, redis_client: Redis) -> None:
+    statistics = make_statistics()
+    rows = [row(0, {"alpha": 2, "beta": 1}), row(1, None, "too_few_words"), row(2, {"alpha": 1}, source="b")]
+    statistics.commit(sums_of(rows), EMPTY_POSITION, {"t/0": 3})
+    assert counts(redis_client, statistics, "sources") == {
+        "records\ta": 2,
+        "documents\ta": 1,
+        "tokens\ta": 3,
+        "payload_bytes\ta": 21,
+        "rejected\ttoo_few_words\ta": 1,
+        "records\tb": 1,
+        "documents\tb": 1,
+        "tokens\tb": 1,
+        "payload_bytes\tb": 12,
+    }
+    assert counts(redis_client, statistics, "lengths") == {"3": 1, "1": 1}
+    assert counts(redis_client, statistics, "reasons") == {"too_few_words": 1}
+    assert counts(redis_client, statistics, "days") == {"pages\tunknown": 3, "documents\tunknown": 2}
+    languages = {"pages\tunknown": 2, "documents\tunknown": 2, "pages\teng": 1}
+    assert counts(redis_client, statistics, "languages") == languages
+    tlds = {"pages\torg": 1, "documents\torg": 1, "pages\tuk": 1, "pages\taddress": 1, "documents\taddress": 1}
+    assert counts(redis_client, statistics, "tlds") == tlds
+
+
+def test_a_score_that_is_no_term_frequency_is_named(make_statistics: Make, redis_client: Redis) -> None:
+    statistics = make_statistics(top_words=1)
+    redis_client.zadd(statistics.keys.top, {"a": float("-inf")})
+    with pytest.raises(CorruptStatisticsError, match=r":top has a score that is no term frequency"):
+        statistics.commit(sums_of([row(0, {"alpha": 2})]), EMPTY_POSITION, {"t/0": 1})
+
+
 def test_a_commit_made_twice_counts_once(make_statistics: Make, redis_client: Redis) -> None:
     statistics = make_statistics()
     sums = sums_of([row(0, {"alpha": 2, "beta": 1})])
