@@ -11,11 +11,12 @@ import pyarrow as pa
 from conf.crash_points import crash_point
 from conf.settings import DocumentsSettings
 from producers.topic.topics import Topic
-from sinks.documents.compaction import compact
+from sinks.documents.compaction import commit_joins
 from sinks.documents.log import partition_key
 from sinks.documents.table import Documents
 from sinks.observations import BatchMetrics, Observer
 from streaming.statistics_committer import CommitMetrics, StatisticsCommitter
+from streaming.tasks.compaction import BackgroundCompaction
 from streaming.tasks.partials import InconsistentPartialsError, MicroBatch, read_partials
 
 log = logging.getLogger("wetstream")
@@ -34,6 +35,7 @@ class BatchCommitter:
         documents: Documents,
         position: Mapping[str, int],
         statistics: StatisticsCommitter,
+        compaction: BackgroundCompaction,
         check: Callable[[], None],
         observer: Observer | None,
     ) -> None:
@@ -42,6 +44,7 @@ class BatchCommitter:
         self._documents = documents
         self._position = dict(position)
         self._statistics = statistics
+        self._compaction = compaction
         self._check = check
         self._observer = observer
         self.commits = 0
@@ -80,17 +83,23 @@ class BatchCommitter:
                 n,
             )
         self._statistics.submit(batch, finish, lambda metrics: self._observe(number, batch, table_s, metrics))
-        if self.commits % self._settings.compact_every == 0:
-            self._compact(number)
+        self._compact(number)
 
     @property
     def failed(self) -> bool:
         """Whether a commit to Redis has failed."""
         return self._statistics.failed
 
-    def finish(self) -> Exception | None:
-        """Wait until the statistics are complete; return the error that prevented it. Call when the query has ended."""
+    def finish(self, *, with_joins: bool = True) -> Exception | None:
+        """Wait until the statistics are complete; return the error that prevented it. Call when the query has ended.
+
+        Args:
+            with_joins: Commit files that compaction has joined; not after a failure, when the table may have been
+                read anew with the commits of another writer.
+        """
         try:
+            if with_joins:
+                self._commit_joins()
             self._statistics.flush()
         except Exception as error:
             return error
@@ -134,13 +143,21 @@ class BatchCommitter:
         )
 
     def _compact(self, number: int) -> None:
+        """Commit the files that were joined while micro-batches ran, and start to join more when it is time."""
         began = time.monotonic()
-        done = compact(
-            self._documents,
-            target_bytes=self._settings.target_file_mb << 20,
-            compression_level=self._settings.compression_level,
-        )
-        if done.files_before:
-            log.info("joined %d small files of the documents table into %d", done.files_before, done.files_after)
+        joined = self._commit_joins()
+        if self.commits % self._settings.compact_every == 0:
+            self._compaction.start(self._documents)
+        elif not joined:
+            return
         if self._observer is not None:
             self._observer.compacted(number, time.monotonic() - began)
+
+    def _commit_joins(self) -> bool:
+        joins = self._compaction.take()
+        if not joins:
+            return False
+        self._check()
+        done = commit_joins(self._documents, joins)
+        log.info("joined %d small files of the documents table into %d", done.files_before, done.files_after)
+        return True

@@ -31,6 +31,7 @@ from streaming.failures import Outage, describe
 from streaming.query import BatchProgress, Query, collects_directly, read_progress, read_topic
 from streaming.session import IDLE_REPORT_MS, spread_shuffles, task_slots
 from streaming.statistics_committer import StatisticsCommitter
+from streaming.tasks.compaction import BackgroundCompaction
 from streaming.tasks.fused import TaskConfig
 from streaming.tasks.progress import ReadCounts
 from streaming.topic_ends import TopicEnds
@@ -114,12 +115,14 @@ class QueryRun:
         self._starting = {
             number: position.get(partition_key(topic.id, number), 0) for number in range(topic.partitions)
         }
+        self._compaction = BackgroundCompaction(connections.spark, settings)
         self._committer = BatchCommitter(
             settings.documents,
             topic,
             documents,
             position,
             StatisticsCommitter(self._commit_statistics, position, deferred=observer is None),
+            self._compaction,
             self._check,
             observer,
         )
@@ -158,9 +161,7 @@ class QueryRun:
             self._counts.reset()
         spread_shuffles(spark, settings)
         bootstrap_servers = self._connections.bootstrap_servers
-        # Nobody waits for the first numbers of a replay.
-        target_s = settings.stream.target_batch_s if self._observer is not None else 0.0
-        admission = Admission(target_s, settings.stream.max_records)
+        admission = self._admission()
         records = read_topic(spark, settings, bootstrap_servers, self._topic, self._starting, admission.offsets)
         query = Query(
             records,
@@ -187,11 +188,20 @@ class QueryRun:
                 query.abort()
             if ends is not None:
                 ends.close()
-            error = self._committer.finish()
+            if intact := watched and query.failure() is None:
+                self._compaction.finish(stop, begin_more=once and not end.restart)
+            else:
+                self._compaction.abort()
+            error = self._committer.finish(with_joins=intact)
             self._outage.is_ending = False
             if self._observer is not None:
                 self._observer.alive()
         return RunEnd(query.failure() or error, end.request, end.restart)
+
+    def _admission(self) -> Admission:
+        # Nobody waits for the first numbers of a replay.
+        target_s = self._settings.stream.target_batch_s if self._observer is not None else 0.0
+        return Admission(target_s, self._settings.stream.max_records)
 
     def _watch(
         self,

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
@@ -246,6 +247,11 @@ class DocumentsLog:
         """Path, size_bytes, num_records and statistics (min.…, max.…) of each file."""
         rows = pa.table(self._table.get_add_actions(flatten=True)).to_pylist()
         return [{**dict.fromkeys(FILE_BOUNDS), **row} for row in rows]
+
+    def holds(self, paths: Sequence[str]) -> bool:
+        """Whether all of these files are part of the table."""
+        live = pa.table(self._table.get_add_actions())["path"].cast(pa.string()).combine_chunks()
+        return bool(pc.all(pc.is_in(pa.array(paths, pa.string()), value_set=live)).as_py())
 
     def _set_properties(self, properties: Mapping[str, str]) -> None:
         with self.location.explaining():

@@ -19,6 +19,7 @@ from sinks.documents.log import FILE_BOUNDS
 from sinks.documents.opening import load_table
 from sinks.documents.parquet_files import ParquetFiles
 from sinks.documents.removals import RemovalsLog
+from sinks.storage.location import Location
 
 SCAN_ROWS = 1 << 14
 CHECK_THREADS = 4
@@ -104,8 +105,7 @@ class Documents(RemovalsLog):
         Raises:
             DamagedFileError: The file is missing, or is not what was written.
         """
-        path, size, rows = self.location / file["path"], file["size_bytes"], file["num_records"]
-        return read_document_file(path, dictionaries=[WORDS, "source"], size=size, rows=rows)
+        return read_whole(self.location, file)
 
     def files_of(self, sources: Sequence[str]) -> list[dict[str, Any]]:
         """The `files()` that may hold rows of these sources, by the log's statistics."""
@@ -152,6 +152,16 @@ class Documents(RemovalsLog):
 
     def _files(self, ranges: Sequence[Range] | None) -> list[dict[str, Any]]:
         return [file for file in self.files() if ranges is None or any(_may_hold(file, r) for r in ranges)]
+
+
+def read_whole(table: Location, file: Mapping[str, Any]) -> pa.Table:
+    """Read all rows of one of the `files()` of a table; `words` and `source` are dictionary-encoded.
+
+    Raises:
+        DamagedFileError: The file is missing, or is not what was written.
+    """
+    path, size, rows = table / file["path"], file["size_bytes"], file["num_records"]
+    return read_document_file(path, dictionaries=[WORDS, "source"], size=size, rows=rows)
 
 
 def _may_hold(file: Mapping[str, Any], wanted: Range) -> bool:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from conf.settings import load_settings
 from producers.topic.topics import Topic
-from sinks.documents.compaction import compact
+from sinks.documents.compaction import Join, join_files, plan_joins
 from sinks.documents.errors import FencedError
 from sinks.documents.files import write_document_file
 from sinks.documents.schema import DOCUMENTS
@@ -23,6 +22,7 @@ from sinks.statistics.sums import Sums
 from sinks.storage.folder import Folder
 from streaming.batch_committer import BatchCommitter
 from streaming.statistics_committer import CommitMetrics, StatisticsCommitter
+from streaming.tasks.compaction import BackgroundCompaction
 from streaming.tasks.partials import SCHEMA, InconsistentPartialsError, OffsetRange, partial_rows, read_partials
 from tests.sinks.batches import row
 
@@ -51,6 +51,26 @@ class Noting(Observer):
         self.joined.append(number)
 
 
+class Joining(BackgroundCompaction):
+    """Joins at once what Spark's tasks would join beside the stream, and hands it over when it is `held` no more."""
+
+    def __init__(self) -> None:
+        self.joins: list[Join] = []
+        self.held = False
+        self.started = 0
+
+    def start(self, documents: Documents) -> None:
+        self.started += 1
+        runs = plan_joins(documents, 1 << 20)
+        self.joins += [join_files(documents.location, run, compression_level=1) for run in runs]
+
+    def take(self) -> list[Join]:
+        if self.held:
+            return []
+        taken, self.joins = self.joins, []
+        return taken
+
+
 class Committing:
     """A committer on a real table, whose commits to the statistics are noted."""
 
@@ -62,7 +82,10 @@ class Committing:
         settings = load_settings(flags={"documents.compact_every": compact_every}, environ={}).documents
         position = documents.position()
         self.statistics = StatisticsCommitter(self._count, position)
-        self.committer = BatchCommitter(settings, TOPIC, documents, position, self.statistics, check, self.observer)
+        self.joining = Joining()
+        self.committer = BatchCommitter(
+            settings, TOPIC, documents, position, self.statistics, self.joining, check, self.observer
+        )
 
     def _count(self, sums: Sums, start: Position, finish: Position) -> None:
         if self.error is not None:
@@ -152,21 +175,86 @@ def test_a_commit_to_redis_of_several_micro_batches_is_shared_among_them(committ
     assert (metrics.words, metrics.table_s, metrics.redis_s) == (5, 1.0, 2.0)
 
 
-def test_every_so_many_commits_small_files_are_joined(documents: Documents, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes: list[int] = []
-
-    def join(documents: Documents, *, target_bytes: int, compression_level: int) -> Any:
-        sizes.append(target_bytes)
-        return compact(documents, target_bytes=target_bytes, compression_level=compression_level)
-
-    monkeypatch.setattr("streaming.batch_committer.compact", join)
-    committing = Committing(documents, compact_every=2)
+def commit_five(committing: Committing) -> None:
     for number in range(5):
         committing.committer.process(committing.partials(0, range(number, number + 1)), number, {0: number + 1})
+
+
+def paths(documents: Documents) -> set[str]:
+    return {file["path"] for file in Documents.open(documents.location).files()}
+
+
+def test_joins_start_every_so_many_commits_and_are_committed_with_the_next(documents: Documents) -> None:
+    committing = Committing(documents, compact_every=2)
+    commit_five(committing)
     assert committing.committer.finish() is None
-    assert committing.observer.joined == [1, 3]
-    assert sizes == [load_settings(environ={}).documents.target_file_mb * 1024 * 1024] * 2
-    assert len(Documents.open(documents.location).files()) < 5
+    assert committing.joining.started == 2
+    assert committing.observer.joined == [1, 2, 3, 4]  # begun, committed, begun, committed
+    now = Documents.open(documents.location)
+    assert (len(now.files()), now.row_count(), now.position()) == (2, 5, {"id/0": 5})
+
+
+def test_joins_that_are_written_late_are_committed_at_the_end(documents: Documents) -> None:
+    committing = Committing(documents, compact_every=5)
+    committing.joining.held = True
+    commit_five(committing)
+    assert len(paths(documents)) == 5
+    committing.joining.held = False
+    assert committing.committer.finish() is None
+    assert len(paths(documents)) == 1 and Documents.open(documents.location).row_count() == 5
+
+
+def test_after_a_failure_no_join_is_committed(documents: Documents) -> None:
+    committing = Committing(documents, compact_every=5)
+    commit_five(committing)
+    assert committing.committer.finish(with_joins=False) is None
+    assert len(paths(documents)) == 5
+
+
+def test_a_join_of_a_file_that_was_replaced_meanwhile_is_dropped(documents: Documents) -> None:
+    """Else the rows of that file would be in the table twice, or removed ones in it again."""
+    committing = Committing(documents, compact_every=4)
+    committing.joining.held = True
+    commit_five(committing)
+    (written,) = committing.joining.joins
+    again = join_files(
+        documents.location,
+        [file for file in documents.files() if file["path"] == written.paths[1]],
+        compression_level=1,
+    )
+    documents.replace(again.paths, [again.file])
+    before = paths(documents)
+    committing.joining.held = False
+    committing.committer.process(committing.partials(0, range(5, 6)), 5, {0: 6})
+    assert committing.committer.finish() is None
+    assert before < paths(documents) and written.file.path not in paths(documents)
+    assert Documents.open(documents.location).row_count() == 6
+
+
+def test_a_join_of_a_fenced_writer_is_refused(documents: Documents) -> None:
+    committing = Committing(documents, compact_every=5)
+    committing.joining.held = True
+    commit_five(committing)
+    rival = Committing(Documents.open(documents.location))
+    rival.committer.process(rival.partials(0, range(5, 6)), 0, {0: 6})
+    before = paths(documents)
+    committing.joining.held = False
+    assert isinstance(committing.committer.finish(), FencedError)
+    assert paths(documents) == before
+
+
+def test_a_join_is_not_committed_by_a_writer_that_may_not_write_any_more(documents: Documents) -> None:
+    allowed = [True]
+
+    def check() -> None:
+        if not allowed[0]:
+            raise OSError("the lease is lost")
+
+    committing = Committing(documents, check, compact_every=5)
+    commit_five(committing)
+    allowed[0] = False
+    assert isinstance(committing.committer.finish(), OSError)
+    assert len(paths(documents)) == 5
 
 
 def test_an_error_of_the_statistics_is_returned_at_the_end_and_their_thread_ends(committing: Committing) -> None:
