@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
 	&& { echo "$$p"; break; }; done)
 
 .PHONY: help demo test test-all test-cluster fuzz mutants soak check docs format lock setup clean
-.PHONY: bench bench-kernel bench-stream bench-segments bench-redis bench-producer bench-source bench-serving bench-storage bench-cluster bench-backlog bench-topics bench-first-numbers
+.PHONY: bench bench-kernel bench-stream bench-segments bench-redis bench-producer bench-source bench-serving bench-storage bench-cluster bench-backlog bench-topics bench-first-numbers bench-words
 
 help:               ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 20
@@ -67,6 +67,9 @@ bench-cluster: setup ## replay from files by two workers of a standalone cluster
 
 bench-backlog: setup ## a backlog beside a trickle: the time of micro-batches, and the memory of the driver
 	$(BIN)/python -m bench.backlog
+
+bench-words: setup  ## up to 50 million distinct words in Redis: memory, commits, look-ups
+	$(BIN)/python -m bench.words
 
 bench-topics: setup ## training topics beside gensim and scikit-learn: speed a core, perplexity
 	$(BIN)/python -m bench.models.topics
