@@ -148,7 +148,8 @@ def test_json_output_is_exactly_the_data(value: object, encoding: str) -> None:
     console, file = terminal(encoding=encoding)
     console.json(value)
     printed = shown(file)
-    assert json.loads(printed) == value
+    # JSON cannot tell two surrogates in a row from the character that such a pair stands for.
+    assert json.loads(printed) == json.loads(json.dumps(value))
     assert acts_on_a_terminal(printed) == set()
     assert json_safe('"\u202e"') == r'"\u202e"'
 
