@@ -45,7 +45,7 @@ bench-segments: setup ## one segment more or less beside a full recount
 	$(BIN)/python -m bench.segments
 
 bench-redis: setup  ## a commit of statistics beside a bare HINCRBY
-	$(BIN)/python -m bench.redis_commit
+	$(BIN)/python -m bench.redis.commit
 
 bench-producer: setup ## one producer beside a bare loop of warcio and kafka-python
 	$(BIN)/python -m bench.producer
@@ -69,7 +69,7 @@ bench-backlog: setup ## a backlog beside a trickle: the time of micro-batches, a
 	$(BIN)/python -m bench.backlog
 
 bench-words: setup  ## up to 50 million distinct words in Redis: memory, commits, look-ups
-	$(BIN)/python -m bench.words
+	$(BIN)/python -m bench.redis.words
 
 bench-topics: setup ## training topics beside gensim and scikit-learn: speed a core, perplexity
 	$(BIN)/python -m bench.models.topics

@@ -1,6 +1,6 @@
 """The words of a whole crawl in Redis: memory, commits and look-ups from one to fifty million distinct words.
 
-    python -m bench.words [--millions 1 10 50] [--shards 16]
+    python -m bench.redis.words [--millions 1 10 50] [--shards 16]
 
 Words are added by the sink's own commits, half a million new ones at a time. At each size: bytes of Redis for a word,
 the time of a commit of half a million words that are all known (seven letters, Zipf-like frequencies), and that of

@@ -1,6 +1,6 @@
 """One commit of statistics to Redis beside a bare Lua HINCRBY of the same tf and df.
 
-    python -m bench.redis_commit
+    python -m bench.redis.commit
 
 The bare script has no positions, no histogram, no ranking, no checks: two HINCRBY a word, packed arguments, the same
 chunks. Also: how long one chunk keeps a reader waiting.
