@@ -116,6 +116,7 @@ class ProducerSettings(_Section):
     """From WET files into the topic."""
 
     workers: int = Field(ge=0, le=1_000)
+    niceness: int = Field(ge=0, le=19)
     compression: Literal["lz4", "zstd", "gzip", "none"]
     max_record_bytes: int = Field(ge=1_024, le=16_777_216)
     transaction_ms: int = Field(ge=50, le=10_000)

@@ -28,7 +28,7 @@ from producers.sources.pace import shared_pace_memory, use_shared_pace
 from producers.sources.source import Source
 from producers.sources.urls import redact
 from producers.topic.topics import Topics
-from producers.worker_process import exit_with_parent, leave_signals_to_parent
+from producers.worker_process import exit_with_parent, leave_signals_to_parent, lower_priority
 
 STOP = None
 POLL_S = 0.25
@@ -216,6 +216,7 @@ def _work(
     """Run a worker process: receive sources, send progress and outcomes."""
     leave_signals_to_parent()
     exit_with_parent()
+    lower_priority(settings.producer.niceness)
     use_shared_pace(pace_memory)
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # its retries are ours to report
     lock = threading.Lock()
