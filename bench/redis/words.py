@@ -128,7 +128,7 @@ def main() -> None:
             filled.grow(int(millions * 1e6))
             rows.append(filled.measure())
             print(rows[-1], flush=True)
-        client.flushdb()
+        client.flushdb(asynchronous=True)
     finally:
         embedded.down(HOME / "words")
     ratios = {f"{name}: largest / smallest": rows[-1][name] / rows[0][name] for name in list(rows[0])[1:]}
