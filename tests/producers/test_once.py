@@ -231,11 +231,11 @@ def test_two_workers_keep_each_source_in_order(make_settings: MakeSettings, tmp_
     events, niceness = [], set()
     for event in ingest_all(settings, servers, ensure_topics(settings, servers), sources):
         events.append(event)
-        # The fork server runs at the priority of this process, its workers stand back behind a stream.
+        # The fork server runs at the priority of this process, its workers stand back as a stream does.
         niceness |= {process.nice() for process in psutil.Process().children(recursive=True)}
     assert sorted(event.source for event in events if hasattr(event, "state")) == sorted(one.id for one in sources)
     assert_whole(settings, *paths)
-    assert settings.stream.niceness < settings.producer.niceness == max(niceness)
+    assert 0 < settings.stream.niceness == settings.producer.niceness == max(niceness)
 
 
 def test_stopped_at_a_transaction_and_resumed(make_settings: MakeSettings, long_sample: Path) -> None:
