@@ -31,6 +31,7 @@ ALL_POINTS = [
     "redis-chunk:2",
     "after-redis-commit",
 ]
+COMPACTION_POINTS = ["after-compaction-plan", "during-compaction", "after-compaction-commit"]
 slow = pytest.mark.slow
 
 
@@ -54,33 +55,24 @@ def digest(wetstream: Command) -> str:
     return str(result["digest"])
 
 
-@pytest.mark.parametrize("points", [SOME_POINTS, pytest.param(ALL_POINTS, marks=slow)], ids=["some", "all"])
-def test_the_driver_killed_at_named_points(points: list[str], wetstream: Command, sample: Path, right: str) -> None:
-    wetstream("ingest", sample)
-    for point in points:
-        done = wetstream("stream", "--once", *P21, *SMALL, code=None, WETSTREAM_CRASH_AT=point)
-        assert done.returncode == -signal.SIGKILL, f"{point} was not reached: {done.stderr}"
-    wetstream("stream", "--once", *P21, *SMALL)
-    assert digest(wetstream) == right
-
-
-COMPACTION_POINTS = [
-    "after-compaction-plan",
-    "during-compaction",
-    "after-compaction-commit",
-]
+def kill_at(point: str, wetstream: Command) -> None:
+    done = wetstream("stream", "--once", *P21, *SMALL, code=None, WETSTREAM_CRASH_AT=point)
+    assert done.returncode == -signal.SIGKILL, f"{point} was not reached: {done.stderr}"
 
 
 @pytest.mark.parametrize(
-    "points", [["during-compaction"], pytest.param(COMPACTION_POINTS, marks=slow)], ids=["some", "all"]
+    "points",
+    [
+        pytest.param(SOME_POINTS, id="some"),
+        pytest.param(ALL_POINTS, marks=slow, id="all"),
+        pytest.param(["during-compaction"], id="compaction"),
+        pytest.param(COMPACTION_POINTS, marks=slow, id="all-of-compaction"),
+    ],
 )
-def test_the_driver_killed_while_files_are_joined(
-    points: list[str], wetstream: Command, sample: Path, right: str
-) -> None:
+def test_the_driver_killed_at_named_points(points: list[str], wetstream: Command, sample: Path, right: str) -> None:
     wetstream("ingest", sample)
     for point in points:
-        done = wetstream("stream", "--once", *P21, *SMALL, code=None, WETSTREAM_CRASH_AT=point)
-        assert done.returncode == -signal.SIGKILL, f"{point} was not reached: {done.stderr}"
+        kill_at(point, wetstream)
     wetstream("stream", "--once", *P21, *SMALL)
     assert digest(wetstream) == right
 
@@ -104,13 +96,10 @@ def test_killed_while_healing_and_while_rebuilding(
     wetstream: Command, make_pipeline: Make, sample: Path, right: str
 ) -> None:
     wetstream("ingest", sample)
-    killed = [("stream", "after-delta-commit:2"), ("stream", "during-heal"), ("stream", "redis-chunk")]
-    for command, point in killed:
-        done = wetstream(command, "--once", *P21, *SMALL, code=None, WETSTREAM_CRASH_AT=point)
-        assert done.returncode == -signal.SIGKILL, f"{point} was not reached: {done.stderr}"
+    for point in ("after-delta-commit:2", "during-heal", "redis-chunk"):
+        kill_at(point, wetstream)
     make_pipeline().forget_redis()
-    done = wetstream("stream", "--once", *P21, *SMALL, code=None, WETSTREAM_CRASH_AT="during-rebuild")
-    assert done.returncode == -signal.SIGKILL
+    kill_at("during-rebuild", wetstream)
     wetstream("stream", "--once", *P21, *SMALL)
     assert digest(wetstream) == right
 

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
@@ -28,7 +28,7 @@ from sinks.keys import changes_key, lease_key, replay_lease_key
 from sinks.lease import Lease
 from sinks.statistics.builds import open_builds
 from sinks.statistics.errors import CorruptStatisticsError
-from sinks.upgrades.upgrade import UpgradePlan, make_upgraded, plan_upgrade
+from sinks.upgrades.upgrade import make_upgraded, plan_upgrade
 from wetstream.pipeline.connections import find_kafka
 
 MARKERS_S = 60.0
@@ -98,16 +98,7 @@ def upgrade(settings: Settings, redis: Redis, on_rows: Callable[[str, int, int],
         _count(settings, redis, made)
     if schema is None:
         return found
-    return Upgrade(
-        found.generation,
-        found.schema_version,
-        found.to_version,
-        found.records,
-        found.files,
-        found.bytes,
-        made.name,
-        found.notes,
-    )
+    return replace(found, upgraded=made.name)
 
 
 def _prepare(settings: Settings) -> tuple[Pointer, Generation, Upgrade]:
@@ -128,11 +119,7 @@ def _prepare(settings: Settings) -> tuple[Pointer, Generation, Upgrade]:
     notes = [note] if note else []
     if schema.leaves_topic:
         notes += _leave_topic(settings, documents)
-    return pointer, live, _described(schema, notes)
-
-
-def _described(schema: UpgradePlan, notes: list[str]) -> Upgrade:
-    return Upgrade(
+    planned = Upgrade(
         schema.generation,
         schema.schema_version,
         schema.to_version,
@@ -141,6 +128,7 @@ def _described(schema: UpgradePlan, notes: list[str]) -> Upgrade:
         schema.bytes,
         notes=notes,
     )
+    return pointer, live, planned
 
 
 def _rules(generations: Generations, documents: Documents) -> tuple[Rules, str]:
